@@ -1,0 +1,1 @@
+//! Drives the core: journal store, leases, inbox, effects, recovery.

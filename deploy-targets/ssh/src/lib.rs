@@ -1,0 +1,1 @@
+//! Plain servers over ssh, and this machine by the same steps.

@@ -1,0 +1,1 @@
+//! What crosses crates: fixtures and tests on real parts.
