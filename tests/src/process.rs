@@ -36,7 +36,10 @@ impl Output {
     ///
     /// # Panics
     /// With everything the program said, when it ended otherwise.
-    #[expect(clippy::return_self_not_must_use, reason = "mostly called for the assertion alone")]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "mostly called for the assertion alone"
+    )]
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
         assert!(self.code == Some(code), "wanted exit {code}\n{self:?}");

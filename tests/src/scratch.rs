@@ -21,7 +21,7 @@ use crate::process::{self, Output};
 use crate::{procs, service, sshd, wait};
 
 /// How long one run of `deploy` may take. Tests of slow things say so with [`Scratch::deploy_within`].
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 
 /// A project's folder with its git history, and all around it that a run of `deploy` may touch.
 pub struct Scratch {
@@ -281,7 +281,9 @@ impl Drop for Scratch {
                     .into_iter()
                     .filter(|pid| procs::runs(*pid))
                     .collect();
-                left.iter().for_each(|pid| procs::signal(*pid, Signal::KILL));
+                for pid in &left {
+                    procs::signal(*pid, Signal::KILL);
+                }
                 left.is_empty()
             },
         );

@@ -337,7 +337,9 @@ impl Host {
             "all of a killed host's processes to be gone",
             || {
                 let left = self.processes();
-                left.iter().for_each(|pid| procs::signal(*pid, Signal::KILL));
+                for pid in &left {
+                    procs::signal(*pid, Signal::KILL);
+                }
                 left.is_empty()
             },
         );
