@@ -122,6 +122,13 @@ impl Scratch {
         process::run(&mut command, wait::PATIENCE).expect_code(0);
     }
 
+    /// Copies a file into the project, with its mode.
+    #[track_caller]
+    pub fn copy_file(&self, from: &Path, to: impl AsRef<Path>) {
+        self.write(&to, b"");
+        fs::copy(from, self.path(to)).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    }
+
     /// Commits all there is, changed or not, and returns the commit's full name. The n-th commit of a project
     /// is of the n-th minute of 2026.
     #[track_caller]

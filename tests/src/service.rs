@@ -1,8 +1,9 @@
 //! Services on hosts without a service manager: units, a `systemctl` that knows them, and a small web service.
 //!
 //! The programs themselves are `src/bin/deploy-test-service.rs` and `src/bin/deploy-test-web.rs`; here is how
-//! tests describe and find them. A unit is a file in systemd's own form, of which the stand-in knows
-//! `WorkingDirectory`, `ExecStart`, `Environment`, `EnvironmentFile`, `%i` and its own `X-ReadyPort`.
+//! tests describe and find them. A unit is a file in systemd's own form, of which the stand-in plays
+//! `WorkingDirectory`, `ExecStart`, `Environment`, `EnvironmentFile`, `%i` and its own `X-ReadyPort`. It knows
+//! more keys that it does not play (`Restart`, for one), and refuses those it does not know.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -73,6 +74,18 @@ impl Unit {
         fs::write(units.join(format!("{}.service", self.name)), text)
             .expect("the folder of units can be written");
     }
+}
+
+/// Makes a unit file of systemd's known in the folder `units` as it is, but for texts that stand for others:
+/// paths of the real host, and those of the test's.
+pub fn install_file(units: &Path, file: &Path, instead: &[(&str, &str)]) {
+    let mut text = fs::read_to_string(file).expect("the unit file can be read");
+    for (from, to) in instead {
+        text = text.replace(from, to);
+    }
+    let name = file.file_name().expect("a unit file has a name");
+    fs::create_dir_all(units).expect("the folder of units can be made");
+    fs::write(units.join(name), text).expect("the folder of units can be written");
 }
 
 /// A command for `restart =` in a manifest, for hosts on which no `systemctl` is found by `PATH`.
@@ -199,11 +212,7 @@ pub fn get(port: u16, path: &str) -> Option<(u16, String)> {
     use std::io::{Read, Write};
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    )
-    .ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
