@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use deploy_tests::scratch::Scratch;
 use deploy_tests::service::{self, Behaviour, Unit, WebRelease};
-use deploy_tests::sshd::{Sshd, free_port};
+use deploy_tests::sshd::{MARK, Sshd, free_port};
 use deploy_tests::{process, procs, wait};
 
 #[test]
@@ -133,6 +134,37 @@ fn a_fleet_leaves_nothing_behind() {
     assert!(!left.is_empty() && left.iter().all(|pid| !procs::runs(*pid)));
     TcpStream::connect((address, port)).unwrap_err();
     assert!(!folder.exists());
+}
+
+#[test]
+fn a_fleet_ends_with_its_owner_even_when_that_is_killed() {
+    let mut owner = Command::new(env!("CARGO_BIN_EXE_deploy-test-fleet"))
+        .args(["alone"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said =
+        serde_json::Deserializer::from_reader(owner.stdout.take().unwrap()).into_iter::<serde_json::Value>();
+    let fleet = said.next().unwrap().unwrap();
+    let config = fleet["ssh_config"].as_str().unwrap();
+    let port = u16::try_from(fleet["hosts"][0]["port"].as_u64().unwrap()).unwrap();
+    let address = fleet["hosts"][0]["address"].as_str().unwrap();
+    let folder = Path::new(config).parent().unwrap();
+    let mark = format!("{MARK}={}/alone", folder.display());
+    let daemon = "setsid sleep 600 >/dev/null 2>&1 </dev/null & true";
+    process::run(
+        Command::new("ssh").args(["-F", config, "alone", daemon]),
+        wait::PATIENCE,
+    )
+    .expect_code(0);
+    assert!(!procs::with_mark(&mark).is_empty());
+
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    wait::until(wait::PATIENCE, "sshd, daemon and folder to be gone", || {
+        TcpStream::connect((address, port)).is_err() && procs::with_mark(&mark).is_empty() && !folder.exists()
+    });
 }
 
 #[test]
@@ -270,7 +302,7 @@ fn a_run_sees_a_cleared_environment_and_ends_with_its_project() {
     running.cont();
     let ended = running.kill9();
     assert_eq!((ended.code, ended.signal), (None, Some(9)));
-    let mark = format!("{}={}", deploy_tests::sshd::MARK, scratch.root().display());
+    let mark = format!("{}={}", MARK, scratch.root().display());
     assert!(!procs::with_mark(&mark).is_empty());
     drop(scratch);
     assert!(procs::with_mark(&mark).is_empty());
