@@ -32,7 +32,7 @@ fn scratch() -> Scratch {
     let scratch = Scratch::new();
     let tracked = process::run(
         std::process::Command::new("git")
-            .args(["ls-files", "-z", "."])
+            .args(["-c", "safe.directory=*", "ls-files", "-z", "."])
             .current_dir(example()),
         wait::PATIENCE,
     );
