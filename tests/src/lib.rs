@@ -15,6 +15,7 @@
 pub mod process;
 pub mod procs;
 pub mod redact;
+pub mod running;
 pub mod scratch;
 pub mod service;
 pub mod sshd;
