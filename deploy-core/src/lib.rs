@@ -16,5 +16,7 @@
 
 pub mod digest;
 pub mod failure;
+pub mod health;
 pub mod id;
+pub mod port;
 pub mod time;
