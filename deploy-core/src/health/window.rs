@@ -120,10 +120,12 @@ impl Window {
     }
 
     /// Takes a look that ended at `at`, and says where that leaves the window. A look that ended after the deadline proves nothing in
-    /// time, and a pass that ended before another look (an answer that came late) proves nothing either; a failure always breaks.
+    /// time, except to a window that was full in time and is still being looked at: that one it can keep, or break for good. A pass that
+    /// ended before another look (an answer that came late) proves nothing either; a failure always breaks.
     pub fn take(&mut self, at: Duration, look: &Look) -> State {
         let in_order = self.last.is_none_or(|last| last <= at);
-        if at > self.pace.deadline || (!in_order && look.verdict == Verdict::Healthy) {
+        let too_late = at > self.pace.deadline && !matches!(self.state(at), State::Healthy { .. });
+        if too_late || (!in_order && look.verdict == Verdict::Healthy) {
             return self.state(at);
         }
         let at = self.last.map_or(at, |last| last.max(at));
@@ -187,7 +189,10 @@ impl Window {
     /// window.
     pub fn next_look(&self, began: Duration) -> Duration {
         let next = began.saturating_add(self.pace.interval);
-        match self.since.map(|since| since.saturating_add(self.pace.healthy_for)) {
+        match self
+            .since
+            .map(|since| since.saturating_add(self.pace.healthy_for))
+        {
             Some(complete) if complete > began => next.min(complete),
             _ => next,
         }

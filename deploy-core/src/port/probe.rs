@@ -11,8 +11,9 @@ use std::time::Duration;
 #[cfg_attr(any(test, feature = "test-util"), mockall::automock)]
 #[async_trait::async_trait]
 pub trait Probe: Send + Sync {
-    /// One look, which ends within `spec.timeout` (and the little that cleaning up takes). Every way it can go is a verdict: there is
-    /// no error beside it. Dropping the future ends the look and whatever it had started.
+    /// One look, which ends within `spec.timeout`; one that failed through a host may take as long again, to find out whether it was
+    /// the host. Every way it can go is a verdict: there is no error beside it. Dropping the future ends the look and whatever it
+    /// had started.
     async fn look(&self, spec: &ProbeSpec) -> Look;
 }
 

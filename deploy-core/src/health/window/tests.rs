@@ -183,6 +183,18 @@ fn old_evidence_is_not_health_now() {
 }
 
 #[test]
+fn a_full_window_is_kept_or_broken_after_the_deadline() {
+    let (mut window, _) = play(PACE, &"p".repeat(61));
+    assert!(matches!(window.take(s(64), &pass()), State::Healthy { .. }));
+    assert!(matches!(window.clone().take(s(70), &pass()), State::Late(late) if late.gaps == 0));
+    assert!(matches!(window.take(s(65), &bad("503")), State::Late(late) if late.fault == Fault::Unhealthy));
+    assert!(
+        matches!(window.take(s(66), &pass()), State::Late(_)),
+        "too late to begin again"
+    );
+}
+
+#[test]
 fn the_next_look_completes_the_window() {
     let mut window = Window::new(PACE);
     assert_eq!(window.next_look(s(0)), s(1));
@@ -191,7 +203,11 @@ fn the_next_look_completes_the_window() {
     window.take(ms(5_000), &pass());
     window.take(ms(9_900), &pass());
     assert_eq!(window.next_look(s(10)), ms(10_700));
-    assert_eq!(window.next_look(ms(10_700)), ms(11_700), "a window that is complete is looked at as ever");
+    assert_eq!(
+        window.next_look(ms(10_700)),
+        ms(11_700),
+        "a window that is complete is looked at as ever"
+    );
 }
 
 #[test]
