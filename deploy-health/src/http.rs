@@ -254,15 +254,28 @@ fn failed(error: &reqwest::Error) -> Verdict {
         Some(io) if io.kind() == io::ErrorKind::ConnectionReset => {
             unhealthy("connection reset, no answer".to_owned())
         }
+        Some(io)
+            if matches!(
+                io.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            closed()
+        }
         _ => {
             let why = innermost(error);
+            // What the client calls an end before the answer; it has no type for it that could be asked.
             if why.contains("connection closed") {
-                unhealthy("connection closed, no answer".to_owned())
+                closed()
             } else {
                 unhealthy(format!("no HTTP answer: {why}"))
             }
         }
     }
+}
+
+fn closed() -> Verdict {
+    unhealthy("connection closed, no answer".to_owned())
 }
 
 fn sources<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {

@@ -74,7 +74,11 @@ pub(crate) fn read_text(body: &[u8]) -> Report {
 /// Reads a body. What `asked` names by pointer is judged there, and not here.
 pub(crate) fn read(body: &Value, asked: &BTreeMap<String, JsonRule>) -> Report {
     if let Value::String(text) = body {
-        return if asked.contains_key("") { Report::default() } else { read_text(text.as_bytes()) };
+        return if asked.contains_key("") {
+            Report::default()
+        } else {
+            read_text(text.as_bytes())
+        };
     }
     let mut reader = Reader {
         asked,

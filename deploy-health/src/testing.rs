@@ -108,7 +108,8 @@ impl Drop for Server {
 async fn serve(mut stream: TcpStream, answer: &[u8], after: After) -> Option<TcpStream> {
     let mut seen = Vec::new();
     let mut piece = [0; 1024];
-    while !seen.windows(4).any(|end| end == b"\r\n\r\n") {
+    // A TLS greeting has no end that could be waited for.
+    while seen.first() != Some(&0x16) && !seen.windows(4).any(|end| end == b"\r\n\r\n") {
         match stream.read(&mut piece).await {
             Ok(count @ 1..) => seen.extend_from_slice(&piece[..count]),
             _ => return None,
