@@ -262,6 +262,7 @@ mod optional_human {
     #[derive(Serialize, Deserialize)]
     struct Human(#[serde(with = "human")] Duration);
 
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
     pub(super) fn serialize<S: Serializer>(
         span: &Option<Duration>,
         serializer: S,

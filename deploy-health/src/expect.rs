@@ -241,8 +241,11 @@ fn breaks(rule: &JsonRule, value: Option<&Value>) -> Option<String> {
 /// Equal as people write values: manifests expand variables to text, and services write `"3"` where others write `3`.
 fn equal(wanted: &Value, found: &Value) -> bool {
     match (wanted, found) {
-        (Value::String(text), Value::Number(_) | Value::Bool(_)) => *text == found.to_string(),
-        (Value::Number(_) | Value::Bool(_), Value::String(text)) => *text == wanted.to_string(),
+        (Value::String(text), scalar @ (Value::Number(_) | Value::Bool(_)))
+        | (scalar @ (Value::Number(_) | Value::Bool(_)), Value::String(text)) => {
+            let spelled = scalar.to_string();
+            *text == spelled
+        }
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         _ => wanted == found,
     }

@@ -7,7 +7,7 @@ use deploy_core::failure::Code;
 use deploy_core::health::{CommandLine, Look, ProbeKind, ProbeSpec, Reason, Vantage, Verdict};
 use deploy_core::port::probe::{HostCommand, HostExec, HostExecError, Probe};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Looks from here and, where it has one, from a host. One per slice: it keeps ways through its host open between looks, and closes
@@ -16,6 +16,7 @@ pub struct Prober {
     host: Option<Arc<dyn HostExec>>,
     env: Vec<(String, String)>,
     routes: Routes,
+    direct: OnceLock<bool>,
 }
 
 impl Prober {
@@ -25,6 +26,7 @@ impl Prober {
             host: None,
             env: Vec::new(),
             routes: Routes::default(),
+            direct: OnceLock::new(),
         }
     }
 
@@ -65,7 +67,7 @@ impl Probe for Prober {
         };
         match &spec.kind {
             ProbeKind::Http { url } => http::look(spec, url, host, &self.routes).await,
-            ProbeKind::Tcp { addr } => tcp::look(spec, addr, host).await,
+            ProbeKind::Tcp { addr } => tcp::look(spec, addr, host, &self.direct).await,
             ProbeKind::Command { line, dir } => {
                 command::look(spec, line, dir.as_ref(), &self.env, host.unwrap_or(&LocalExec)).await
             }

@@ -158,7 +158,7 @@ impl Reader<'_> {
                 // health+json has several measurements under one name.
                 Value::Array(_) => self.parts(value, &pointer, &name, false),
                 Value::String(_) | Value::Bool(_) if bare => {
-                    self.word(value, &pointer, &format!("component {name}"))
+                    self.word(value, &pointer, &format!("component {name}"));
                 }
                 _ => {}
             }

@@ -7,6 +7,7 @@ use deploy_core::health::{CommandLine, Look, ProbeSpec, Verdict};
 use deploy_core::port::probe::{HostCommand, HostExec, HostExecError, Reach};
 use deploy_core::time::format_duration;
 use std::io;
+use std::sync::OnceLock;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -26,24 +27,22 @@ if command -v nc >/dev/null 2>&1; then nc -z "$1" "$2" || { echo "connection ref
 exit 69
 "#;
 
-/// One look from a host, which may be this machine.
-pub(crate) async fn look(spec: &ProbeSpec, addr: &str, host: Option<&dyn HostExec>) -> Look {
+/// One look from a host, which may be this machine; `direct` remembers whether it is.
+pub(crate) async fn look(
+    spec: &ProbeSpec,
+    addr: &str,
+    host: Option<&dyn HostExec>,
+    direct: &OnceLock<bool>,
+) -> Look {
     let began = Instant::now();
     let verdict = match split_addr(addr) {
         Err(error) => cannot_look(error),
         Ok((name, port)) => match host {
             None => dial_here(spec, &name, port).await,
-            Some(host) => match host
-                .forward(&name, port, spec.timeout)
-                .await
-                .map(|port| port.reach().clone())
-            {
-                Ok(Reach::Direct) => dial_here(spec, &name, port).await,
-                // Forwarding not allowed does not matter: this goes by a command.
-                Ok(Reach::Socket(_)) | Err(HostExecError::Refused(_)) => {
-                    dial_there(spec, &name, port, host).await
-                }
-                Err(error) => cannot_look(format!("no connection to the host: {error}")),
+            Some(host) => match is_direct(spec, &name, port, host, direct).await {
+                Ok(true) => dial_here(spec, &name, port).await,
+                Ok(false) => dial_there(spec, &name, port, host).await,
+                Err(error) => cannot_look(error.to_string()),
             },
         },
     };
@@ -52,6 +51,26 @@ pub(crate) async fn look(spec: &ProbeSpec, addr: &str, host: Option<&dyn HostExe
         (Verdict::Healthy, Some(slow)) => Look::new(unhealthy(slow), latency),
         (verdict, _) => Look::new(verdict, latency),
     }
+}
+
+/// Whether what the host sees is what this machine sees. A host never changes in that, so it is asked once.
+async fn is_direct(
+    spec: &ProbeSpec,
+    name: &str,
+    port: u16,
+    host: &dyn HostExec,
+    known: &OnceLock<bool>,
+) -> Result<bool, HostExecError> {
+    if let Some(direct) = known.get() {
+        return Ok(*direct);
+    }
+    let direct = match host.forward(name, port, spec.timeout).await {
+        Ok(forwarded) => *forwarded.reach() == Reach::Direct,
+        // That it does not forward does not matter: it dials by a command.
+        Err(HostExecError::Refused(_)) => false,
+        Err(error) => return Err(error),
+    };
+    Ok(*known.get_or_init(|| direct))
 }
 
 async fn dial_here(spec: &ProbeSpec, name: &str, port: u16) -> Verdict {

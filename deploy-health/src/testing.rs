@@ -19,7 +19,7 @@ pub(crate) fn spec(kind: ProbeKind) -> ProbeSpec {
         healthy_for: Duration::from_secs(10),
         timeout: Duration::from_secs(2),
         interval: Duration::from_secs(1),
-        deadline: Duration::from_secs(60),
+        deadline: Duration::from_mins(1),
     }
 }
 

@@ -59,6 +59,10 @@ impl Settled {
 ///
 /// `switched` is how long before now the slice was switched to what is expected to answer, if it was: what says that it has been up
 /// for longer is noted.
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "it cannot: as many answers come back as specs go in"
+)]
 pub async fn until_healthy(
     probe: &dyn Probe,
     spec: &ProbeSpec,
@@ -66,8 +70,12 @@ pub async fn until_healthy(
     switched: Option<Duration>,
     on_look: &mut (dyn FnMut(&Progress<'_>) + Send),
 ) -> Settled {
-    let mut settled = until_all_healthy(probe, std::slice::from_ref(spec), clock, switched, on_look).await;
-    settled.pop().expect("one spec in, one out")
+    let one = std::slice::from_ref(spec);
+    let settled = until_all_healthy(probe, one, clock, switched, on_look).await;
+    settled
+        .into_iter()
+        .next()
+        .expect("invariant: one spec in, one answer out")
 }
 
 /// The same over several probes, which are looked at side by side until all are healthy *at the same moment*: one that was healthy
@@ -147,8 +155,8 @@ impl<'a> Watched<'a> {
             look.notes.push(format!("{OLD_PROCESS}{note}"));
         }
         for note in &look.notes {
-            let is_new = !self.notes.contains(note) && !(told && note.starts_with(OLD_PROCESS));
-            if is_new && self.notes.len() < MOST_NOTES {
+            let repeated = self.notes.contains(note) || (told && note.starts_with(OLD_PROCESS));
+            if !repeated && self.notes.len() < MOST_NOTES {
                 self.notes.push(note.clone());
             }
         }

@@ -129,7 +129,10 @@ impl Window {
             return self.state(at);
         }
         let at = self.last.map_or(at, |last| last.max(at));
-        if self.last.is_some_and(|last| at - last > self.pace.longest_gap()) {
+        if self
+            .last
+            .is_some_and(|last| at.saturating_sub(last) > self.pace.longest_gap())
+        {
             self.gaps += 1;
             self.since = None;
         }
@@ -193,7 +196,9 @@ impl Window {
             .since
             .map(|since| since.saturating_add(self.pace.healthy_for))
         {
-            Some(complete) if complete > began => next.min(complete),
+            Some(complete) if complete > began && self.healthy() < self.pace.healthy_for => {
+                next.min(complete)
+            }
             _ => next,
         }
     }
@@ -268,7 +273,7 @@ impl std::fmt::Display for Late {
                 self.same
             )?,
             Some(reason) if self.same == failed => {
-                write!(f, "{} in {} of {looks} probes", reason.what, self.same)?
+                write!(f, "{} in {} of {looks} probes", reason.what, self.same)?;
             }
             Some(reason) => write!(f, "{} at last, {failed} of {looks} probes failed", reason.what)?,
         }

@@ -23,7 +23,7 @@ fn with(change: impl Fn(&mut ProbeSpec)) -> ProbeSpec {
     spec
 }
 
-fn json_rule(pointer: &str, rule: JsonRule) -> ProbeSpec {
+fn json_rule(pointer: &str, rule: &JsonRule) -> ProbeSpec {
     with(|spec| {
         spec.expect.json.insert(pointer.to_owned(), rule.clone());
     })
@@ -32,15 +32,15 @@ fn json_rule(pointer: &str, rule: JsonRule) -> ProbeSpec {
 fn any_of(pointer: &str, values: &[&str]) -> ProbeSpec {
     json_rule(
         pointer,
-        JsonRule::AnyOf(values.iter().map(|&value| value.into()).collect()),
+        &JsonRule::AnyOf(values.iter().map(|&value| value.into()).collect()),
     )
 }
 
 fn range(pointer: &str, min: Option<f64>, max: Option<f64>) -> ProbeSpec {
-    json_rule(pointer, JsonRule::Range { min, max })
+    json_rule(pointer, &JsonRule::Range { min, max })
 }
 
-fn version(at: VersionAt) -> ProbeSpec {
+fn version(at: &VersionAt) -> ProbeSpec {
     with(|spec| {
         spec.version = Some(VersionCheck {
             at: at.clone(),
@@ -107,10 +107,10 @@ fn values_in_json() {
             r#"unhealthy DPL0601: 200 with /b true, wanted "false""#,
         ),
         (
-            json_rule("/n", JsonRule::AnyOf(vec![json!(3.0), json!(4)])),
+            json_rule("/n", &JsonRule::AnyOf(vec![json!(3.0), json!(4)])),
             "healthy",
         ),
-        (json_rule("/nil", JsonRule::AnyOf(vec![json!(null)])), "healthy"),
+        (json_rule("/nil", &JsonRule::AnyOf(vec![json!(null)])), "healthy"),
         (range("/n", Some(3.0), None), "healthy"),
         (
             range("/n", Some(4.0), None),
@@ -202,7 +202,7 @@ fn what_a_body_says_by_itself_counts_without_being_asked_for() {
 
 #[test]
 fn the_right_status_from_the_old_version_is_not_health() {
-    let by_body = version(VersionAt::Json("/version".to_owned()));
+    let by_body = version(&VersionAt::Json("/version".to_owned()));
     for (code, body, verdict) in [
         (200, r#"{"version":"1.3"}"#, "healthy"),
         (
@@ -239,7 +239,7 @@ fn the_right_status_from_the_old_version_is_not_health() {
             "{body}"
         );
     }
-    let by_header = version(VersionAt::Header("x-version".to_owned()));
+    let by_header = version(&VersionAt::Header("x-version".to_owned()));
     let mut headed = answer(200, "");
     assert_eq!(
         say(&judge(&by_header, &headed).verdict),
@@ -277,7 +277,7 @@ proptest! {
     /// Whatever comes back, judging it ends, says so in one printable line, and the wrong status is never healthy.
     #[test]
     fn any_answer_is_judged(body in prop::collection::vec(any::<u8>(), 0..200), code in 100_u16..600, text in "\\PC{0,30}") {
-        for spec in [with(|_| {}), any_of("/status", &[&text]), version(VersionAt::Json(format!("/{text}")))] {
+        for spec in [with(|_| {}), any_of("/status", &[&text]), version(&VersionAt::Json(format!("/{text}")))] {
             let look = judge(&spec, &Answer { body: Body { bytes: body.clone(), cut: false }, ..answer(code, "") });
             if let Some(reason) = look.verdict.reason() {
                 prop_assert!(!reason.what.is_empty() && !reason.what.chars().any(char::is_control));

@@ -87,7 +87,7 @@ async fn the_whole_group_ends_at_the_limit_and_when_dropped() {
     std::fs::remove_file(&file).expect("it is there");
     let command = shell(&text);
     {
-        let running = LocalExec.run(&command, Duration::from_secs(60));
+        let running = LocalExec.run(&command, Duration::from_mins(1));
         tokio::pin!(running);
         while !file.exists() {
             assert!(

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 async fn verdict(addr: impl ToString, host: Option<&dyn HostExec>) -> String {
     let addr = addr.to_string();
-    say(&look(&tcp(addr.as_str()), &addr, host).await.verdict)
+    say(&look(&tcp(addr.as_str()), &addr, host, &OnceLock::new())
+        .await
+        .verdict)
 }
 
 /// A host whose commands run here, but whose ports would need forwarding.

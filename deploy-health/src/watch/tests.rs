@@ -170,7 +170,7 @@ async fn a_service_that_flaps_for_ever_is_late() {
 async fn a_machine_that_slept_has_not_looked() {
     let clock = TestClock::new();
     let long = ProbeSpec {
-        deadline: Duration::from_secs(600),
+        deadline: Duration::from_mins(10),
         ..spec()
     };
     let settled = watch(&clock, &Script::one(&clock, "pppppppzp"), &long).await;
