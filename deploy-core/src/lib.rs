@@ -15,8 +15,14 @@
 //! that records it, and recovery is the same six steps.
 
 pub mod digest;
+pub mod event;
 pub mod failure;
+pub mod gate;
 pub mod health;
 pub mod id;
+pub mod machine;
+pub mod model;
+pub mod plan;
 pub mod port;
 pub mod time;
+pub mod tree;

@@ -1,0 +1,473 @@
+//! What happened: the events of the journal. Past tense, durable before anybody sees them, never changed. Every frontend reads
+//! these and nothing else. State is a fold over them.
+//!
+//! Readers tolerate kinds that they do not know; the folds that decide refuse them.
+
+use crate::digest::Digest;
+use crate::failure::Failure;
+use crate::gate::{Approval, Evidence, Unmet};
+use crate::id::{
+    Actor, Attempt, DeploymentId, EnvName, Epoch, EvidenceName, PlaceIx, ReleaseNumber, Seq, SliceIx, StoreId,
+};
+use crate::machine::{Ask, Outcome, Refusal, SliceSight, TurnReason};
+use crate::model::{Release, ReleaseRef};
+use crate::plan::{Kind, Plan};
+use crate::port::journal::Stream;
+use crate::port::target::{Checkpoint, Runs};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of the form of events. Raised when a field is added, not when it is used.
+pub const SCHEMA: u32 = 1;
+
+/// An event before it is stored: no sequence number yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// When, by the writer's clock; no order is taken from it.
+    pub at: Timestamp,
+    /// Of which deployment, if of one.
+    pub deployment: Option<DeploymentId>,
+    /// Who caused it.
+    pub actor: Actor,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// An event as stored and as readers get it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place in its stream.
+    pub seq: Seq,
+    /// When, by the writer's clock.
+    pub at: Timestamp,
+    /// Its environment; `None` in the project's stream.
+    pub environment: Option<EnvName>,
+    /// Its deployment, if it is of one.
+    pub deployment: Option<DeploymentId>,
+    /// Who caused it.
+    pub actor: Actor,
+    /// Version of its form.
+    pub schema: u32,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// An event that a journal has stored. Only a [`crate::port::journal::Journal`] makes one: [`crate::machine::Machine::apply`]
+/// takes nothing else, so no effect can precede the record of its intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    event: Event,
+    hash: Digest,
+}
+
+impl Recorded {
+    /// For implementations of `Journal`: vouches that the event is stored, flushed, and chained under this hash.
+    pub fn stored(event: Event, hash: Digest) -> Self {
+        Self { event, hash }
+    }
+    /// The event.
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+    /// Its hash, which covers the one before it.
+    pub fn hash(&self) -> Digest {
+        self.hash
+    }
+    /// The event, without its proof.
+    pub fn into_event(self) -> Event {
+        self.event
+    }
+}
+
+/// Who or what drives an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Driver {
+    /// `alice@laptop (pid 4711)`.
+    pub who: String,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// Why an attempt began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptReason {
+    /// The first.
+    Start,
+    /// Another process took over, or the same one was started again.
+    Takeover,
+    /// The direction changed.
+    TurnedBack,
+    /// An effect's outcome was unknown.
+    UnknownOutcome,
+    /// The place has a newer epoch: something reverted by itself, or somebody took the claim.
+    Fenced,
+}
+
+/// What a deployment was asked to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The same key is the same deployment.
+    pub key: String,
+    /// Which way.
+    pub kind: Kind,
+    /// Which release.
+    pub release: ReleaseRef,
+    /// Who asks, and how that was established (`os user`, `ci: github`).
+    pub actor: Actor,
+    /// How `actor` was established.
+    pub established: String,
+    /// The branch given or found.
+    pub branch: Option<String>,
+    /// Why, in the asker's words.
+    pub reason: Option<String>,
+    /// Services asked for by name; empty: all.
+    #[serde(default)]
+    pub services: Vec<crate::id::ServiceName>,
+    /// Whether places of other states may be taken.
+    pub adopt: crate::port::target::Adopt,
+    /// Options that change what is allowed or done: `allow_dirty`, `strategy`, …
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+}
+
+/// What happened. Events of a deployment are emitted by [`crate::machine::Machine::decide`] alone, in the order given here; the
+/// others by the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    // --- a deployment: from request to start
+    /// Initial event of a deployment.
+    Requested {
+        /// By whom and for what.
+        request: Request,
+    },
+    /// A plan was made; a second one before activation voids approvals of the first.
+    Planned {
+        /// All of it.
+        plan: Box<Plan>,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// Gates that people or time can open do not hold. Claims are released; a waiting deployment holds neither them nor a lease.
+    Waiting {
+        /// All of them.
+        unmet: Vec<Unmet>,
+    },
+    /// All gates hold for this plan.
+    Gated {
+        /// The plan's digest.
+        plan: Digest,
+    },
+    // --- attempts
+    /// A driver began to move it: everything is claimed anew, at a higher epoch, and observed.
+    AttemptBegun {
+        /// From 1.
+        attempt: Attempt,
+        /// Why.
+        reason: AttemptReason,
+        /// By whom; `None`: by the same as before.
+        driver: Option<Driver>,
+    },
+    /// A place was claimed.
+    Claimed {
+        /// Which.
+        place: PlaceIx,
+        /// The fencing token.
+        epoch: Epoch,
+        /// Another store's claim was taken over, as asked.
+        adopted: Option<StoreId>,
+    },
+    /// A place could not be claimed.
+    ClaimFailed {
+        /// Which.
+        place: PlaceIx,
+        /// Why, in kind.
+        refusal: Refusal,
+        /// Why, for people.
+        failure: Failure,
+    },
+    /// All slices were looked at under our claims.
+    Surveyed {
+        /// What was seen, for the machine.
+        seen: Vec<SliceSight>,
+        /// What runs, by slice.
+        runs: Vec<Option<Runs>>,
+    },
+    /// Under our claims, something other than what the plan says runs: the claims are given back, and it is planned again.
+    PlanOutdated,
+    // --- preparing
+    /// A slice is prepared; its unit has its checkpoint.
+    SlicePrepared {
+        /// Which.
+        slice: SliceIx,
+        /// The unit's checkpoint, as first taken.
+        checkpoint: Checkpoint,
+        /// What it will run.
+        will_be: Runs,
+        /// Whether activating it would change anything.
+        changes: bool,
+    },
+    /// Everything is prepared: from here no effect needs the sources, the artifacts or a secret that is not on the target.
+    AllPrepared,
+    // --- activating
+    /// All gates held again, in this very transaction; from here only forward to the commit point, or back.
+    ActivationBegun {
+        /// When it must have committed.
+        due: Timestamp,
+    },
+    /// These slices are about to be moved: the intent, before any of the effects.
+    BatchIntended {
+        /// Which.
+        slices: Vec<SliceIx>,
+    },
+    /// The target says it moved a slice. Not yet believed.
+    SliceActivated {
+        /// Which.
+        slice: SliceIx,
+        /// What it runs now.
+        runs: Runs,
+        /// Whether a revert is armed.
+        armed: bool,
+    },
+    /// The platform says the slice runs the release, and it was healthy for its window.
+    SliceVerified {
+        /// Which.
+        slice: SliceIx,
+        /// What was seen: `healthy 10s`.
+        note: String,
+    },
+    /// A step on a slice failed.
+    SliceFailed {
+        /// Which.
+        slice: SliceIx,
+        /// At which step.
+        step: crate::machine::Verb,
+        /// How, in kind.
+        how: crate::machine::Failed,
+        /// Why, for people.
+        failure: Failure,
+    },
+    /// The commit point: every slice is verified, and a last look under our claim found all of it so.
+    Committed,
+    /// A slice's revert is disarmed.
+    SliceConfirmed {
+        /// Which.
+        slice: SliceIx,
+    },
+    /// Watching goes on for a while.
+    BakeBegun {
+        /// Until when at the earliest.
+        until: Timestamp,
+    },
+    /// Nothing broke while baking.
+    Baked,
+    /// Pruning, removing and releasing begin: nothing turns back any more.
+    FinishBegun,
+    /// A place is cleaned up and its claim released.
+    PlaceFinished {
+        /// Which.
+        place: PlaceIx,
+        /// What could not be cleaned up; the deployment does not fail for it.
+        warning: Option<Failure>,
+    },
+    // --- back
+    /// Final: from here nothing goes forward.
+    TurnedBack {
+        /// Why, in kind.
+        reason: TurnReason,
+        /// Why, for people.
+        failure: Option<Failure>,
+        /// When going back gives up waiting for what cannot be reached.
+        due: Timestamp,
+    },
+    /// A service with `on_failure = "hold"` failed: everything stays as it is, disarmed, for a human.
+    HeldBack {
+        /// Why.
+        failure: Failure,
+    },
+    /// These slices are about to be put back.
+    RestoreIntended {
+        /// Which.
+        slices: Vec<SliceIx>,
+    },
+    /// The target says a slice is back.
+    SliceRestored {
+        /// Which.
+        slice: SliceIx,
+        /// What it runs now.
+        runs: Runs,
+    },
+    /// The slice runs what it did before, no less healthy than then.
+    SliceBack {
+        /// Which.
+        slice: SliceIx,
+        /// What was seen.
+        note: String,
+    },
+    /// What a slice runs could not be learned in time.
+    SliceUnknown {
+        /// Which.
+        slice: SliceIx,
+        /// Why, for people.
+        failure: Failure,
+    },
+    /// Somebody else changed what a slice runs: neither overwritten nor adopted.
+    SliceOvertaken {
+        /// Which.
+        slice: SliceIx,
+    },
+    // --- asks
+    /// Somebody asked something of a running deployment, and it was accepted.
+    AskAccepted {
+        /// What.
+        ask: Ask,
+    },
+    /// The claims are being released before this end.
+    Closing {
+        /// The end to come.
+        outcome: Outcome,
+        /// Why, for people.
+        failure: Option<Failure>,
+        /// Gates that do not hold, where that is why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unmet: Vec<Unmet>,
+    },
+    /// A claim was released (or could not be: then the next deployment takes it from this ended one).
+    PlaceReleased {
+        /// Which.
+        place: PlaceIx,
+        /// Why not, where it was not.
+        warning: Option<Failure>,
+    },
+    /// Terminal: no event of this deployment follows.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// Slices that are not where they should be; what they run and why is in the events before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        strays: Vec<SliceIx>,
+        /// The deployment that superseded it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<DeploymentId>,
+    },
+
+    // --- facts of an environment
+    /// A person said yes to a plan.
+    ApprovalGiven {
+        /// What and who.
+        approval: Approval,
+    },
+    /// A person said no: vetoes the deployment.
+    ApprovalRejected {
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The line was stopped.
+    FrozenByHand {
+        /// Why.
+        reason: String,
+    },
+    /// The line was opened again.
+    Unfrozen,
+    /// Automatic promotion was stopped after a failed verdict or a rollback.
+    AutomaticPromotionFrozen {
+        /// Why.
+        reason: String,
+    },
+    /// The rules in force changed.
+    RulesChanged {
+        /// The digest of the rules now in force.
+        rules: Digest,
+        /// Whether any of them is looser.
+        loosened: bool,
+        /// What changed, one line each.
+        lines: Vec<String>,
+    },
+    /// A host key was pinned.
+    HostTrusted {
+        /// Which host.
+        host: crate::id::HostName,
+        /// The key's fingerprint.
+        fingerprint: String,
+    },
+
+    // --- facts of the project
+    /// The state was made.
+    StateCreated {
+        /// Its id.
+        store: StoreId,
+        /// The project.
+        project: crate::id::ProjectName,
+    },
+    /// A release was made.
+    ReleaseMade {
+        /// All of it.
+        release: Box<Release>,
+    },
+    /// The same content came from another commit: a further provenance.
+    SourceAdded {
+        /// Which release.
+        release: ReleaseNumber,
+        /// The commit.
+        source: crate::model::Source,
+        /// The version, where the commit has a tag.
+        version: Option<String>,
+    },
+    /// A release is barred.
+    Yanked {
+        /// Which.
+        release: ReleaseRef,
+        /// Why.
+        reason: String,
+    },
+    /// It is not barred any more.
+    Unyanked {
+        /// Which.
+        release: ReleaseRef,
+    },
+    /// Evidence came in. In an environment's stream where it holds there, else in the project's.
+    EvidenceGiven {
+        /// What was found.
+        evidence: Evidence,
+    },
+    /// Evidence does not count any more.
+    EvidenceRevoked {
+        /// Of which kind.
+        name: EvidenceName,
+        /// About which release.
+        release: ReleaseRef,
+        /// Why.
+        reason: String,
+    },
+    /// An event of a newer version. Readers show it as such; the folds that decide refuse it.
+    #[serde(other)]
+    Unknown,
+}
+
+impl EventKind {
+    /// Which stream it belongs to, for a deployment's or a fact's environment.
+    pub fn belongs_to_project(&self) -> bool {
+        matches!(
+            self,
+            Self::StateCreated { .. }
+                | Self::ReleaseMade { .. }
+                | Self::SourceAdded { .. }
+                | Self::Yanked { .. }
+                | Self::Unyanked { .. }
+        )
+    }
+
+    /// The environment of its stream.
+    pub fn environment_of(stream: &Stream) -> Option<EnvName> {
+        match stream {
+            Stream::Project => None,
+            Stream::Environment(name) => Some(name.clone()),
+        }
+    }
+}

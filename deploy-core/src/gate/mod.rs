@@ -1,0 +1,167 @@
+//! Gates: rules that can refuse a deployment. Each answers with everything that is not met, and why; a pure function of what is
+//! known and the time given. Not known means not met, for going forward.
+
+use crate::digest::Digest;
+use crate::id::{Actor, CommitId, EnvName, EvidenceName};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A rule that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmet {
+    /// Which gate.
+    pub gate: GateKind,
+    /// Why, with the evidence that was looked at.
+    pub reason: String,
+    /// The earliest time at which waiting alone could open it; `None` if waiting does not help.
+    pub earliest: Option<Timestamp>,
+    /// Whether people or time can open it for this very plan (exit 11), or not (exit 6).
+    pub opens: Opens,
+    /// The next command.
+    pub next: String,
+}
+
+/// How an unmet gate can still open for the deployment that asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Opens {
+    /// Somebody has to act: approve, tick, attest.
+    ByPeople,
+    /// Time has to pass.
+    ByTime,
+    /// It does not: another release or another branch is needed.
+    Never,
+}
+
+/// The gates, in the order in which they are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GateKind {
+    /// Who may ask at all.
+    Authorization,
+    /// The release is barred.
+    Yank,
+    /// Older than what runs, without intent.
+    Order,
+    /// A commit of the release is contained in an allowed branch.
+    Branch,
+    /// Verified in every environment of `after`.
+    Upstream,
+    /// Healthy there for long enough.
+    Soak,
+    /// Evidence for the commit or the digest.
+    Check,
+    /// Items ticked by people or by evidence.
+    Checklist,
+    /// People.
+    Approval,
+    /// A calendar freeze, or the line stopped by hand.
+    Freeze,
+    /// Automatic promotion is frozen after a failed verdict.
+    AutomaticPromotion,
+    /// Part of the manifest that does not act yet and would weaken a gate.
+    NotYetActing,
+    /// The caller has to confirm.
+    Confirmation,
+}
+
+/// All gates together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict")]
+pub enum Verdict {
+    /// Every gate holds.
+    Holds,
+    /// People or time can open what is not met.
+    Waits {
+        /// All of it.
+        unmet: Vec<Unmet>,
+    },
+    /// Waiting does not open it.
+    Refuses {
+        /// All of it, also what people or time could open.
+        unmet: Vec<Unmet>,
+    },
+}
+
+impl Verdict {
+    /// Of all unmet rules.
+    pub fn of(mut unmet: Vec<Unmet>) -> Self {
+        unmet.sort_by(|a, b| a.gate.cmp(&b.gate));
+        if unmet.is_empty() {
+            Self::Holds
+        } else if unmet.iter().any(|rule| rule.opens == Opens::Never) {
+            Self::Refuses { unmet }
+        } else {
+            Self::Waits { unmet }
+        }
+    }
+
+    /// What is not met.
+    pub fn unmet(&self) -> &[Unmet] {
+        match self {
+            Self::Holds => &[],
+            Self::Waits { unmet } | Self::Refuses { unmet } => unmet,
+        }
+    }
+}
+
+/// A fact about one digest or commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Of what kind: a check, a checklist item, or built in (`verified`, `smoke`, `load`).
+    pub name: EvidenceName,
+    /// About what.
+    pub about: About,
+    /// Where it holds; `None`: everywhere.
+    pub environment: Option<EnvName>,
+    /// What was found.
+    pub finding: Finding,
+    /// Who says so.
+    pub by: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// Until when it counts.
+    pub valid_until: Option<Timestamp>,
+    /// Its attempt or run, so that a late or doubled report is recognised.
+    pub run: Option<String>,
+    /// For people: `128 tests, 0 failed`.
+    pub note: String,
+}
+
+/// What evidence is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum About {
+    /// A release (or an artifact) by digest.
+    Digest(Digest),
+    /// A commit: a release built from exactly this one inherits.
+    Commit(CommitId),
+}
+
+/// What evidence found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// It holds.
+    Passed,
+    /// It does not.
+    Failed,
+    /// Neither: not met, and no reason to go back.
+    Inconclusive,
+}
+
+/// A decision of a person about one plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who.
+    pub by: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// What was approved.
+    pub plan: Digest,
+    /// The rules in force then.
+    pub rules: Digest,
+    /// Why.
+    pub reason: Option<String>,
+}

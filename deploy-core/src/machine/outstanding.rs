@@ -1,0 +1,96 @@
+//! What must be running now: a function of applied state alone.
+
+use super::state::{At, Direction, Hold, Pace, Stage, Step};
+use super::{Effect, Machine, Work};
+use crate::id::{PlaceIx, SliceIx};
+
+pub(super) fn outstanding(machine: &Machine) -> Vec<Effect> {
+    let mut work = Vec::new();
+    match machine.state.stage {
+        Stage::Open => work.push(Work::Judge),
+        Stage::Waiting | Stage::Ready | Stage::Ended(_) => {}
+        Stage::StandingDown(_) | Stage::Closing(_) => {
+            work.extend(places(machine, Hold::Held).map(Work::Release));
+        }
+        Stage::Moving(step) => moving(machine, step, &mut work),
+    }
+    work.into_iter()
+        .map(|work| Effect {
+            attempt: machine.state.attempt,
+            work,
+        })
+        .collect()
+}
+
+fn moving(machine: &Machine, step: Step, work: &mut Vec<Work>) {
+    let slices = |wanted: fn(&Machine, SliceIx) -> bool| {
+        machine
+            .plan
+            .slice_indices()
+            .filter(move |slice| wanted(machine, *slice))
+    };
+    match step {
+        Step::Claiming => {
+            // The first place alone: of two deployers with the same places exactly one gets past it. The others at once.
+            let free: Vec<_> = places(machine, Hold::Free).collect();
+            let first_is_open = free.first() == Some(&PlaceIx(0));
+            work.extend(
+                free.into_iter()
+                    .take(if first_is_open { 1 } else { usize::MAX })
+                    .map(Work::Claim),
+            );
+        }
+        Step::Surveying => work.push(Work::Survey),
+        Step::Preparing => work.extend(slices(|m, slice| !m.state.slice(slice).prepared).map(Work::Prepare)),
+        Step::Judging => work.push(Work::Judge),
+        Step::Activating => {
+            work.extend(slices(|m, slice| m.state.slice(slice).at == At::Intended).map(Work::Activate));
+            work.extend(slices(Machine::to_verify).map(Work::Verify));
+        }
+        Step::Looking => work.push(Work::Look),
+        Step::Confirming => {
+            work.extend(
+                slices(|m, slice| m.state.slice(slice).armed && m.may_confirm(slice)).map(Work::Confirm),
+            );
+        }
+        Step::Holding => work.extend(slices(|m, slice| m.state.slice(slice).armed).map(Work::Confirm)),
+        Step::Baking => work.push(Work::Bake),
+        Step::Finishing => work.extend(places(machine, Hold::Held).map(Work::Finish)),
+        Step::Restoring => {
+            work.extend(slices(|m, slice| m.state.slice(slice).at == At::RestoreIntended).map(Work::Restore));
+            work.extend(slices(|m, slice| m.state.slice(slice).at == At::Restored).map(Work::VerifyOld));
+        }
+    }
+    let settled = !matches!(
+        step,
+        Step::Claiming | Step::Surveying | Step::Preparing | Step::Judging
+    );
+    if settled && machine.state.slices.iter().any(|slice| slice.armed) {
+        work.push(Work::KeepArmed);
+    }
+    if matches!(step, Step::Activating)
+        && machine.state.direction == Direction::Forward
+        && machine.state.slices.iter().any(|slice| slice.is_verified())
+    {
+        work.push(Work::Watch);
+    }
+}
+
+fn places(machine: &Machine, hold: Hold) -> impl Iterator<Item = PlaceIx> + use<'_> {
+    (0u16..)
+        .zip(&machine.state.places)
+        .filter(move |(_, place)| place.hold == hold)
+        .map(|(at, _)| PlaceIx(at))
+}
+
+impl Machine {
+    /// Whether a slice is to be verified: it was moved, or there is nothing to move and its turn has come.
+    pub(super) fn to_verify(&self, slice: SliceIx) -> bool {
+        let state = self.state.slice(slice);
+        state.at == At::Activated
+            || (!state.moves
+                && state.at == At::Untouched
+                && self.state.pace == Pace::Going
+                && self.may_activate(slice))
+    }
+}

@@ -1,0 +1,1 @@
+//! Stories: one deployment each, told by inputs.

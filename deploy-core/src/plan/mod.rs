@@ -1,0 +1,202 @@
+//! The plan of a deployment: everything that has to be decided before it starts, so that no meaningful choice is left to its
+//! execution. Immutable; the whole of it is in the journal.
+
+use crate::digest::Digest;
+use crate::id::{EnvName, PlaceId, PlaceIx, ServiceIx, ServiceName, SliceIx, SliceName, UnitId, UnitIx};
+use crate::model::ReleaseRef;
+use crate::port::target::{Abilities, Difference, Runs};
+use crate::time::human;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Which way a deployment is meant to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A release made here, into an environment without `after`.
+    Deploy,
+    /// A release that upstream verified.
+    Promote,
+    /// Back to an earlier one: needs authorization and nothing else, never turns back.
+    Rollback,
+}
+
+/// What the environment ran before.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "base")]
+pub enum Base {
+    /// Nothing of ours anywhere: the way back is to remove what this deployment creates.
+    Nothing,
+    /// One verified release, everywhere.
+    Release(ReleaseRef),
+    /// The same thing everywhere, but not a release verified here: the way back is its checkpoint.
+    Uniform,
+    /// Different things. The way back is the last release verified here, prepared beforehand; none means `needs_human`.
+    Mixed,
+}
+
+/// What a failure of this service does to the deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The deployment turns back.
+    Rollback,
+    /// The deployment stops as it is, disarmed, in `needs_human`.
+    Hold,
+}
+
+/// What happens to a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It moves to the release.
+    Move,
+    /// It runs what it should: it is only looked at.
+    Keep,
+    /// It was dropped from the manifest or retired: removed in `finish`.
+    Remove,
+}
+
+/// How a slice comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WayBack {
+    /// To its checkpoint.
+    Checkpoint,
+    /// By removing what this deployment created.
+    Absent,
+    /// Not: a failure ends in `needs_human` for this slice. Said in the plan.
+    None,
+}
+
+/// One service of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PlannedService {
+    /// Its name.
+    pub name: ServiceName,
+    /// `ssh`, `k8s` …, for readers.
+    pub target: String,
+    /// What happens to it.
+    pub change: Change,
+    /// The services that must be verified before it starts, as indices into [`Plan::services`].
+    pub needs: Vec<ServiceIx>,
+    /// Its slices in the order in which they move: all of one batch at the same time.
+    pub batches: Vec<Vec<SliceIx>>,
+    /// What its failure means.
+    pub on_failure: OnFailure,
+    /// How long it is watched after the commit point.
+    #[serde(with = "human")]
+    pub bake: Duration,
+    /// What its target can do.
+    pub abilities: Abilities,
+    /// Whether its last healthy slice is out for a moment (one slice, `recreate`, `all-at-once`): said in the plan.
+    pub interrupts: bool,
+}
+
+/// One slice of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PlannedSlice {
+    /// Its name within the service.
+    pub name: SliceName,
+    /// Its service.
+    pub service: ServiceIx,
+    /// Where it writes.
+    pub place: PlaceIx,
+    /// What goes back with it.
+    pub unit: UnitIx,
+    /// What ran there when the plan was made.
+    pub now: Runs,
+    /// How it comes back.
+    pub way_back: WayBack,
+}
+
+/// Limits that the machine keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Limits {
+    /// From the start of activation to the commit point; then it turns back.
+    #[serde(with = "human")]
+    pub activation: Duration,
+    /// For going back; what is not back by then is unknown.
+    #[serde(with = "human")]
+    pub going_back: Duration,
+    /// The longest an unclear health may extend the bake.
+    #[serde(with = "human")]
+    pub bake: Duration,
+    /// How often an unknown outcome or a fenced write may start a new attempt in one direction.
+    pub attempts: u8,
+}
+
+/// What brings one environment to one release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Which way.
+    pub kind: Kind,
+    /// The environment.
+    pub environment: EnvName,
+    /// The release it brings.
+    pub release: ReleaseRef,
+    /// What it starts from.
+    pub base: Base,
+    /// Version of the environment's configuration.
+    pub config: Digest,
+    /// The places it writes to; claimed in this order.
+    pub places: Vec<PlaceId>,
+    /// The restore units, each in one place.
+    pub units: Vec<UnitId>,
+    /// Its services, those that are needed before those that need them.
+    pub services: Vec<PlannedService>,
+    /// Its slices.
+    pub slices: Vec<PlannedSlice>,
+    /// Limits.
+    pub limits: Limits,
+    /// What a person should know before saying yes: interruptions, `needs` on a disabled service, a target without a fence.
+    pub notices: Vec<String>,
+    /// What would change, for people; not part of the digest.
+    #[serde(default)]
+    pub differences: Vec<Difference>,
+}
+
+impl Plan {
+    /// What approvals bind to: steps, release, configuration and base; not diffs, notices or health.
+    pub fn digest(&self) -> Digest {
+        Digest::of_json(&(
+            "deploy.plan/1",
+            self.kind,
+            &self.environment,
+            self.release,
+            &self.base,
+            self.config,
+            &self.places,
+            &self.units,
+            &self.services,
+            &self.slices,
+            &self.limits,
+        ))
+    }
+
+    /// A service.
+    pub fn service(&self, ix: ServiceIx) -> &PlannedService {
+        &self.services[ix.at()]
+    }
+
+    /// A slice.
+    pub fn slice(&self, ix: SliceIx) -> &PlannedSlice {
+        &self.slices[ix.at()]
+    }
+
+    /// All slices with their indices.
+    pub fn slice_indices(&self) -> impl Iterator<Item = SliceIx> + use<> {
+        (0..self.slices.len()).map(|at| SliceIx(u16::try_from(at).expect("the planner bounds the slices")))
+    }
+
+    /// All services with their indices.
+    pub fn service_indices(&self) -> impl Iterator<Item = ServiceIx> + use<> {
+        (0..self.services.len())
+            .map(|at| ServiceIx(u16::try_from(at).expect("the planner bounds the services")))
+    }
+
+    /// Whether nothing at all would change.
+    pub fn changes_nothing(&self) -> bool {
+        self.services.iter().all(|service| service.change == Change::Keep)
+    }
+}
