@@ -18,6 +18,7 @@ pub mod digest;
 pub mod event;
 pub mod failure;
 pub mod gate;
+pub mod health;
 pub mod id;
 pub mod machine;
 pub mod model;
