@@ -17,4 +17,6 @@
 pub mod digest;
 pub mod failure;
 pub mod id;
+pub mod manifest;
+pub mod problem;
 pub mod time;
