@@ -25,3 +25,4 @@ pub mod plan;
 pub mod port;
 pub mod time;
 pub mod tree;
+pub mod view;
