@@ -28,3 +28,4 @@ pub mod port;
 pub mod problem;
 pub mod time;
 pub mod tree;
+pub mod view;
