@@ -58,7 +58,9 @@ impl Running<'_> {
             .fingerprints
             .get(release)
             .and_then(|services| services.get(self.service))
-            .map_or(self.release == Some(*release), |known| known.contains(self.fingerprint))
+            .map_or(self.release == Some(*release), |known| {
+                known.contains(self.fingerprint)
+            })
     }
 
     /// The releases that it may be.
