@@ -451,6 +451,23 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Whether it is one of a deployment's own, which [`crate::machine::Machine::decide`] emits, and not a fact that somebody added.
+    pub fn drives(&self) -> bool {
+        !self.belongs_to_project()
+            && !matches!(
+                self,
+                Self::ApprovalGiven { .. }
+                    | Self::ApprovalRejected { .. }
+                    | Self::FrozenByHand { .. }
+                    | Self::Unfrozen
+                    | Self::AutomaticPromotionFrozen { .. }
+                    | Self::RulesChanged { .. }
+                    | Self::HostTrusted { .. }
+                    | Self::EvidenceGiven { .. }
+                    | Self::EvidenceRevoked { .. }
+            )
+    }
+
     /// Which stream it belongs to, for a deployment's or a fact's environment.
     pub fn belongs_to_project(&self) -> bool {
         matches!(
