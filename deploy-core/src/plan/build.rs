@@ -116,7 +116,7 @@ impl<'a> Planner<'a> {
             differences: Vec::new(),
         };
         let mut position = vec![ServiceIx(0); chosen.len()];
-        for (ix, at) in (0..).map(ServiceIx).zip(&order) {
+        for (ix, at) in (0..=u16::MAX).map(ServiceIx).zip(&order) {
             position[*at] = ix;
         }
         for at in &order {
@@ -293,10 +293,10 @@ impl<'a> Planner<'a> {
                 });
             }
         }
-        for (index, at) in (0..).zip(places.values_mut()) {
+        for (index, at) in (0..=u16::MAX).zip(places.values_mut()) {
             *at = PlaceIx(index);
         }
-        let units = units.into_keys().zip((0..).map(UnitIx)).collect();
+        let units = units.into_keys().zip((0..=u16::MAX).map(UnitIx)).collect();
         (places, units)
     }
 
@@ -388,7 +388,7 @@ impl<'a> Planner<'a> {
             self.notices.push(of(
                 &service.name,
                 format!(
-                    "{} cannot be looked at now: what it runs is not known, and what needs it waits",
+                    "{} cannot be looked at now: what runs there is not known, and what it needs waits for it",
                     names(&unreachable)
                 ),
             ));
@@ -484,6 +484,9 @@ impl<'a> Planner<'a> {
 
     fn say_base(&mut self, base: &Base) {
         match base {
+            Base::Mixed if self.rollback => self
+                .notices
+                .push("different things run in this environment, or some that cannot be looked at".to_owned()),
             Base::Mixed => self.notices.push(
                 "different things run in this environment: what runs has no way back, a failure needs a human"
                     .to_owned(),

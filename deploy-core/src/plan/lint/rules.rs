@@ -415,14 +415,15 @@ pub(super) fn removable(plan: &Plan, found: &mut Found) {
 pub(super) fn base_fits(plan: &Plan, found: &mut Found) {
     let runs = |slice: &PlannedSlice| slice.now != Runs::Nothing;
     match plan.base {
-        // What a rollback cannot look at is not counted, so that something may run there after all.
-        Base::Nothing if plan.kind != Kind::Rollback && plan.slices.iter().any(runs) => {
+        // A rollback goes on where it cannot look, so that its slices may say what ran there last.
+        _ if plan.kind == Kind::Rollback => {}
+        Base::Nothing if plan.slices.iter().any(runs) => {
             found.say("plan", "something runs, but the base says nothing does");
         }
         Base::Release(_) | Base::Uniform | Base::Mixed if !plan.slices.iter().any(runs) => {
             found.say("plan", "nothing runs, but the base says something does");
         }
-        Base::Uniform if plan.kind != Kind::Rollback => {
+        Base::Uniform => {
             for (ix, service) in services(plan) {
                 let fingerprints: BTreeSet<_> = of(plan, ix)
                     .filter_map(|slice| match &slice.now {
