@@ -15,18 +15,9 @@ use std::time::Duration;
 pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
     let mut text = header(plan, release);
     text.push('\n');
-<<<<<<< HEAD
-    let width = plan
-        .services
-        .iter()
-        .map(|service| service.name.as_str().len())
-        .max()
-        .unwrap_or(0);
-=======
     let widest =
         |of: fn(&PlannedService) -> &str| plan.services.iter().map(|one| of(one).len()).max().unwrap_or(0);
     let (width, kind) = (widest(|one| one.name.as_str()), widest(|one| &one.target));
->>>>>>> planner
     let of = |change| plan.services.iter().any(|service| service.change == change);
     if plan.changes_nothing() {
         text.push_str("nothing to do: every slice runs it\n");
@@ -41,11 +32,7 @@ pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
         line(&mut text, &format!("wave {number}"));
         for (ix, service) in moving {
             let row = format!(
-<<<<<<< HEAD
-                "  {:width$}  {:<8} {}",
-=======
                 "  {:width$}  {:kind$} {}",
->>>>>>> planner
                 service.name,
                 service.target,
                 batches(plan, ix)
@@ -65,11 +52,7 @@ pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
             line(&mut text, title);
             for (ix, service) in with(plan, &all, change) {
                 let row = format!(
-<<<<<<< HEAD
-                    "  {:width$}  {:<8} {}",
-=======
                     "  {:width$}  {:kind$} {}",
->>>>>>> planner
                     service.name,
                     service.target,
                     batches(plan, ix)

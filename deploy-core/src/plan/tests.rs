@@ -1,9 +1,5 @@
-<<<<<<< HEAD
-
-=======
 //! The planner by example and by law. Inputs are written as short texts; [`world`] makes them.
 
 mod examples;
 mod laws;
 pub(super) mod world;
->>>>>>> planner

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Every rule has a mutant: a good plan with one thing wrong, which that rule finds.
 
 use super::{Rule, Severity, lint};
@@ -209,4 +206,3 @@ fn names_of_rules_are_the_same_in_json_and_print_well() {
     );
     assert_eq!(lint(&plan)[0].severity, Severity::Error);
 }
->>>>>>> planner
