@@ -75,7 +75,7 @@ fn plan() -> Result<Plan> {
             max_failures: 0,
         })?,
         on_failure: OnFailure::Rollback,
-        bake: Duration::from_secs(60),
+        bake: Duration::from_mins(1),
         abilities: Abilities {
             fence: Fence::Lock,
             arms: true,
@@ -92,9 +92,9 @@ fn plan() -> Result<Plan> {
         reference: release.to_ref(),
         config: Digest::of("configuration"),
         limits: Limits {
-            activation: Duration::from_secs(900),
-            going_back: Duration::from_secs(600),
-            bake: Duration::from_secs(300),
+            activation: Duration::from_mins(15),
+            going_back: Duration::from_mins(10),
+            bake: Duration::from_mins(5),
             attempts: 3,
         },
         services: vec![service],

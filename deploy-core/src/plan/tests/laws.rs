@@ -1,19 +1,23 @@
 //! What holds for every plan: random environments, and the linter as the judge.
 
+use super::drive::drive;
 use super::world::{input, name, reference, release, slice};
 use crate::digest::Digest;
-use crate::id::{EnvName, ReleaseNumber, ServiceIx};
+use crate::id::{EnvName, ReleaseNumber, ServiceIx, SliceIx};
+use crate::machine::{Outcome, Verb};
 use crate::plan::{
     Base, Batch, CanaryStep, Change, Kind, OnFailure, Percent, Plan, PlanInput, PlanProblem, ServiceInput,
-    Severity, StrategyInput, WayBack, build, lint, render_text,
+    Severity, Step, StrategyInput, WayBack, build, lint, render_text,
 };
 use crate::port::target::{Abilities, Difference, Fence, Runs};
 use proptest::prelude::*;
 use proptest::sample::select;
+use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 const NAMES: [&str; 6] = ["delta", "alpha", "echo", "bravo", "foxtrot", "charlie"];
+type Mutate<'a> = &'a dyn Fn(&mut Plan);
 const RUNS: [&str; 9] = ["-", "-", "v41", "v41", "v41", "v41*", "v40", "live", "?"];
 
 fn batch() -> impl Strategy<Value = Batch> {
@@ -133,6 +137,31 @@ proptest! {
         }
     }
 
+    /// The machine brings every plan to success when all goes well, and moves slices in the order that readers are told.
+    #[test]
+    fn every_plan_can_be_finished((services, kind, _) in world()) {
+        if let Ok(plan) = made(&services, kind) {
+            let (outcome, moved) = drive(&plan);
+            prop_assert_eq!(outcome, Some(Outcome::Succeeded));
+            let told = |of: &dyn Fn(&Step) -> bool| -> BTreeMap<SliceIx, (u16, u16)> {
+                plan.steps().iter().filter(|step| of(step)).map(|step| (step.slice, (step.wave, step.batch))).collect()
+            };
+            let told = told(&|step| step.verb == Verb::Activate);
+            prop_assert_eq!(moved.len(), told.len());
+            let at: BTreeMap<_, _> = moved.iter().zip(0..).map(|(slice, at)| (*slice, at)).collect();
+            for (slice, place) in &told {
+                let service = plan.slice(*slice).service;
+                // Of one service, or of services that need one another, what comes earlier in the plan moved earlier.
+                for (other, later) in told.iter().filter(|(_, later)| *later > place) {
+                    let of_other = plan.slice(*other).service;
+                    let ordered = of_other == service || plan.service(of_other).needs.contains(&service)
+                        || plan.service(service).needs.contains(&of_other);
+                    prop_assert!(!ordered || at[slice] < at[other], "{slice} {place:?} before {other} {later:?}");
+                }
+            }
+        }
+    }
+
     /// A rollback is held up by nothing but a circle, the bounds, or nothing being there.
     #[test]
     fn a_rollback_is_not_held_up((services, _, _) in world()) {
@@ -164,7 +193,7 @@ proptest! {
 
         let slice = at.index(plan.slices.len());
         let service = at.index(plan.services.len());
-        let changes: [(&str, &dyn Fn(&mut Plan)); 18] = [
+        let changes: [(&str, Mutate<'_>); 18] = [
             ("kind", &|plan| plan.kind = if plan.kind == Kind::Deploy { Kind::Promote } else { Kind::Deploy }),
             ("environment", &|plan| plan.environment = EnvName::new("elsewhere").expect("a name")),
             ("release", &|plan| plan.release = reference(7)),
