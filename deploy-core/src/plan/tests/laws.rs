@@ -12,13 +12,16 @@ use crate::plan::{
 use crate::port::target::{Abilities, Difference, Fence, Runs};
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::ValueTree as _;
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 const NAMES: [&str; 6] = ["delta", "alpha", "echo", "bravo", "foxtrot", "charlie"];
 type Mutate<'a> = &'a dyn Fn(&mut Plan);
-const RUNS: [&str; 9] = ["-", "-", "v41", "v41", "v41", "v41*", "v40", "live", "?"];
+const RUNS: [&str; 12] = [
+    "-", "-", "-", "v41", "v41", "v41", "v41", "v41*", "v41*", "v40", "live", "?",
+];
 
 fn batch() -> impl Strategy<Value = Batch> {
     prop_oneof![
@@ -55,14 +58,17 @@ fn abilities() -> impl Strategy<Value = Abilities> {
 }
 
 /// One of [`NAMES`]; needs mostly ones before it in that list, which is not the order of their names.
-fn service(at: usize) -> impl Strategy<Value = ServiceInput> {
+fn service(at: usize, everywhere: Option<&'static str>) -> impl Strategy<Value = ServiceInput> {
     let needs = prop_oneof![
         9 => prop::collection::vec(0..at.max(1), 0..3),
         1 => prop::collection::vec(0..NAMES.len(), 0..3),
     ];
     let one = prop_oneof![3 => Just(None), 1 => select(RUNS.to_vec()).prop_map(Some)];
-    let runs = (one, prop::collection::vec(select(RUNS.to_vec()), 1..5))
-        .prop_map(|(all, runs)| runs.into_iter().map(|one| all.unwrap_or(one)).collect::<Vec<_>>());
+    let runs = (one, prop::collection::vec(select(RUNS.to_vec()), 1..5)).prop_map(move |(all, runs)| {
+        runs.into_iter()
+            .map(|one| everywhere.or(all).unwrap_or(one))
+            .collect::<Vec<_>>()
+    });
     (
         needs,
         runs,
@@ -100,8 +106,12 @@ fn service(at: usize) -> impl Strategy<Value = ServiceInput> {
 
 /// Services, kind, and how they are shuffled.
 fn world() -> impl Strategy<Value = (Vec<ServiceInput>, Kind, Vec<ServiceInput>)> {
-    let services =
-        (1..=NAMES.len()).prop_flat_map(|count| (0..count).map(|at| service(at).boxed()).collect::<Vec<_>>());
+    let everywhere = prop_oneof![3 => Just(None), 1 => Just(Some("-")), 1 => Just(Some("v41"))];
+    let services = (1..=NAMES.len(), everywhere).prop_flat_map(|(count, everywhere)| {
+        (0..count)
+            .map(|at| service(at, everywhere).boxed())
+            .collect::<Vec<_>>()
+    });
     let kind = select(vec![Kind::Deploy, Kind::Promote, Kind::Rollback, Kind::Rollback]);
     (services, kind)
         .prop_flat_map(|(services, kind)| (Just(services.clone()), Just(kind), Just(services).prop_shuffle()))
@@ -234,5 +244,40 @@ proptest! {
                 prop_assert_ne!(plan.digest(), other.digest(), "{}", what);
             }
         }
+    }
+}
+
+/// The laws above are about plans: random environments must lead to some, of every kind and with everything in them.
+#[test]
+fn random_environments_lead_to_plans() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let plans: Vec<_> = (0..600)
+        .filter_map(|_| {
+            let (services, kind, _) = world().new_tree(&mut runner).expect("a world").current();
+            made(&services, kind).ok()
+        })
+        .collect();
+    let count = |holds: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| holds(plan)).count();
+    let service = |holds: fn(&crate::plan::PlannedService) -> bool| {
+        count(&|plan| plan.kind != Kind::Rollback && plan.services.iter().any(holds))
+    };
+    let counts = [
+        ("forward", count(&|plan| plan.kind != Kind::Rollback)),
+        ("rollback", count(&|plan| plan.kind == Kind::Rollback)),
+        ("from nothing", count(&|plan| plan.base == Base::Nothing)),
+        (
+            "from a release",
+            count(&|plan| matches!(plan.base, Base::Release(_))),
+        ),
+        ("from one thing", count(&|plan| plan.base == Base::Uniform)),
+        ("from a mixture", count(&|plan| plan.base == Base::Mixed)),
+        ("needs", service(|service| !service.needs.is_empty())),
+        ("kept", service(|service| service.change == Change::Keep)),
+        ("removed", service(|service| service.change == Change::Remove)),
+        ("batches", service(|service| service.batches.len() > 1)),
+        ("armed", service(|service| service.abilities.arms)),
+    ];
+    for (what, count) in counts {
+        assert!(count >= 10, "{what}: {counts:?}");
     }
 }
