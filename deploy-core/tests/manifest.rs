@@ -113,7 +113,7 @@ fn an_overriding_probe_of_another_type_replaces() {
     let chat = service(&environment, "chat");
     assert_eq!(
         (chat.kind(), chat.bake),
-        (TargetKind::Fly, Duration::from_secs(600))
+        (TargetKind::Fly, Duration::from_mins(10))
     );
     let TargetConfig::Fly(fly) = &chat.target else {
         panic!("fly")
@@ -122,7 +122,7 @@ fn an_overriding_probe_of_another_type_replaces() {
     assert_eq!(
         fly.token
             .iter()
-            .flat_map(|token| token.secrets())
+            .flat_map(deploy_core::manifest::Template::secrets)
             .map(VarName::as_str)
             .collect::<Vec<_>>(),
         ["FLY_API_TOKEN"]

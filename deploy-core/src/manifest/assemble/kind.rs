@@ -154,7 +154,7 @@ pub(super) fn unusable(kind: TargetKind, layers: &Layers<'_>, cx: &mut Cx<'_>) {
     {
         let help = "what was applied is asked of the database itself: remove `health`";
         cx.within("health", |cx| {
-            cx.problem(node.span, format!("a {kind} service has no probes"), help)
+            cx.problem(node.span, format!("a {kind} service has no probes"), help);
         });
     }
 }
