@@ -1,0 +1,178 @@
+//! One slice of a deployment, as readers see it.
+
+use crate::failure::Failure;
+use crate::id::{PlaceIx, ServiceName, SliceName};
+use crate::machine::{Failed, Sight, SliceSight, Verb};
+use crate::model::ReleaseRef;
+use crate::port::target::{Checkpoint, HealthSeen, Runs};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What runs in a slice, relative to its deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Running {
+    /// What ran before.
+    Old,
+    /// The release.
+    New,
+    /// Something that somebody else put there.
+    Other,
+    /// Not known: it is being moved, or could not be looked at.
+    Unknown,
+}
+
+/// Where a slice is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// Not touched.
+    Waiting,
+    /// Prepared, not touched.
+    Prepared,
+    /// Being moved, or it may have been.
+    Activating,
+    /// Moved, not yet believed.
+    Verifying,
+    /// On the release and healthy.
+    Verified,
+    /// And disarmed.
+    Confirmed,
+    /// Being put back.
+    Restoring,
+    /// Put back, not yet believed.
+    Restored,
+    /// Where it was, and no less healthy.
+    Back,
+    /// A step failed.
+    Failed,
+    /// What it runs could not be learned.
+    Unknown,
+    /// Somebody else changed it.
+    Overtaken,
+}
+
+/// One slice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceView {
+    /// Its service.
+    pub service: ServiceName,
+    /// Its target's kind: `ssh`.
+    pub target: String,
+    /// Its name.
+    pub slice: SliceName,
+    /// Where it writes.
+    pub place: PlaceIx,
+    /// What runs, relative to the deployment.
+    pub running: Running,
+    /// What runs, as last told.
+    pub runs: Option<Runs>,
+    /// The release that runs, where that is known.
+    pub release: Option<ReleaseRef>,
+    /// Where it is on its way.
+    pub progress: Progress,
+    /// What it will run when activated, once prepared.
+    pub will_be: Option<Runs>,
+    /// Its unit's checkpoint, once taken.
+    pub checkpoint: Option<Checkpoint>,
+    /// Whether activating it changes anything: `None` until preparing told.
+    pub changes: Option<bool>,
+    /// Health, as last seen.
+    pub health: HealthSeen,
+    /// What the last look said: `healthy 10s`.
+    pub note: Option<String>,
+    /// Whether a revert is armed, as last known.
+    pub armed: bool,
+    /// Whether this deployment may have changed it.
+    pub touched: bool,
+    /// The last step that failed on it.
+    pub failed_step: Option<Verb>,
+    /// The last failure on it.
+    pub failure: Option<Failure>,
+    /// When it was last looked at or moved.
+    pub seen_at: Option<Timestamp>,
+    /// When its first step on the way forward began.
+    pub began_at: Option<Timestamp>,
+    /// When it was last verified, forward or back.
+    pub verified_at: Option<Timestamp>,
+}
+
+impl SliceView {
+    pub(super) fn sighted(&mut self, sight: SliceSight, runs: Option<&Runs>, to: ReleaseRef, at: Timestamp) {
+        self.running = match sight.runs {
+            Sight::Old => Running::Old,
+            Sight::New | Sight::Both => Running::New,
+            Sight::Foreign => Running::Other,
+            Sight::Unreachable => Running::Unknown,
+        };
+        self.armed = sight.armed;
+        match runs {
+            Some(runs) => self.runs(runs, to),
+            None => self.release = None,
+        }
+        self.seen_at = Some(at);
+    }
+
+    pub(super) fn runs(&mut self, runs: &Runs, to: ReleaseRef) {
+        self.release = match runs {
+            Runs::Nothing => None,
+            Runs::Release {
+                release: Some(release),
+                ..
+            } => Some(*release),
+            Runs::Release { release: None, .. } => (self.running == Running::New).then_some(to),
+        };
+        self.runs = Some(runs.clone());
+    }
+
+    pub(super) fn failed(&mut self, step: Verb, how: Failed, failure: &Failure, at: Timestamp) {
+        self.failed_step = Some(step);
+        self.failure = Some(failure.clone());
+        self.seen_at = Some(at);
+        match how {
+            Failed::Unhealthy => self.health = HealthSeen::Unhealthy,
+            Failed::Unknown | Failed::Fenced | Failed::Unreachable => {
+                self.health = HealthSeen::Unknown;
+                if matches!(step, Verb::Activate | Verb::Restore) {
+                    self.running = Running::Unknown;
+                }
+            }
+            Failed::Overtaken => {
+                self.running = Running::Other;
+                self.progress = Progress::Overtaken;
+                return;
+            }
+            Failed::NotDone | Failed::CheckpointLost => {}
+        }
+        self.progress = Progress::Failed;
+    }
+
+    /// What it runs, in words: `v41`, `nothing`, `something else`, `unknown`.
+    pub fn runs_in_words(&self) -> String {
+        match (self.running, self.release, &self.runs) {
+            (Running::Unknown, ..) => "unknown".to_owned(),
+            (_, Some(release), _) => release.number.to_string(),
+            (_, None, Some(Runs::Nothing)) => "nothing".to_owned(),
+            (Running::Other, ..) => "something that deploy did not put there".to_owned(),
+            (Running::Old, ..) => "what ran before".to_owned(),
+            (Running::New, ..) => "the new release".to_owned(),
+        }
+    }
+}
+
+/// A slice that is not where it should be, for the human who is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stray {
+    /// Its service.
+    pub service: ServiceName,
+    /// Its name.
+    pub slice: SliceName,
+    /// What it runs, in words.
+    pub runs: String,
+    /// Why it is not where it should be.
+    pub why: String,
+    /// The exact next command.
+    pub next: String,
+    /// The latest time at which it may still change by itself (an armed revert); `None` if it will not.
+    pub may_change_until: Option<Timestamp>,
+}

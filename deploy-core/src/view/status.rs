@@ -1,0 +1,224 @@
+//! `deploy status --json`: environments × services from the last observation, with its time.
+
+use super::environment::{Current, EnvState, EnvironmentView, Observed};
+use super::project::ProjectView;
+use crate::id::{CommitId, DeploymentId, EnvName, ReleaseNumber, ServiceName, SliceName};
+use crate::port::target::{HealthSeen, Runs};
+use crate::time::Timestamp;
+use crate::view::Phase;
+use serde::{Deserialize, Serialize};
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// In the order given.
+    pub environments: Vec<EnvStatus>,
+}
+
+/// One environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvStatus {
+    /// Its name.
+    pub name: EnvName,
+    /// The release it runs; `None`: nothing, or not known (see `state`).
+    pub release: Option<ReleaseNumber>,
+    /// The commit of that release.
+    pub commit: Option<CommitId>,
+    /// In a word.
+    pub state: EnvState,
+    /// The deployment that is under way or waits.
+    pub deployment: Option<DeploymentId>,
+    /// Its phase.
+    pub phase: Option<Phase>,
+    /// The oldest of the last looks at its slices.
+    pub observed_at: Option<Timestamp>,
+    /// Why the line is stopped, if it is.
+    pub frozen: Option<String>,
+    /// Why automatic promotion is stopped, if it is.
+    pub automatic_promotion_frozen: Option<String>,
+    /// The next command, where one is due.
+    pub next: Option<String>,
+    /// By name.
+    pub services: Vec<ServiceStatus>,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub service: ServiceName,
+    /// Its target's kind.
+    pub target: String,
+    /// The release that all its slices run.
+    pub release: Option<ReleaseNumber>,
+    /// The worst of its slices.
+    pub health: HealthSeen,
+    /// Whether it runs what the journal says.
+    pub drift: Drift,
+    /// By name.
+    pub slices: Vec<SliceStatus>,
+}
+
+/// One slice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceStatus {
+    /// Its name.
+    pub slice: SliceName,
+    /// The release it runs.
+    pub release: Option<ReleaseNumber>,
+    /// Its health.
+    pub health: HealthSeen,
+    /// Whether it runs what the journal says.
+    pub drift: Drift,
+    /// When it was looked at.
+    pub observed_at: Timestamp,
+}
+
+/// Whether something runs what the journal says it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drift {
+    /// Yes.
+    None,
+    /// It could not be told.
+    Unknown,
+    /// No.
+    Drifted,
+}
+
+/// The status of some environments.
+pub fn status<'a>(
+    environments: impl IntoIterator<Item = &'a EnvironmentView>,
+    project: &ProjectView,
+) -> Status {
+    Status {
+        environments: environments
+            .into_iter()
+            .map(|view| environment(view, project))
+            .collect(),
+    }
+}
+
+fn environment(view: &EnvironmentView, project: &ProjectView) -> EnvStatus {
+    let current = view.current.release();
+    let release = current.map(|release| release.number);
+    let under_way = view.active().or_else(|| view.waiting().next());
+    let moving = view.active().is_some_and(|active| !active.attempts.is_empty());
+    let services = view
+        .observed
+        .iter()
+        .map(|(name, slices)| {
+            let slices: Vec<_> = slices
+                .iter()
+                .map(|(name, seen)| SliceStatus {
+                    slice: name.clone(),
+                    release: seen.release.map(|release| release.number),
+                    health: seen.health,
+                    drift: drift(seen, view.current, moving),
+                    observed_at: seen.at,
+                })
+                .collect();
+            ServiceStatus {
+                service: name.clone(),
+                target: view.observed[name]
+                    .values()
+                    .next()
+                    .map(|seen| seen.target.clone())
+                    .unwrap_or_default(),
+                release: uniform(slices.iter().map(|slice| slice.release)),
+                health: worst(slices.iter().map(|slice| slice.health)),
+                drift: slices
+                    .iter()
+                    .map(|slice| slice.drift)
+                    .max()
+                    .unwrap_or(Drift::Unknown),
+                slices,
+            }
+        })
+        .collect();
+    let state = view.state();
+    EnvStatus {
+        name: view.name.clone(),
+        release,
+        commit: release
+            .and_then(|number| project.release(number))
+            .and_then(|release| release.commit().cloned()),
+        state,
+        deployment: under_way.map(|deployment| deployment.id.clone()),
+        phase: under_way.map(super::DeploymentView::phase),
+        observed_at: view
+            .observed
+            .values()
+            .flat_map(|slices| slices.values().map(|seen| seen.at))
+            .min(),
+        frozen: view.frozen.as_ref().map(|stopped| stopped.reason.clone()),
+        automatic_promotion_frozen: view
+            .automatic_frozen
+            .as_ref()
+            .map(|stopped| stopped.reason.clone()),
+        next: next(view, state),
+        services,
+    }
+}
+
+fn next(view: &EnvironmentView, state: EnvState) -> Option<String> {
+    match state {
+        EnvState::NeedsHuman => {
+            let stray = view.last_moved.as_ref().and_then(|last| last.strays.first());
+            Some(stray.map_or_else(
+                || format!("deploy status -e {} --refresh", view.name),
+                |stray| stray.next.clone(),
+            ))
+        }
+        EnvState::Paused | EnvState::Deploying | EnvState::GoingBack => view
+            .active()
+            .map(|active| format!("deploy watch {}", active.id.short())),
+        EnvState::Waiting => {
+            let waiting = view.waiting().next()?;
+            waiting.unmet.first().map(|unmet| unmet.next.clone())
+        }
+        EnvState::Empty | EnvState::Steady => view.unfreeze(),
+    }
+}
+
+fn drift(seen: &Observed, current: Current, moving: bool) -> Drift {
+    use super::Running;
+    match (seen.running, current, seen.release) {
+        (Running::Other, ..) => Drift::Drifted,
+        (Running::Unknown, ..) | (_, Current::Unknown, _) => Drift::Unknown,
+        _ if moving => Drift::None,
+        (_, Current::Release(current), Some(release)) => {
+            if current == release {
+                Drift::None
+            } else {
+                Drift::Drifted
+            }
+        }
+        (_, Current::Nothing, None) if seen.runs == Some(Runs::Nothing) => Drift::None,
+        (_, Current::Release(_), None) if seen.runs == Some(Runs::Nothing) => Drift::Drifted,
+        _ => Drift::Unknown,
+    }
+}
+
+/// The worst of several: not well before not known before well.
+pub(super) fn worst(healths: impl IntoIterator<Item = HealthSeen>) -> HealthSeen {
+    let rank = |health: &HealthSeen| match health {
+        HealthSeen::Healthy => 0,
+        HealthSeen::Unknown => 1,
+        HealthSeen::Stopped => 2,
+        HealthSeen::Unhealthy => 3,
+    };
+    healths
+        .into_iter()
+        .max_by_key(rank)
+        .unwrap_or(HealthSeen::Unknown)
+}
+
+/// The one value that all have, if they do.
+pub(super) fn uniform<T: PartialEq>(values: impl IntoIterator<Item = Option<T>>) -> Option<T> {
+    let mut values = values.into_iter();
+    let first = values.next()??;
+    values
+        .all(|value| value.as_ref() == Some(&first))
+        .then_some(first)
+}

@@ -1,0 +1,1 @@
+//! Stories told by events, and what readers see of them.
