@@ -157,8 +157,9 @@ impl fmt::Display for CommandWords {
 }
 
 /// Checks what no type says; answers with the path in its one spelling.
-pub(crate) fn check(binding: &SshBinding) -> Result<String, Failure> {
-    let invalid = |message: String, next: &str| Err(Failure::new(Code::ManifestInvalid, message, next));
+pub(crate) fn check(binding: &SshBinding) -> Result<String, Box<Failure>> {
+    let invalid =
+        |message: String, next: &str| Err(Box::new(Failure::new(Code::ManifestInvalid, message, next)));
     let parts: Vec<_> = binding
         .path
         .split('/')

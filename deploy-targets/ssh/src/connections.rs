@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Open connections, made when first needed. Dropping the last clone, and everything made from it, closes them.
 #[derive(Clone, Default)]
-pub struct Connections(Arc<Mutex<BTreeMap<SshAddress, Arc<Ssh>>>>);
+pub struct Connections {
+    local: Local,
+    open: Arc<Mutex<BTreeMap<SshAddress, Arc<Ssh>>>>,
+}
 
 impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -18,16 +21,25 @@ impl std::fmt::Debug for Connections {
 }
 
 impl Connections {
+    /// With the tools of a folder on this machine, for tests.
+    #[cfg(test)]
+    pub(crate) fn with_tools(tools: std::path::PathBuf) -> Self {
+        Self {
+            local: Local { tools: Some(tools) },
+            open: Arc::default(),
+        }
+    }
+
     pub(crate) fn shell(&self, address: &Address) -> Arc<dyn Shell> {
         match address {
-            Address::Local => Arc::new(Local),
+            Address::Local => Arc::new(self.local.clone()),
             Address::Ssh(address) => self.ssh(address),
         }
     }
 
     pub(crate) fn ssh(&self, address: &SshAddress) -> Arc<Ssh> {
         // Nothing panics while it is held, so what a poisoned one holds is whole.
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let made = open
             .entry(address.clone())
             .or_insert_with(|| Arc::new(Ssh::new(address.clone())));

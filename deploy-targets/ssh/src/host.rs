@@ -1,7 +1,7 @@
 //! One host as the verbs see it: runs a step by name with its arguments, and turns what comes back into the port's
 //! errors. Knows how scripts are put together; nothing about what they are for.
 
-use crate::config::{Address, Failpoint, HostBinding};
+use crate::config::{Failpoint, HostBinding};
 use crate::error::{self, Nature};
 use crate::transport::{Call, Input, Reply, Shell, seconds};
 use deploy_core::port::target::{Claim, Op, ProgressSink, TargetError};
@@ -29,27 +29,24 @@ macro_rules! steps {
             nature: Nature::$nature,
             before: concat!("ssh.", $text, ".before"),
             after: concat!("ssh.", $text, ".after"),
-            parts: &[include_str!("script/prelude.sh"), $(include_str!(concat!("script/", $part, ".sh"))),*],
+            parts: &[include_str!("script/frame.sh"), $(include_str!(concat!("script/", $part, ".sh"))),*],
         };)*
 
         /// The names a [`Failpoint`] is called with: before and after every step on a host.
         pub const FAILPOINTS: &[&str] = &[$(concat!("ssh.", $text, ".before"), concat!("ssh.", $text, ".after")),*];
-
-        #[cfg(test)]
-        pub(crate) const STEPS: &[Step] = &[$($name),*];
     };
 }
 
 steps! {
-    LOOK "look" Look ["look"];
-    CLAIM "claim" Write ["claim"];
-    UPLOAD "upload" Write ["sums" "upload"];
-    HOOK "hook" Write ["run" "receive" "hook"];
-    SEAL "seal" Write ["sums" "receive" "encode" "seal"];
-    ACTIVATE "activate" Write ["run" "shared" "activate"];
-    RESTORE "restore" Write ["run" "restore"];
-    FINISH "finish" Write ["run" "finish"];
-    DOCTOR "doctor" Look ["doctor"];
+    LOOK "look" Look ["place" "look"];
+    CLAIM "claim" Write ["place" "claim"];
+    UPLOAD "upload" Write ["place" "sums" "upload"];
+    HOOK "hook" Write ["place" "run" "receive" "hook"];
+    SEAL "seal" Write ["place" "sums" "receive" "encode" "seal"];
+    ACTIVATE "activate" Write ["place" "run" "shared" "activate"];
+    RESTORE "restore" Write ["place" "run" "restore"];
+    FINISH "finish" Write ["place" "run" "finish"];
+    DOCTOR "doctor" Look ["place" "doctor"];
 }
 
 /// One host, connected when first needed.
@@ -58,7 +55,6 @@ pub(crate) struct Host {
     pub(crate) path: String,
     pub(crate) shell: Arc<dyn Shell>,
     failpoint: Option<Failpoint>,
-    calls: AtomicU64,
 }
 
 /// What a step is run with.
@@ -126,7 +122,6 @@ impl Host {
             path,
             shell,
             failpoint,
-            calls: AtomicU64::new(0),
         }
     }
 
@@ -138,11 +133,6 @@ impl Host {
     /// The place that its path is.
     pub(crate) fn place(&self) -> String {
         self.binding.address.place(&self.path)
-    }
-
-    /// Whether it is this machine.
-    pub(crate) fn is_local(&self) -> bool {
-        self.binding.address == Address::Local
     }
 
     /// Runs a step. An answer that is a failure is an error.
@@ -157,7 +147,7 @@ impl Host {
         what: &str,
         request: Request,
     ) -> Result<Reply, TargetError> {
-        let nonce = self.nonce();
+        let nonce = nonce();
         let mut args = vec![nonce.clone().into_bytes(), self.path.clone().into_bytes()];
         args.extend(request.args);
         let call = Call {
@@ -184,14 +174,15 @@ impl Host {
             call(name);
         }
     }
+}
 
-    /// Unlike any other of this or another process; no secret.
-    fn nonce(&self) -> String {
-        use std::hash::{BuildHasher as _, RandomState};
-        let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        format!(
-            "{:016x}{call:x}",
-            RandomState::new().hash_one((std::process::id(), call))
-        )
-    }
+/// Unlike any other of this or another process; no secret.
+pub(crate) fn nonce() -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    format!(
+        "{:016x}{call:x}",
+        RandomState::new().hash_one((std::process::id(), call))
+    )
 }

@@ -2,14 +2,16 @@
 //!
 //! Each verb is one file. Below them: [`host`] runs a step by name, `script/*.sh` are the steps themselves (POSIX `sh`), and
 //! `transport` gets them there. What is where on a host: `layout`. All writes hold the host's lock and compare its claim in the
-//! same step. Hosts are Linux with the usual tools; [`SshTarget::doctor`] says what one lacks.
+//! same step. `exec` is the other port: a host to look from. Hosts are Linux with the usual tools; [`SshTarget::doctor`] says what one lacks.
 
 mod activate;
 mod claim;
 mod config;
 mod connections;
+mod doctor;
 mod environment;
 mod error;
+mod exec;
 mod finish;
 mod hooks;
 mod host;
@@ -28,6 +30,7 @@ pub use config::{
     Address, CommandWords, Failpoint, Hook, HookPoint, HostBinding, HostScript, SshAddress, SshBinding,
 };
 pub use connections::Connections;
+pub use doctor::{Check, CheckState};
 pub use host::FAILPOINTS;
 
 use async_trait::async_trait;
@@ -59,7 +62,7 @@ impl SshTarget {
     ///
     /// # Errors
     /// The path is not absolute, a shared folder or a product is no path inside a release, or a name does not fit.
-    pub fn new(binding: SshBinding, connections: &Connections) -> Result<Self, Failure> {
+    pub fn new(binding: SshBinding, connections: &Connections) -> Result<Self, Box<Failure>> {
         let path = config::check(&binding)?;
         let hosts = binding
             .hosts
@@ -70,6 +73,16 @@ impl SshTarget {
             })
             .collect();
         Ok(Self { binding, hosts })
+    }
+
+    /// Looks at every host: reach, rights, room, clock, tools. Changes nothing.
+    pub async fn doctor(&self) -> Vec<Check> {
+        let looks = self.hosts.iter().map(doctor::look);
+        together::all(looks.collect())
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     fn host(&self, slice: &SliceName) -> Result<&Host, TargetError> {
@@ -190,3 +203,8 @@ impl Target for SshTarget {
         self.on(host, finish::finish(self, host, op, cleanup).await)
     }
 }
+
+#[cfg(test)]
+extern crate self as deploy_target_ssh;
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,7 @@
 # Stdin: the environment, ended by a line `.`.
 store_id=$1 deployment=$2 epoch=$3 wait=$4 release=$5 from=$6 products=$7 limit=$8 command=$9
 aside=$store/tmp/env.$$.$nonce
-dropped() {
-    rm -f "$aside"
-    finished
-}
-trap dropped EXIT
+drop=$aside
 receive "$aside"
 fence "$store_id" "$deployment" "$epoch" "$wait"
 [ -d "$releases/$release" ] || fail missing "$release"

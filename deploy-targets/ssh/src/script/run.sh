@@ -49,7 +49,7 @@ run() {
 # A hook: what it leaves behind in its process group ends with it.
 hook() {
     run "$@"
-    kill -TERM -- "-$child" 2>/dev/null || :
+    kill -TERM "-$child" 2>/dev/null || :
     child=
 }
 # A restart: what it leaves behind is the service. Its output goes to a file, so that a service which keeps writing to it lives on.

@@ -8,11 +8,7 @@ if [ "$held_store" != "$store_id" ] || [ "$held_by" != "$deployment" ] || [ "$he
     fail fenced
 fi
 aside=$store/tmp/env.$$.$nonce
-dropped() {
-    rm -f "$aside"
-    finished
-}
-trap dropped EXIT
+drop=$aside
 receive "$aside"
 fence "$store_id" "$deployment" "$epoch" "$wait"
 look

@@ -12,11 +12,7 @@ fi
 mkdir -p "$store/tmp" "$releases"
 aside=$store/tmp/$release.$$.$nonce
 mkdir "$aside"
-dropped() {
-    rm -rf "$aside"
-    finished
-}
-trap dropped EXIT
+drop=$aside
 tar -x -p -o -f - -C "$aside" || fail unpack
 cat >/dev/null
 [ -e "$aside/.deploy/end" ] || fail cut
@@ -24,7 +20,14 @@ rm "$aside/.deploy/end"
 fence "$store_id" "$deployment" "$epoch" "$wait"
 if [ -n "$base" ] && [ -s "$aside/.deploy/copy" ]; then
     [ -d "$releases/$base" ] || fail base-gone
-    tar -c -f - -C "$releases/$base" -T "$aside/.deploy/copy" | tar -x -p -o -f - -C "$aside" || fail base-gone
+    if tar --version 2>/dev/null | grep -q GNU; then
+        tar -c -f - -C "$releases/$base" -T "$aside/.deploy/copy" | tar -x -p -o -f - -C "$aside" || fail base-gone
+    else
+        # Other tars read no lists.
+        while IFS= read -r file; do
+            cp -p "$releases/$base/$file" "$aside/$file" || fail base-gone
+        done <"$aside/.deploy/copy"
+    fi
 fi
 rm -f "$aside/.deploy/copy"
 set -- "$(sha256sum <"$aside/.deploy/listing")"

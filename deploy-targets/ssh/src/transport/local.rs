@@ -10,8 +10,11 @@ use std::time::Duration;
 use tokio::process::Command;
 
 /// This machine.
-#[derive(Debug)]
-pub(crate) struct Local;
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Local {
+    /// Where its tools are looked for first; for tests of other systems' tools.
+    pub(crate) tools: Option<std::path::PathBuf>,
+}
 
 /// Ends all processes of a session when dropped, unless the step has ended by itself.
 struct Session(Option<i32>);
@@ -53,7 +56,11 @@ fn members(leader: i32) -> Vec<Pid> {
 #[async_trait]
 impl Shell for Local {
     async fn run(&self, call: Call) -> Result<Reply, Broken> {
-        let mut child = Command::new("setsid")
+        let mut command = Command::new("setsid");
+        if let Some(tools) = &self.tools {
+            command.env("PATH", tools);
+        }
+        let mut child = command
             .args(argv(&call))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

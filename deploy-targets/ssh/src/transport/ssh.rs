@@ -62,7 +62,7 @@ impl Ssh {
     }
 
     /// Forgets a connection that broke, unless another step has replaced it already.
-    async fn forget(&self, broken: &Connection) {
+    pub(crate) async fn forget(&self, broken: &Connection) {
         let mut held = self.session.lock().await;
         if held
             .as_ref()
@@ -170,7 +170,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        text.push_str("\n");
+        text.push('\n');
         text.push_str(&error.to_string());
         source = error.source();
     }
