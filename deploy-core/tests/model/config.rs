@@ -48,7 +48,7 @@ pub struct Config {
     pub mutant: Option<Mutant>,
     /// Distinct states, pinned.
     pub states: usize,
-    plans: RefCell<HashMap<(u8, Base), Arc<Plan>>>,
+    pub plans: RefCell<HashMap<(u8, Base), Arc<Plan>>>,
 }
 
 impl Config {

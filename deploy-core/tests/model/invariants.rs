@@ -7,7 +7,7 @@ use crate::world::{PLACE_OF, SLICES, Value, World, release_of};
 use deploy_core::event::EventKind;
 use deploy_core::id::{ServiceIx, SliceIx};
 use deploy_core::machine::state::{At, Direction, Hold, Pace, Reach, Stage, Step};
-use deploy_core::machine::{Machine, Outcome, Sight};
+use deploy_core::machine::{Machine, Outcome, Sight, Work};
 use deploy_core::plan::Kind;
 use std::fmt;
 
@@ -90,9 +90,20 @@ pub fn on_claim(world: &World, call: &Call, at: usize) -> Result<(), Violation> 
             call.work, call.epochs[at], place.epoch
         )
     })?;
-    ensure(place.claimer == call.from, Invariant::OneWriter, || {
+    // Giving a claim back under an older process's name takes a right away and gives none.
+    let gives_back = matches!(call.work, Work::Release(_));
+    ensure(place.claimer == call.from || gives_back, Invariant::OneWriter, || {
         format!("{:?}", call.work)
     })
+}
+
+/// Before a driver starts an effect.
+pub fn on_start(world: &World, side: u8, work: Work) -> Result<(), Violation> {
+    let (Work::Activate(slice) | Work::Restore(slice)) = work else {
+        return Ok(());
+    };
+    let clear = world.slices[slice.at()].unclear & (1 << side) == 0;
+    ensure(clear, Invariant::UnknownIsLookedAt, || format!("{work:?}"))
 }
 
 /// A checkpoint is about to be taken.
@@ -120,11 +131,6 @@ pub fn on_activate(world: &World, config: &Config, call: &Call, slice: SliceIx) 
     ensure(
         side.machine.state().reach >= Reach::Activating,
         Invariant::PreparedFirst,
-        what,
-    )?;
-    ensure(
-        truth.unclear & (1 << call.side) == 0,
-        Invariant::UnknownIsLookedAt,
         what,
     )?;
     ensure(foreign_ok(truth.runs, call, slice), Invariant::ForeignKept, what)?;
@@ -184,11 +190,6 @@ pub fn on_restore(
         world.places[PLACE_OF[slice.at()]].claimed_going_back,
         Invariant::NothingForwardAfterBack,
         || format!("slice {slice} is put back under a claim of going forward"),
-    )?;
-    ensure(
-        truth.unclear & (1 << call.side) == 0,
-        Invariant::UnknownIsLookedAt,
-        what,
     )?;
     ensure(foreign_ok(truth.runs, call, slice), Invariant::ForeignKept, what)?;
     if slice.at() < 2 && !config.keeps_a {
@@ -350,7 +351,7 @@ fn disarmed(world: &World, side: u8, machine: &Machine, outcome: Outcome) -> Res
             && place.reachable
             && known.epoch == Some(place.epoch);
         ensure(
-            !(ours && world.slices[slice].armed),
+            !(ours && world.slices[slice].armed && !world.slices[slice].stubborn),
             Invariant::EndsDisarmed,
             || format!("{outcome:?} while slice {slice} is armed"),
         )?;
@@ -403,7 +404,7 @@ fn ended(
         }
         Outcome::NeedsHuman => {
             let forward = state.direction == Direction::Forward
-                || state.reach >= Reach::Committed && state.direction == Direction::Held;
+                || state.reach >= Reach::Committed && !state.turned_back;
             for slice in 0..SLICES {
                 let kept = config.keeps_a && slice < 2;
                 let wanted = if forward && !kept { new } else { of.base[slice] };

@@ -6,7 +6,7 @@ use crate::faults::Fault;
 use crate::invariants::{self, Invariant, Violation, broken};
 use crate::mutants::{self, Mutant};
 use crate::target::{self, Call};
-use crate::world::{Ans, BY_HAND, Cargo, Msg, NOBODY, PLACES, Proc, STRANGER, World, place_of};
+use crate::world::{Ans, BY_HAND, Cargo, Msg, NOBODY, PLACE_OF, PLACES, Proc, STRANGER, World, place_of};
 use deploy_core::digest::Digest;
 use deploy_core::event::{Driver, Event, EventKind, Recorded, SCHEMA};
 use deploy_core::failure::{Code, Failure};
@@ -26,6 +26,8 @@ pub enum How {
     RequestLost,
     AnswerLost,
     Delayed,
+    /// Cut off half-way: armed, and not moved.
+    CutOff,
     Fails(Failed),
     /// A look that took too long.
     Stale,
@@ -50,6 +52,7 @@ pub enum Action {
     Sleep(u8),
     Stop(u8),
     Fire(u8),
+    RunOut(u8),
     Hand(u8),
     Sicken(u8),
     Cut(u8),
@@ -69,9 +72,10 @@ impl Action {
             | Self::Elapse(_)
             | Self::Approve(_)
             | Self::Stop(_)
+            | Self::RunOut(_)
             | Self::Mend(_)
             | Self::Ask(_, Ask::Continue) => None,
-            Self::Perform(_, _, How::RequestLost | How::AnswerLost) => Some(Fault::Lose),
+            Self::Perform(_, _, How::RequestLost | How::AnswerLost | How::CutOff) => Some(Fault::Lose),
             Self::Perform(_, _, How::Delayed) | Self::Deliver(_, true) => Some(Fault::Delay),
             Self::Perform(_, _, How::Fails(_) | How::Stale | How::Refuses) => Some(Fault::Fail),
             Self::Linger(..) => Some(Fault::Linger),
@@ -104,7 +108,6 @@ fn ways_to_fail(work: Work) -> &'static [How] {
     match work {
         Work::Judge => &[How::Refuses],
         Work::Claim(_)
-        | Work::Survey
         | Work::Prepare(_)
         | Work::Activate(_)
         | Work::Finish(_)
@@ -115,7 +118,7 @@ fn ways_to_fail(work: Work) -> &'static [How] {
         Work::Look => &[How::Stale],
         Work::Bake => &[How::Fails(Failed::Unreachable)],
         Work::Restore(_) => &[How::Fails(Failed::NotDone), How::Fails(Failed::CheckpointLost)],
-        Work::KeepArmed | Work::Watch => &[],
+        Work::KeepArmed | Work::Watch | Work::Survey | Work::Reach => &[],
     }
 }
 
@@ -160,7 +163,11 @@ impl World {
         }
         for slice in 0..4u8 {
             if self.slices[usize::from(slice)].armed {
-                actions.push(Action::Fire(slice));
+                actions.push(if self.renewed(usize::from(slice)) {
+                    Action::Fire(slice)
+                } else {
+                    Action::RunOut(slice)
+                });
             }
         }
         if !over {
@@ -193,6 +200,13 @@ impl World {
         actions
     }
 
+    /// Whether somebody is there who renews what is armed.
+    fn renewed(&self, slice: usize) -> bool {
+        let place = &self.places[PLACE_OF[slice]];
+        let side = self.sides.get(usize::from(place.store));
+        place.held && side.is_some_and(|side| side.holder.is_some())
+    }
+
     fn actions_of(&self, config: &Config, proc: u8, actions: &mut Vec<Action>) {
         match &self.procs[usize::from(proc)] {
             Proc::Idle => {
@@ -222,6 +236,16 @@ impl World {
                     if waits {
                         continue;
                     }
+                    let waits = work == Work::Judge
+                        && machine.state().stage == Stage::Open
+                        && self.slices.iter().any(|slice| slice.armed);
+                    if waits {
+                        // Planned only after reverts armed under older claims have fired or are gone.
+                        continue;
+                    }
+                    if work == Work::Reach && self.places.iter().any(|place| !place.reachable) {
+                        continue;
+                    }
                     if matches!(work, Work::KeepArmed | Work::Watch) {
                         let call = Call::new(proc, *side, machine, self.side(*side).base, work);
                         if target::complaint(self, &call).is_none() {
@@ -239,8 +263,9 @@ impl World {
                         actions.push(Action::Perform(proc, work, How::RequestLost));
                         actions.push(Action::Perform(proc, work, How::AnswerLost));
                         actions.push(Action::Linger(proc, work));
-                    } else if work == Work::Survey {
-                        actions.push(Action::Perform(proc, work, How::RequestLost));
+                        if matches!(work, Work::Activate(_)) && config.arms() {
+                            actions.push(Action::Perform(proc, work, How::CutOff));
+                        }
                     }
                 }
                 if machine.wake_at().is_some() {
@@ -341,7 +366,7 @@ impl World {
                 world.procs[usize::from(proc)] = Proc::Stale { side, knows };
             }
             Action::Stop(proc) => world.stop(proc),
-            Action::Fire(slice) => target::fire(&mut world, usize::from(slice)),
+            Action::Fire(slice) | Action::RunOut(slice) => target::fire(&mut world, usize::from(slice)),
             Action::Hand(slice) => {
                 let truth = &mut world.slices[usize::from(slice)];
                 truth.runs = BY_HAND;
@@ -373,6 +398,14 @@ impl World {
         if config.mutant == Some(Mutant::EffectBeforeIntent) && matches!(work, Work::Activate(_)) {
             call.epochs = [0, 1].map(|place| self.places[place].held.then_some(self.places[place].epoch));
         }
+        if matches!(self.procs[usize::from(proc)], Proc::Driving { .. }) {
+            invariants::on_start(self, side, work)?;
+        }
+        if let Work::Confirm(slice) = work
+            && (how != How::Well || place_of(work).is_some_and(|place| !self.places[place].reachable))
+        {
+            self.slices[slice.at()].stubborn = true;
+        }
         let unknown = if matches!(work, Work::Claim(_)) {
             Ans::Refused(Refusal::Broken)
         } else {
@@ -384,6 +417,10 @@ impl World {
         let answer = match how {
             How::Well | How::Delayed => target::perform(self, config, &call)?,
             How::RequestLost => unknown,
+            How::CutOff => {
+                target::half(self, config, &call);
+                unknown
+            }
             How::AnswerLost => {
                 target::perform(self, config, &call)?;
                 unknown
@@ -574,7 +611,10 @@ impl World {
             }
             if let EventKind::Planned { plan, .. } = kind {
                 let base = config.base_of(side, plan);
-                self.side_mut(side).base = base;
+                let of = self.side_mut(side);
+                of.base = base;
+                // Nothing was touched: what was prepared for the old plan counts no more.
+                of.in_journal = 0;
             }
             if let EventKind::SlicePrepared { slice, .. } = kind {
                 let unit = before.plan().slice(*slice).unit.at();

@@ -4,9 +4,9 @@
 use crate::config::Config;
 use crate::invariants::{self, Violation};
 use crate::mutants::Mutant;
-use crate::world::{Ans, BY_HAND, Base, PLACE_OF, PLACES, SLICES, Truth, World, place_of, release_of};
+use crate::world::{Ans, Base, PLACE_OF, PLACES, SLICES, Truth, World, place_of, release_of};
 use deploy_core::id::{Attempt, Epoch, SliceIx};
-use deploy_core::machine::state::Hold;
+use deploy_core::machine::state::{Hold, Reach};
 use deploy_core::machine::{Failed, Machine, Refusal, Sight, SliceSight, Work};
 
 /// A verb as it reaches a place: what the caller knew when it sent it.
@@ -88,7 +88,9 @@ pub fn perform(world: &mut World, config: &Config, call: &Call) -> Result<Ans, V
                 return Ok(fails(Failed::Fenced));
             }
             let seen = seen(world, call);
-            let outdated = (0..SLICES).any(|slice| matches!(seen[slice].runs, Sight::Foreign | Sight::New));
+            // What another deployment has armed moves yet: plan again when it has.
+            let outdated = (0..SLICES)
+                .any(|slice| matches!(seen[slice].runs, Sight::Foreign | Sight::New) || world.slices[slice].armed);
             Ok(Ans::Seen {
                 seen,
                 outdated,
@@ -137,6 +139,7 @@ pub fn perform(world: &mut World, config: &Config, call: &Call) -> Result<Ans, V
             Sight::New => fails(Failed::NotDone),
             Sight::Old | Sight::Both => Ans::Done,
         }),
+        Work::Reach => Ok(Ans::Done),
         Work::KeepArmed | Work::Watch | Work::Bake => Ok(complaint(world, call).unwrap_or(Ans::Done)),
         Work::Prepare(_)
         | Work::Activate(_)
@@ -182,12 +185,13 @@ impl Call {
 fn claim(world: &mut World, config: &Config, call: &Call, at: usize) -> Ans {
     let going_back =
         world.side(call.side).machine.state().direction != deploy_core::machine::state::Direction::Forward;
+    let early = world.side(call.side).machine.state().reach < Reach::Activating;
     let place = &mut world.places[at];
     if !place.reachable {
         return Ans::Refused(Refusal::Unreachable);
     }
     let foreign = place.store != call.side && place.store != crate::world::NOBODY;
-    if foreign && !config.adopts[usize::from(call.side)] {
+    if foreign && !(config.adopts[usize::from(call.side)] && early) {
         return Ans::Refused(Refusal::Held);
     }
     place.epoch = place.epoch.max(call.epochs[at].unwrap_or_default()).next();
@@ -216,8 +220,9 @@ pub fn complaint(world: &World, call: &Call) -> Option<Ans> {
         let truth = world.slices[slice];
         let how = match call.work {
             Work::KeepArmed if !known.armed => None,
-            Work::KeepArmed if !world.places[PLACE_OF[slice]].reachable => Some(Failed::Unknown),
-            Work::KeepArmed => (!truth.armed).then_some(Failed::NotDone),
+            Work::KeepArmed if truth.armed => None,
+            Work::KeepArmed if !world.places[PLACE_OF[slice]].reachable => Some(Failed::Unreachable),
+            Work::KeepArmed => Some(Failed::NotDone),
             Work::Watch if !known.is_verified() => None,
             _ => match sight(world, call.side, call.base, slice) {
                 Sight::Unreachable => Some(Failed::Unreachable),
@@ -246,7 +251,6 @@ fn write(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violati
     }
     invariants::on_claim(world, call, at)?;
     let new = release_of(call.side);
-    let bit = |slice: SliceIx| slice.at();
     match call.work {
         Work::Finish(_) | Work::Release(_) => {
             world.places[at].held = false;
@@ -273,7 +277,10 @@ fn write(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violati
             }
             invariants::on_activate(world, config, call, slice)?;
             let armed = config.arms();
-            others_see(world, call.side, bit(slice));
+            if truth.runs == new {
+                return Ok(Ans::Moved { armed: truth.armed });
+            }
+            others_see(world, call.side, slice.at());
             let truth = &mut world.slices[slice.at()];
             *truth = Truth {
                 runs: new,
@@ -289,7 +296,7 @@ fn write(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violati
             Ok(if truth.runs == new {
                 Ans::Done
             } else {
-                fails(Failed::NotDone)
+                fails(if truth.runs == call.base[slice.at()] { Failed::NotDone } else { Failed::Overtaken })
             })
         }
         Work::Restore(slice) => {
@@ -300,7 +307,7 @@ fn write(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violati
             }
             let unit = config.plan(call.side, call.base).slice(slice).unit.at();
             let runs = invariants::on_restore(world, config, call, slice, unit)?;
-            others_see(world, call.side, bit(slice));
+            others_see(world, call.side, slice.at());
             let truth = &mut world.slices[slice.at()];
             *truth = Truth {
                 runs,
@@ -323,19 +330,27 @@ fn others_see(world: &mut World, side: u8, slice: usize) {
     }
 }
 
+/// An activation that was cut off: the revert is armed, and nothing has moved.
+pub fn half(world: &mut World, config: &Config, call: &Call) {
+    let Work::Activate(slice) = call.work else { return };
+    let at = PLACE_OF[slice.at()];
+    let place = &world.places[at];
+    let ours = place.store == call.side && place.held && Some(place.epoch) == call.epochs[at];
+    let truth = &mut world.slices[slice.at()];
+    if ours && place.reachable && truth.runs == call.base[slice.at()] && config.arms() {
+        truth.armed = true;
+    }
+}
+
 /// An armed revert fires. It compares what runs, too: a foreign change is left alone.
 pub fn fire(world: &mut World, slice: usize) {
-    let base = world
-        .sides
-        .iter()
-        .find(|side| world.slices[slice].runs != BY_HAND && side.intended & (1 << slice) != 0);
-    let back_to = base.map(|side| side.base[slice]);
+    let runs = world.slices[slice].runs;
+    let owner = (0u8..).zip(&world.sides).find(|(side, _)| release_of(*side) == runs);
+    let back_to = owner.map_or(runs, |(_, side)| side.base[slice]);
     let truth = &mut world.slices[slice];
     truth.armed = false;
     truth.healthy = true;
-    if let Some(value) = back_to {
-        truth.runs = value;
-    }
+    truth.runs = back_to;
     truth.unseen = 0b11;
     let place = &mut world.places[PLACE_OF[slice]];
     place.epoch = place.epoch.next();

@@ -39,6 +39,8 @@ pub struct Truth {
     pub unseen: u8,
     /// An effect on it answered `unknown`, and its place was not claimed since: bit by side.
     pub unclear: u8,
+    /// A confirm of it failed, by a fault: it may be armed at an end, and is named.
+    pub stubborn: bool,
 }
 
 /// What is really so in a place.
@@ -200,7 +202,7 @@ impl World {
                 armed: false,
                 healthy: true,
                 unseen: 0,
-                unclear: 0,
+                unclear: 0, stubborn: false,
             }),
             bag: Vec::new(),
             spent: Spent::default(),
@@ -241,12 +243,6 @@ impl World {
         for proc in &self.procs {
             if let Proc::Stale { side, knows } = proc {
                 machine(*side, knows);
-            }
-        }
-        for side in &self.sides {
-            if let Some(looked) = side.looked {
-                // A look of an older attempt is as good as none.
-                let _ = looked;
             }
         }
         for msg in &self.bag {
@@ -371,6 +367,8 @@ impl Ranks {
 
     fn machine(&self, side: u8, machine: &Machine, into: &mut DefaultHasher) {
         let State {
+            claimed_for,
+            turned_back,
             stage,
             attempt,
             reach,
@@ -386,10 +384,7 @@ impl Ranks {
         for (at, place) in places.iter().enumerate() {
             (place.epoch.map(|epoch| self.epoch(at, epoch)), place.hold).hash(into);
         }
-        (
-            stage,
-            reach,
-            direction,
+        (stage, claimed_for, turned_back, reach, direction,
             pace,
             slices,
             checkpoints,
@@ -415,6 +410,6 @@ pub fn place_of(work: Work) -> Option<usize> {
         Work::Claim(PlaceIx(place)) | Work::Finish(PlaceIx(place)) | Work::Release(PlaceIx(place)) => {
             Some(usize::from(place))
         }
-        Work::Judge | Work::Survey | Work::KeepArmed | Work::Watch | Work::Look | Work::Bake => None,
+        Work::Judge | Work::Survey | Work::KeepArmed | Work::Watch | Work::Look | Work::Bake | Work::Reach => None,
     }
 }
