@@ -1,0 +1,297 @@
+//! Several processes on one state, killed and stopped. The children are this test program again, running one test by name.
+
+use super::*;
+use crate::failpoint;
+use deploy_core::machine::Ask;
+use deploy_core::port::journal::{LeaseError, Patience};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+const ROLE: &str = "DEPLOY_TEST_ROLE";
+const STATE: &str = "DEPLOY_TEST_STATE";
+
+/// A child in a role. Its lines that begin with `>` are heard here.
+struct Actor2 {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+fn command(role: &str, path: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args([
+            "--exact",
+            "store::tests::children::children_do_as_they_are_told",
+            "--nocapture",
+        ])
+        .env(ROLE, role)
+        .env(STATE, path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
+    command
+}
+
+fn start(role: &str, path: &Path) -> Actor2 {
+    let mut child = command(role, path).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    Actor2 { child, lines }
+}
+
+impl Actor2 {
+    /// The next thing it says; `None` when it has ended.
+    fn hear(&mut self) -> Option<String> {
+        self.lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split_once('>')?.1.to_owned()))
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn kill(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        let rest = std::iter::from_fn(|| self.hear()).collect();
+        self.child.wait().unwrap();
+        rest
+    }
+}
+
+/// One write, so that a line is whole or not there.
+fn say(text: &str) {
+    std::io::stdout()
+        .write_all(format!(">{text}\n").as_bytes())
+        .unwrap();
+}
+
+/// What a child does; in the parent, that a child without a state ends in failure.
+#[tokio::test]
+async fn children_do_as_they_are_told() {
+    let (Some(role), Some(path)) = (std::env::var(ROLE).ok(), std::env::var_os(STATE)) else {
+        let (_folder, path) = place();
+        std::fs::create_dir_all(&path).unwrap();
+        assert!(
+            !command("append", &path)
+                .stderr(Stdio::null())
+                .status()
+                .unwrap()
+                .success()
+        );
+        return;
+    };
+    let journal = open(Path::new(&path));
+    match role.as_str() {
+        "append" => loop {
+            let last = journal.head(&staging()).await.unwrap();
+            journal.append(plain(staging(), last.0, 3)).await.unwrap();
+            say(&(last.0 + 3).to_string());
+        },
+        "hold" => {
+            let token = journal
+                .take_lease(&env("staging"), &holder("child"))
+                .await
+                .unwrap();
+            say("holds");
+            loop {
+                let last = journal.head(&staging()).await.unwrap();
+                let append = Append {
+                    lease: Some(token.clone()),
+                    ..plain(staging(), last.0, 1)
+                };
+                match journal.append(append).await {
+                    Ok(stored) => say(&stored[0].event().seq.to_string()),
+                    Err(JournalError::LeaseLost(_)) => break,
+                    // The other holder has written in between; the lease is compared first the next time.
+                    Err(JournalError::Moved { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            assert!(matches!(
+                journal.renew_lease(&token, "x").await,
+                Err(LeaseError::Journal(_))
+            ));
+            say("lost");
+        }
+        "race" => {
+            for _ in 0..50 {
+                let patience = Patience::For(Duration::from_secs(60));
+                let token = journal
+                    .take_lease_waiting(&env("staging"), &holder("racer"), patience)
+                    .await
+                    .unwrap();
+                let last = journal.head(&staging()).await.unwrap();
+                let append = Append {
+                    lease: Some(token.clone()),
+                    ..plain(staging(), last.0, 2)
+                };
+                // Alone while it holds: nobody can have come in between.
+                journal.append(append).await.unwrap();
+                journal.release_lease(&token).await.unwrap();
+            }
+            for _ in 0..50 {
+                // And without a lease, by the expected number alone.
+                loop {
+                    let last = journal.head(&Stream::Project).await.unwrap();
+                    match journal.append(plain(Stream::Project, last.0, 2)).await {
+                        Ok(_) => break,
+                        Err(JournalError::Moved { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+            say("done");
+        }
+        "everything" => {
+            let token = journal
+                .take_lease(&env("staging"), &holder("child"))
+                .await
+                .unwrap();
+            let asked = journal
+                .send(&env("staging"), &actor(), &deployment(1), Ask::Pause)
+                .await
+                .unwrap();
+            journal.renew_lease(&token, "preparing").await.unwrap();
+            let last = journal.head(&staging()).await.unwrap();
+            let append = Append {
+                lease: Some(token.clone()),
+                answers: vec![asked],
+                ..plain(staging(), last.0, 3)
+            };
+            journal.append(append).await.unwrap();
+            journal.release_lease(&token).await.unwrap();
+            say("done");
+        }
+        other => panic!("no role {other}"),
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill_at_any_moment() {
+    let (_folder, path) = place();
+    drop(open(&path));
+    let mut dice = Dice::new("what_was_acknowledged");
+    let mut acknowledged = 0;
+    for round in 0..50 {
+        let mut child = start("append", &path);
+        let parse = |line: &String| line.parse::<u64>().unwrap();
+        for _ in 0..=dice.roll(6) {
+            acknowledged = parse(&child.hear().unwrap());
+        }
+        std::thread::sleep(Duration::from_micros(dice.roll(4000) as u64));
+        acknowledged = child.kill().iter().map(parse).max().unwrap_or(acknowledged);
+        let journal = open(&path);
+        let stored = journal.verify_chain().await.unwrap();
+        assert!(
+            stored >= acknowledged,
+            "round {round}: {stored} of {acknowledged}"
+        );
+        assert_eq!(stored % 3, 0, "round {round}: an append is whole");
+        assert_eq!(journal.head(&staging()).await.unwrap(), Seq(stored));
+    }
+}
+
+#[tokio::test]
+async fn the_lease_of_a_killed_process_is_free_at_once() {
+    let (_folder, path) = place();
+    let mut child = start("hold", &path);
+    assert_eq!(child.hear().as_deref(), Some("holds"));
+    let journal = open(&path);
+    let refused = journal.take_lease(&env("staging"), &holder("parent")).await;
+    assert!(matches!(refused, Err(LeaseError::Held { holder, .. }) if holder.who == "child"));
+    child.kill();
+    journal
+        .take_lease_waiting(&env("staging"), &holder("parent"), Patience::None)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_stopped_holder_is_watched_and_can_write_nothing_when_it_goes_on() {
+    let (_folder, path) = place();
+    let journal = open(&path);
+    let mut dice = Dice::new("a_stopped_holder");
+    for _ in 0..3 {
+        let mut child = start("hold", &path);
+        assert_eq!(child.hear().as_deref(), Some("holds"));
+        for _ in 0..dice.roll(5) {
+            child.hear();
+        }
+        child.signal(Signal::STOP);
+        let begun = tokio::time::Instant::now();
+        let token = match journal.take_lease(&env("staging"), &holder("parent")).await {
+            Ok(token) => token,
+            // It was not seen to be stopped yet, or stopped inside a write and holds SQLite's lock: go on and try again.
+            Err(error) => {
+                child.signal(Signal::CONT);
+                println!("{error}");
+                child.kill();
+                continue;
+            }
+        };
+        assert!(begun.elapsed() >= SHORT);
+        let last = journal.head(&staging()).await.unwrap();
+        child.signal(Signal::CONT);
+        while child.hear().expect("it finds out") != "lost" {}
+        assert_eq!(journal.head(&staging()).await.unwrap(), last);
+        journal.release_lease(&token).await.unwrap();
+        assert!(child.child.wait().unwrap().success());
+    }
+}
+
+#[tokio::test]
+async fn racing_processes_write_one_after_the_other() {
+    let (_folder, path) = place();
+    // They also race to make the state.
+    let mut children = [start("race", &path), start("race", &path), start("race", &path)];
+    for child in &mut children {
+        assert_eq!(child.hear().as_deref(), Some("done"));
+        assert!(child.child.wait().unwrap().success());
+    }
+    let journal = open(&path);
+    assert_eq!(journal.verify_chain().await.unwrap(), 3 * 2 * (50 + 50));
+}
+
+#[tokio::test]
+async fn a_kill_at_every_failpoint_leaves_a_whole_state() {
+    let (folder, path) = place();
+    let log = folder.path().join("hits");
+    assert!(
+        command("everything", &path)
+            .env(failpoint::LOG, &log)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let hits = std::fs::read_to_string(&log).unwrap();
+    for point in FAILPOINTS {
+        assert!(hits.lines().any(|hit| hit == *point), "{point} was never hit");
+    }
+    for hit in hits.lines() {
+        assert!(FAILPOINTS.contains(&hit), "{hit} is not listed");
+    }
+    for point in FAILPOINTS {
+        let path = folder.path().join(point).join("state.db");
+        let killed = command("everything", &path)
+            .env(failpoint::ARM, point)
+            .status()
+            .unwrap();
+        assert_eq!(killed.signal(), Some(9), "{point}");
+        // Another process goes on at once, whatever was left, lease included.
+        assert!(
+            command("everything", &path).status().unwrap().success(),
+            "{point}"
+        );
+        let journal = open(&path);
+        let stored = journal.verify_chain().await.unwrap();
+        let whole = match *point {
+            // Written, and said or not: it was there, and again by the second.
+            "store.append.after" | "store.lease.release.before" | "store.lease.release.after" => 6,
+            _ => 3,
+        };
+        assert_eq!(stored, whole, "{point}");
+    }
+}
