@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::failpoint;
+use deploy_core::failure::{Code, Failure};
 use deploy_core::machine::Ask;
 use deploy_core::port::journal::{LeaseError, Patience};
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,7 +14,7 @@ const ROLE: &str = "DEPLOY_TEST_ROLE";
 const STATE: &str = "DEPLOY_TEST_STATE";
 
 /// A child in a role. Its lines that begin with `>` are heard here.
-struct Actor2 {
+struct Player {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
@@ -34,13 +35,17 @@ fn command(role: &str, path: &Path) -> Command {
     command
 }
 
-fn start(role: &str, path: &Path) -> Actor2 {
-    let mut child = command(role, path).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    Actor2 { child, lines }
+fn start(role: &str, path: &Path) -> Player {
+    play(command(role, path))
 }
 
-impl Actor2 {
+fn play(mut command: Command) -> Player {
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    Player { child, lines }
+}
+
+impl Player {
     /// The next thing it says; `None` when it has ended.
     fn hear(&mut self) -> Option<String> {
         self.lines
@@ -51,6 +56,18 @@ impl Actor2 {
 
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Stops it, and waits until the kernel says so.
+    fn stop(&self) {
+        self.signal(Signal::STOP);
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let mut looks = 0;
+        while !stat().contains(") T ") {
+            looks += 1;
+            assert!(looks < 2000, "does not stop");
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     fn kill(mut self) -> Vec<String> {
@@ -83,7 +100,14 @@ async fn children_do_as_they_are_told() {
         );
         return;
     };
-    let journal = open(Path::new(&path));
+    let journal = match SqliteJournal::open(Path::new(&path), options()) {
+        Ok(journal) => journal,
+        Err(error) if role == "fill" => {
+            assert_eq!(Failure::from(error).code, Code::StateFull);
+            return say("full");
+        }
+        Err(error) => panic!("{error:?}"),
+    };
     match role.as_str() {
         "append" => loop {
             let last = journal.head(&staging()).await.unwrap();
@@ -118,7 +142,7 @@ async fn children_do_as_they_are_told() {
         }
         "race" => {
             for _ in 0..50 {
-                let patience = Patience::For(Duration::from_secs(60));
+                let patience = Patience::For(Duration::from_mins(1));
                 let token = journal
                     .take_lease_waiting(&env("staging"), &holder("racer"), patience)
                     .await
@@ -144,6 +168,25 @@ async fn children_do_as_they_are_told() {
                 }
             }
             say("done");
+        }
+        "fill" => {
+            let big = |expected| Append {
+                events: (0..3).map(|_| draft(None, &"x".repeat(2000))).collect(),
+                ..plain(staging(), expected, 0)
+            };
+            let mut last = journal.head(&staging()).await.unwrap().0;
+            let error = loop {
+                match journal.append(big(last)).await {
+                    Ok(_) => last += 3,
+                    Err(error) => break error,
+                }
+                say(&last.to_string());
+            };
+            assert_eq!(journal_failure(&error).code, Code::StateFull, "{error:?}");
+            // What is there can still be read, also by who comes anew.
+            assert_eq!(journal.head(&staging()).await.unwrap(), Seq(last));
+            assert_eq!(journal.verify_chain().await.unwrap(), last);
+            say("full");
         }
         "everything" => {
             let token = journal
@@ -214,23 +257,29 @@ async fn a_stopped_holder_is_watched_and_can_write_nothing_when_it_goes_on() {
     let (_folder, path) = place();
     let journal = open(&path);
     let mut dice = Dice::new("a_stopped_holder");
-    for _ in 0..3 {
+    let (mut rounds, mut tries) = (0, 0);
+    while rounds < 3 {
+        tries += 1;
+        assert!(tries < 30, "never stopped between two writes");
         let mut child = start("hold", &path);
         assert_eq!(child.hear().as_deref(), Some("holds"));
         for _ in 0..dice.roll(5) {
             child.hear();
         }
-        child.signal(Signal::STOP);
+        child.stop();
         let begun = tokio::time::Instant::now();
         let token = match journal.take_lease(&env("staging"), &holder("parent")).await {
             Ok(token) => token,
-            // It was not seen to be stopped yet, or stopped inside a write and holds SQLite's lock: go on and try again.
-            Err(error) => {
-                child.signal(Signal::CONT);
-                println!("{error}");
+            // Stopped inside a transaction it keeps SQLite's own lock: nobody can write, which is safe, and said.
+            Err(LeaseError::Journal(JournalError::Write(error))) => {
+                assert!(
+                    matches!(error.downcast_ref(), Some(StoreError::Busy { .. })),
+                    "{error:?}"
+                );
                 child.kill();
                 continue;
             }
+            Err(error) => panic!("{error:?}"),
         };
         assert!(begun.elapsed() >= SHORT);
         let last = journal.head(&staging()).await.unwrap();
@@ -239,6 +288,7 @@ async fn a_stopped_holder_is_watched_and_can_write_nothing_when_it_goes_on() {
         assert_eq!(journal.head(&staging()).await.unwrap(), last);
         journal.release_lease(&token).await.unwrap();
         assert!(child.child.wait().unwrap().success());
+        rounds += 1;
     }
 }
 
@@ -293,5 +343,41 @@ async fn a_kill_at_every_failpoint_leaves_a_whole_state() {
             _ => 3,
         };
         assert_eq!(stored, whole, "{point}");
+    }
+}
+
+/// Every file of the process ends at a limit, so that the first write past it fails, wherever in SQLite that is.
+#[tokio::test]
+async fn a_write_that_finds_no_room_changes_nothing_wherever_it_fails() {
+    let (folder, _) = place();
+    for blocks in (4..160).step_by(6) {
+        let path = folder.path().join(blocks.to_string()).join("state.db");
+        let plain = command("fill", &path);
+        let mut limited = Command::new("sh");
+        limited
+            .args([
+                "-c",
+                "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"",
+                "sh",
+                &blocks.to_string(),
+            ])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .envs([(ROLE, "fill")])
+            .env(STATE, &path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let mut child = play(limited);
+        let mut said: Vec<_> = std::iter::from_fn(|| child.hear()).collect();
+        assert!(child.child.wait().unwrap().success(), "{blocks}");
+        assert_eq!(said.pop().as_deref(), Some("full"), "{blocks}");
+        let acknowledged = said.last().map_or(0, |last| last.parse().unwrap());
+        // There is room again.
+        let journal = open(&path);
+        assert_eq!(journal.verify_chain().await.unwrap(), acknowledged, "{blocks}");
+        journal
+            .append(super::plain(staging(), acknowledged, 1))
+            .await
+            .unwrap();
     }
 }

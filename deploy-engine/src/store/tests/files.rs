@@ -95,6 +95,9 @@ async fn a_state_is_made_only_where_that_is_wanted() {
     open(&blank).append(plain(staging(), 0, 1)).await.unwrap();
 }
 
+/// What it is, how to make it so, and what is said of it.
+type Case<'a> = (&'a str, &'a dyn Fn(), Code);
+
 #[tokio::test]
 async fn what_is_not_ours_to_write_is_refused_and_left_as_it_was() {
     let (folder, path) = place();
@@ -107,7 +110,6 @@ async fn what_is_not_ours_to_write_is_refused_and_left_as_it_was() {
             .unwrap();
         connection.execute_batch(sql).unwrap();
     };
-    type Case<'a> = (&'a str, &'a dyn Fn(), Code);
     let cases: [Case<'_>; 8] = [
         (
             "newer",
@@ -253,7 +255,7 @@ async fn read_only_files_and_folders_can_be_read() {
     }
     let (folder, path) = place();
     open(&path).append(plain(staging(), 0, 2)).await.unwrap();
-    for (file, deploy) in [(0o444, 0o555), (0o444, 0o755), (0o644, 0o555)] {
+    for (file, deploy) in [(0o444, 0o555), (0o444, 0o755), (0o644, 0o555), (0o000, 0o755)] {
         for (path, mode) in [
             (folder.path(), 0o755),
             (path.parent().unwrap(), deploy),
@@ -271,6 +273,8 @@ async fn read_only_files_and_folders_can_be_read() {
             }
         }
         let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("1 passed"), "{said}");
         assert!(
             output.status.success(),
             "{file:o} {deploy:o}: {}",
@@ -281,6 +285,11 @@ async fn read_only_files_and_folders_can_be_read() {
 }
 
 async fn as_a_reader(path: &Path) {
+    if mode(path) == 0 {
+        let error = SqliteJournal::open_read_only(path, &project()).unwrap_err();
+        assert!(matches!(error, StoreError::Unreadable { .. }), "{error:?}");
+        return;
+    }
     let before = contents(path.parent().unwrap());
     let error = SqliteJournal::open(path, options()).unwrap_err();
     assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
@@ -318,16 +327,35 @@ fn how_the_errors_read() {
     .into_iter()
     .map(|error| {
         let failure = Failure::from(error);
-        let causes: String = failure
+        let causes: Vec<_> = failure
             .causes
             .iter()
-            .map(|cause| format!("\n  because {cause}"))
+            .map(|cause| ["\n  because ", cause].concat())
             .collect();
+        let causes = causes.concat();
         format!(
             "{} {}{causes}\n  next    {}",
             failure.code, failure.message, failure.next
         )
     })
     .collect();
-    insta::assert_snapshot!(texts.join("\n"), @"");
+    insta::assert_snapshot!(texts.join("\n"), @"
+    DPL0201 there is no state at /srv/shop/.deploy/state.db
+      next    run `deploy up`, which makes one, or name another with --state
+    DPL0205 a new state at /srv/shop/.deploy/state.db would be lost with this CI job
+      next    set DEPLOY_STATE or project.state to a state that outlives the job, or say --allow-ephemeral-state
+    DPL0204 /srv/shop/.deploy/state.db is not a state of deploy: it is no SQLite database
+      next    name another file with --state; `/srv/shop/.deploy/state.db` was left as it is
+    DPL0202 /srv/shop/.deploy/state.db has form 7, this version knows 1
+      next    use the version of deploy that wrote it, or a newer one
+    DPL0203 /srv/shop/.deploy/state.db belongs to the project `blog`, not to `shop`
+      next    run deploy in that project's folder, or name another file with --state
+    DPL0201 /srv/shop/.deploy/state.db cannot be written: it is read-only here
+      next    make `/srv/shop/.deploy/state.db` and its folder writable for this user; `deploy status` and `deploy history` work without
+    DPL0206 /srv/shop/.deploy/state.db cannot be written
+      because Error code 13: database or disk is full
+      next    free space on its disk, then run `deploy resume`
+    DPL0201 SQLite 3.50.0 is too old: 3.51.3 or newer is needed
+      next    build deploy with its own SQLite (the default)
+    ");
 }

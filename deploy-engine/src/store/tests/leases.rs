@@ -5,7 +5,7 @@ use crate::store::process::Process;
 use deploy_core::port::journal::{LeaseError, Patience};
 use tokio::time::Instant;
 
-fn lost(result: Result<(), LeaseError>) -> bool {
+fn lost(result: &Result<(), LeaseError>) -> bool {
     matches!(result, Err(LeaseError::Journal(JournalError::LeaseLost(_))))
 }
 
@@ -51,7 +51,7 @@ async fn a_given_back_lease_comes_with_a_higher_term_and_the_old_one_is_worth_no
         ));
         let second = store.take_lease(&env("staging"), &holder("bob")).await.unwrap();
         assert!(second.term > first.term);
-        assert!(lost(store.renew_lease(&first, "x").await));
+        assert!(lost(&store.renew_lease(&first, "x").await));
         assert!(matches!(
             store.append(append.clone()).await,
             Err(JournalError::LeaseLost(_))
@@ -78,7 +78,7 @@ async fn who_waits_gets_it_when_it_is_given_back() {
                 .take_lease_waiting(
                     &env("staging"),
                     &holder("bob"),
-                    Patience::For(Duration::from_secs(60)),
+                    Patience::For(Duration::from_mins(1)),
                 )
                 .await
         });
@@ -113,13 +113,13 @@ async fn a_silent_holder_is_watched_for_a_whole_term() {
     for store in stores {
         let old = store.take_lease(&env("staging"), &holder("alice")).await.unwrap();
         let begun = Instant::now();
-        let patience = Patience::For(Duration::from_secs(60));
+        let patience = Patience::For(Duration::from_mins(1));
         let new = store
             .take_lease_waiting(&env("staging"), &holder("bob"), patience)
             .await
             .unwrap();
         assert!(begun.elapsed() >= SHORT);
-        assert!(lost(store.renew_lease(&old, "x").await));
+        assert!(lost(&store.renew_lease(&old, "x").await));
         let append = Append {
             lease: Some(old),
             ..plain(staging(), 0, 1)

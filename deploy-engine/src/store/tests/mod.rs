@@ -131,9 +131,9 @@ impl Dice {
 async fn an_append_answers_what_load_reads() {
     let (_folder, stores) = both();
     for store in stores {
-        let stored = store.append(plain(staging(), 0, 3)).await.unwrap();
-        assert_eq!(store.load(&staging(), Seq(0)).await.unwrap(), stored);
-        assert_eq!(store.load(&staging(), Seq(2)).await.unwrap(), stored[2..]);
+        let written = store.append(plain(staging(), 0, 3)).await.unwrap();
+        assert_eq!(store.load(&staging(), Seq(0)).await.unwrap(), written);
+        assert_eq!(store.load(&staging(), Seq(2)).await.unwrap(), written[2..]);
         assert_eq!(store.head(&staging()).await.unwrap(), Seq(3));
         assert!(matches!(
             store.load(&staging(), Seq(4)).await,
