@@ -1,6 +1,7 @@
 //! Leases within one process. Other processes, killed and stopped ones: `children`.
 
 use super::*;
+use crate::store::lease::{Attempt, Leases};
 use crate::store::process::Process;
 use deploy_core::port::journal::{LeaseError, Patience};
 use tokio::time::Instant;
@@ -190,4 +191,30 @@ async fn who_is_elsewhere_is_watched_and_who_is_gone_here_is_not() {
         .await
         .unwrap();
     assert!(begun.elapsed() < SHORT);
+}
+
+/// The last moment: a sign of life between the last look and the taking.
+#[tokio::test]
+async fn a_beat_after_the_last_look_still_counts() {
+    async fn check(store: &(impl Leases + Store)) {
+        let token = store.take_lease(&env("staging"), &holder("alice")).await.unwrap();
+        let seen = store.look(&env("staging")).await.unwrap();
+        let silent = Some((seen.term, seen.beat));
+        store.renew_lease(&token, "x").await.unwrap();
+        let attempt = store
+            .attempt(&env("staging"), &holder("bob"), silent)
+            .await
+            .unwrap();
+        assert!(matches!(attempt, Attempt::Held(_)));
+        store.release_lease(&token).await.unwrap();
+        let other = store.take_lease(&env("staging"), &holder("carol")).await.unwrap();
+        let attempt = store
+            .attempt(&env("staging"), &holder("bob"), silent)
+            .await
+            .unwrap();
+        assert!(matches!(attempt, Attempt::Held(row) if row.term == other.term));
+    }
+    let (_folder, path) = place();
+    check(&open(&path)).await;
+    check(&memory()).await;
 }
