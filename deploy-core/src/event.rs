@@ -384,6 +384,8 @@ pub enum EventKind {
     RulesChanged {
         /// The digest of the rules now in force.
         rules: Digest,
+        /// The rules themselves: the next change is compared with them.
+        in_force: Box<crate::gate::Rules>,
         /// Whether any of them is looser.
         loosened: bool,
         /// What changed, one line each.
@@ -451,6 +453,23 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Whether it is one of a deployment's own, which [`crate::machine::Machine::decide`] emits, and not a fact that somebody added.
+    pub fn drives(&self) -> bool {
+        !self.belongs_to_project()
+            && !matches!(
+                self,
+                Self::ApprovalGiven { .. }
+                    | Self::ApprovalRejected { .. }
+                    | Self::FrozenByHand { .. }
+                    | Self::Unfrozen
+                    | Self::AutomaticPromotionFrozen { .. }
+                    | Self::RulesChanged { .. }
+                    | Self::HostTrusted { .. }
+                    | Self::EvidenceGiven { .. }
+                    | Self::EvidenceRevoked { .. }
+            )
+    }
+
     /// Which stream it belongs to, for a deployment's or a fact's environment.
     pub fn belongs_to_project(&self) -> bool {
         matches!(

@@ -69,7 +69,7 @@ pub(crate) fn unknown<'a>(
         Some(near) => format!("did you mean `{near}`?"),
         None => match known.collect::<Vec<_>>() {
             none if none.is_empty() => format!("there is no {what} yet"),
-            names => format!("there is {}", names.join(", ")),
+            names => format!("known: {}", names.join(", ")),
         },
     };
     cx.problem(

@@ -223,7 +223,7 @@ macro_rules! names {
         }
         impl FromNode for id::$name {
             fn from_node(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-                cx.parsed(node, "a name", |text| Self::new(text))
+                cx.parsed(node, "another name", |text| Self::new(text))
             }
         }
         impl JsonSchema for id::$name {
@@ -283,26 +283,39 @@ impl FromNode for Period {
             }
         };
         let read = parse_duration(&text).map(Self);
-        read.map_err(|rule| {
-            cx.problem(
-                node.span,
-                format!("`{text}` is not a duration: {rule}"),
-                format!("write {WANTED}"),
-            )
-        })
-        .ok()
+        read.map_err(|rule| cx.problem(node.span, format!("`{text}`: {rule}"), format!("write {WANTED}")))
+            .ok()
     }
 }
 schema!(Period, { "type": ["string", "number"], "minimum": 0 });
 
 /// Some of a whole: `2`, or `"25%"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(untagged)]
 pub enum Amount {
     /// So many.
     Count(u32),
     /// Such a share, 0 to 100.
+    #[serde(with = "percent")]
     Percent(u8),
+}
+
+/// Serde for shares as they are written: `"25%"`.
+mod percent {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(share: &u8, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{share}%"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let share = text.strip_suffix('%').and_then(|share| share.parse().ok());
+        share
+            .filter(|share| *share <= 100)
+            .ok_or_else(|| serde::de::Error::custom("a share is `0%` to `100%`"))
+    }
 }
 
 impl Amount {
@@ -340,21 +353,27 @@ impl FromNode for Amount {
     fn from_node(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         const WANTED: &str = "a number as in `2`, or a share as in `\"25%\"`";
         let text = match cx.scalar(node, WANTED)? {
-            Scalar::Plain(text) if !text.ends_with('%') => None,
-            Scalar::Plain(text) | Scalar::Expanded(text) => Some(text),
-            Scalar::Int(number) => Some(number.to_string()),
-            Scalar::Float(_) | Scalar::Bool(_) => None,
+            Scalar::Plain(text) | Scalar::Expanded(text) => text,
+            Scalar::Int(number) => number.to_string(),
+            Scalar::Float(_) | Scalar::Bool(_) => {
+                cx.wrong_type(node, WANTED);
+                return None;
+            }
         };
-        let amount = text.and_then(|text| match text.strip_suffix('%') {
+        let amount = match text.strip_suffix('%') {
             Some(share) => share
                 .parse()
                 .ok()
                 .filter(|share| *share <= 100)
                 .map(Self::Percent),
             None => text.parse().ok().map(Self::Count),
-        });
+        };
         if amount.is_none() {
-            cx.wrong_type(node, WANTED);
+            cx.problem(
+                node.span,
+                format!("`{text}` is neither a number nor a share"),
+                format!("write {WANTED}"),
+            );
         }
         amount
     }

@@ -8,7 +8,7 @@ use super::node::{Node, from_toml};
 use super::read::{Cx, FromNode};
 use super::suggest::nearest;
 use super::template::VarName;
-use crate::id::{EnvName, ProjectName};
+use crate::id::{EnvName, ProjectName, ServiceName};
 use crate::problem::{Problem, Problems};
 use std::collections::BTreeMap;
 
@@ -157,6 +157,17 @@ impl Manifest {
             (Some(resolved), true) => Ok(resolved),
             _ => Err(problems.into()),
         }
+    }
+
+    /// Every service that is enabled in an environment with what it runs, as far as that can be said without variables that are not
+    /// set here: what a release has to hold. An environment that cannot be read at all has none.
+    pub fn contents(&self, environment: &EnvName) -> BTreeMap<ServiceName, (super::Content, super::TargetKind)> {
+        assemble::leniently(self, environment)
+            .map(|environment| {
+                let services = environment.services.into_iter();
+                services.map(|(name, service)| (name, (service.content.clone(), service.kind()))).collect()
+            })
+            .unwrap_or_default()
     }
 
     fn known(&self, environment: &EnvName) -> Result<(), Problems> {

@@ -107,6 +107,15 @@ impl<'a> Cx<'a> {
         self.path.join(".")
     }
 
+    /// The key that is being read.
+    pub(crate) fn last(&self) -> String {
+        self.path
+            .last()
+            .and_then(|part| part.rsplit('.').next())
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// Reports a problem at a place, with the line shown.
     pub(crate) fn problem(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         let shown = excerpt(self.text, span.start..span.end);
@@ -162,7 +171,7 @@ impl<'a> Cx<'a> {
     }
 
     pub(crate) fn wrong_type(&mut self, node: &Node, wanted: &str) {
-        let key = self.path.last().cloned().unwrap_or_default();
+        let key = self.last();
         self.problem(
             node.span,
             format!("`{key}` is {}", node.kind()),
@@ -222,7 +231,7 @@ impl<'a> Cx<'a> {
                         return Some(Scalar::Expanded(text.to_owned()));
                     }
                     let open = template.to_string();
-                    let key = self.path.last().cloned().unwrap_or_default();
+                    let key = self.last();
                     let message =
                         format!("`{key}` must be known before a deployment starts, and `{open}` is not");
                     self.problem(node.span, message, "use a variable or a fact of the environment");

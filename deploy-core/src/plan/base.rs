@@ -2,7 +2,7 @@
 //!
 //! Only slices where something runs count: where nothing runs, the way back is to remove what this deployment creates, whatever
 //! the rest runs. So a new host or a new service leaves the base as it is. Slices that cannot be looked at (only a rollback goes
-//! on with those) do not count either.
+//! on with those) do not count either, but where there are some, and what else runs is no one release, the base is mixed.
 
 use super::input::{BaseFacts, ServiceInput};
 use super::{Base, Change, Kind, WayBack};
@@ -14,15 +14,21 @@ use std::collections::BTreeSet;
 /// What these services run, taken together.
 pub(super) fn base<'a>(facts: &BaseFacts, services: impl Iterator<Item = &'a ServiceInput> + Clone) -> Base {
     let running = || services.clone().flat_map(running);
+    let unseen = || {
+        services
+            .clone()
+            .flat_map(|service| &service.slices)
+            .any(|slice| slice.seen.runs.is_err())
+    };
     if running().next().is_none() {
-        return Base::Nothing;
+        return if unseen() { Base::Mixed } else { Base::Nothing };
     }
     if let Some(current) = facts.current
         && running().all(|slice| slice.is(facts, &current))
     {
         return Base::Release(current);
     }
-    if services.clone().all(one_thing) && one_release(facts, running()) {
+    if !unseen() && services.clone().all(one_thing) && one_release(facts, running()) {
         Base::Uniform
     } else {
         Base::Mixed
@@ -58,7 +64,9 @@ impl Running<'_> {
             .fingerprints
             .get(release)
             .and_then(|services| services.get(self.service))
-            .map_or(self.release == Some(*release), |known| known.contains(self.fingerprint))
+            .map_or(self.release == Some(*release), |known| {
+                known.contains(self.fingerprint)
+            })
     }
 
     /// The releases that it may be.

@@ -116,7 +116,7 @@ impl<'a> Planner<'a> {
             differences: Vec::new(),
         };
         let mut position = vec![ServiceIx(0); chosen.len()];
-        for (ix, at) in (0..).map(ServiceIx).zip(&order) {
+        for (ix, at) in (0..=u16::MAX).map(ServiceIx).zip(&order) {
             position[*at] = ix;
         }
         for at in &order {
@@ -188,12 +188,17 @@ impl<'a> Planner<'a> {
                 return Err(LeftOut::Dropped);
             }
             if !service.abilities.removes {
-                let text = format!("dropped, but {} cannot remove it: left as it runs", service.target);
+                let text = format!(
+                    "dropped, but {} cannot remove it: left as it runs",
+                    service.target
+                );
                 self.notices.push(of(&service.name, text));
                 return Err(LeftOut::Dropped);
             }
-            self.notices
-                .push(of(&service.name, "dropped: removed at the end, without a way back"));
+            self.notices.push(of(
+                &service.name,
+                "dropped: removed at the end, without a way back",
+            ));
             return Ok(Change::Remove);
         }
         match self.input.release.entries.get(&service.name) {
@@ -213,9 +218,7 @@ impl<'a> Planner<'a> {
             let service = service.name.clone();
             self.problems.push(PlanProblem::NoSlice { service });
         }
-        let there = |slice: &SliceInput| {
-            matches!((&slice.seen.runs, &slice.wanted), (Ok(now @ Runs::Release { .. }), Some(wanted)) if now == wanted)
-        };
+        let there = |slice: &SliceInput| matches!((&slice.seen.runs, &slice.wanted), (Ok(now @ Runs::Release { .. }), Some(wanted)) if now == wanted);
         Ok(if service.slices.iter().all(there) {
             Change::Keep
         } else {
@@ -290,10 +293,10 @@ impl<'a> Planner<'a> {
                 });
             }
         }
-        for (index, at) in (0..).zip(places.values_mut()) {
+        for (index, at) in (0..=u16::MAX).zip(places.values_mut()) {
             *at = PlaceIx(index);
         }
-        let units = units.into_keys().zip((0..).map(UnitIx)).collect();
+        let units = units.into_keys().zip((0..=u16::MAX).map(UnitIx)).collect();
         (places, units)
     }
 
@@ -385,7 +388,7 @@ impl<'a> Planner<'a> {
             self.notices.push(of(
                 &service.name,
                 format!(
-                    "{} cannot be looked at now: what it runs is not known, and what needs it waits",
+                    "{} cannot be looked at now: what runs there is not known, and what it needs waits for it",
                     names(&unreachable)
                 ),
             ));
@@ -409,7 +412,9 @@ impl<'a> Planner<'a> {
             StrategyInput::Canary { steps } if holds(steps) => self.problems.push(PlanProblem::CanaryHold {
                 service: service.name.clone(),
             }),
-            StrategyInput::Rolling { max_failures: 1.., .. } => self.notices.push(of(
+            StrategyInput::Rolling {
+                max_failures: 1.., ..
+            } => self.notices.push(of(
                 &service.name,
                 "`max_failures` does not act in this version: the first failure counts",
             )),
@@ -455,13 +460,17 @@ impl<'a> Planner<'a> {
             .map(|slice| &slice.name)
             .collect();
         if !without.is_empty() && !self.rollback {
-            say(format!("no way back for {}: a failure needs a human", names(&without)));
+            say(format!(
+                "no way back for {}: a failure needs a human",
+                names(&without)
+            ));
         }
         let adopted: Vec<_> = service
             .slices
             .iter()
             .filter(|slice| {
-                slice.seen.held.is_none() && matches!(slice.seen.runs, Ok(Runs::Release { release: None, .. }))
+                slice.seen.held.is_none()
+                    && matches!(slice.seen.runs, Ok(Runs::Release { release: None, .. }))
             })
             .map(|slice| &slice.spec.name)
             .collect();
@@ -475,6 +484,9 @@ impl<'a> Planner<'a> {
 
     fn say_base(&mut self, base: &Base) {
         match base {
+            Base::Mixed if self.rollback => self
+                .notices
+                .push("different things run in this environment, or some that cannot be looked at".to_owned()),
             Base::Mixed => self.notices.push(
                 "different things run in this environment: what runs has no way back, a failure needs a human"
                     .to_owned(),
@@ -493,7 +505,8 @@ impl<'a> Planner<'a> {
             Base::Release(_) => {}
         }
         if self.rollback {
-            self.notices.push("a rollback does not turn back: what fails needs a human".to_owned());
+            self.notices
+                .push("a rollback does not turn back: what fails needs a human".to_owned());
         }
     }
 
@@ -518,7 +531,9 @@ impl<'a> Planner<'a> {
                     service.abilities.arms = false;
                     Some(blocker.clone())
                 }
-                None if service.change == Change::Move && !service.abilities.arms => Some(service.name.clone()),
+                None if service.change == Change::Move && !service.abilities.arms => {
+                    Some(service.name.clone())
+                }
                 None => None,
             };
             if let Some(blocker) = blocker {

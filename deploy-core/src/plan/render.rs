@@ -15,7 +15,9 @@ use std::time::Duration;
 pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
     let mut text = header(plan, release);
     text.push('\n');
-    let width = plan.services.iter().map(|service| service.name.as_str().len()).max().unwrap_or(0);
+    let widest =
+        |of: fn(&PlannedService) -> &str| plan.services.iter().map(|one| of(one).len()).max().unwrap_or(0);
+    let (width, kind) = (widest(|one| one.name.as_str()), widest(|one| &one.target));
     let of = |change| plan.services.iter().any(|service| service.change == change);
     if plan.changes_nothing() {
         text.push_str("nothing to do: every slice runs it\n");
@@ -29,19 +31,32 @@ pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
         number += 1;
         line(&mut text, &format!("wave {number}"));
         for (ix, service) in moving {
-            let row = format!("  {:width$}  {:<8} {}", service.name, service.target, batches(plan, ix));
+            let row = format!(
+                "  {:width$}  {:kind$} {}",
+                service.name,
+                service.target,
+                batches(plan, ix)
+            );
             line(&mut text, &row);
             for detail in details(plan, service) {
-                line(&mut text, &format!("  {:width$}  {:<8} {detail}", "", ""));
+                line(&mut text, &format!("  {:width$}  {:kind$} {detail}", "", ""));
             }
         }
     }
     let all: Vec<_> = plan.service_indices().collect();
-    for (change, title) in [(Change::Keep, "unchanged"), (Change::Remove, "removed at the end")] {
+    for (change, title) in [
+        (Change::Keep, "unchanged"),
+        (Change::Remove, "removed at the end"),
+    ] {
         if of(change) {
             line(&mut text, title);
             for (ix, service) in with(plan, &all, change) {
-                let row = format!("  {:width$}  {:<8} {}", service.name, service.target, batches(plan, ix));
+                let row = format!(
+                    "  {:width$}  {:kind$} {}",
+                    service.name,
+                    service.target,
+                    batches(plan, ix)
+                );
                 line(&mut text, &row);
             }
         }
@@ -50,10 +65,16 @@ pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
         line(&mut text, "changes");
         for difference in &plan.differences {
             for change in &difference.lines {
-                line(&mut text, &format!("  {:width$}  {}", difference.slice, printable(change, 300)));
+                line(
+                    &mut text,
+                    &format!("  {:width$}  {}", difference.slice, printable(change, 300)),
+                );
             }
             if let Some(bytes) = difference.bytes {
-                line(&mut text, &format!("  {:width$}  {} to send", difference.slice, size(bytes)));
+                line(
+                    &mut text,
+                    &format!("  {:width$}  {} to send", difference.slice, size(bytes)),
+                );
             }
         }
     }
@@ -64,7 +85,11 @@ pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
         }
     }
     let longest = format_duration(plan.longest_duration());
-    let _ = writeln!(text, "plan {}, at most {longest} from the start of activation", plan.digest().short());
+    let _ = writeln!(
+        text,
+        "plan {}, at most {longest} from the start of activation",
+        plan.digest().short()
+    );
     text
 }
 
@@ -88,7 +113,12 @@ fn with<'a>(
 fn header(plan: &Plan, release: Option<&Release>) -> String {
     let mut text = plan.release.number.to_string();
     if let Some(source) = release.and_then(|release| release.sources.first()) {
-        let _ = write!(text, " {} \"{}\"", source.commit.short(), printable(&source.subject, 60));
+        let _ = write!(
+            text,
+            " {} \"{}\"",
+            source.commit.short(),
+            printable(&source.subject, 60)
+        );
         if let Some(branch) = &source.branch {
             let _ = write!(text, " ({})", printable(branch, 60));
         }
@@ -113,7 +143,14 @@ fn batches(plan: &Plan, service: ServiceIx) -> String {
         .service(service)
         .batches
         .iter()
-        .map(|batch| names(&batch.iter().map(|slice| &plan.slice(*slice).name).collect::<Vec<_>>()))
+        .map(|batch| {
+            names(
+                &batch
+                    .iter()
+                    .map(|slice| &plan.slice(*slice).name)
+                    .collect::<Vec<_>>(),
+            )
+        })
         .collect();
     match batches.as_slice() {
         [first, middle @ .., last] if middle.len() > 3 => {
@@ -134,12 +171,23 @@ fn details(plan: &Plan, service: &PlannedService) -> Vec<String> {
         details.push(format!("new: {}", names(&new)));
     }
     if !service.needs.is_empty() {
-        let needs: Vec<_> = service.needs.iter().map(|need| &plan.service(*need).name).collect();
-        let word = if plan.kind == Kind::Rollback { "before" } else { "after" };
+        let needs: Vec<_> = service
+            .needs
+            .iter()
+            .map(|need| &plan.service(*need).name)
+            .collect();
+        let word = if plan.kind == Kind::Rollback {
+            "before"
+        } else {
+            "after"
+        };
         details.push(format!("{word} {}", names(&needs)));
     }
     if service.bake > Duration::ZERO {
-        details.push(format!("watched for {} at the end", format_duration(service.bake)));
+        details.push(format!(
+            "watched for {} at the end",
+            format_duration(service.bake)
+        ));
     }
     if service.on_failure == super::OnFailure::Hold && plan.kind != Kind::Rollback {
         details.push("a failure holds the deployment".to_owned());
@@ -152,6 +200,10 @@ fn size(bytes: u64) -> String {
         0..1000 => format!("{bytes} B"),
         1000..1_000_000 => format!("{}.{} kB", bytes / 1000, bytes % 1000 / 100),
         1_000_000..1_000_000_000 => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
-        _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes % 1_000_000_000 / 100_000_000),
+        _ => format!(
+            "{}.{} GB",
+            bytes / 1_000_000_000,
+            bytes % 1_000_000_000 / 100_000_000
+        ),
     }
 }

@@ -24,13 +24,32 @@ impl Plan {
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         let moves = |slice: &SliceIx| self.service(self.slice(*slice).service).change == Change::Move;
-        let at_once = |verb| move |slice| Step { verb, slice, wave: 0, batch: 0 };
+        let at_once = |verb| {
+            move |slice| Step {
+                verb,
+                slice,
+                wave: 0,
+                batch: 0,
+            }
+        };
         steps.extend(self.slice_indices().filter(moves).map(at_once(Verb::Prepare)));
-        for (wave, services) in (1..).zip(self.waves()) {
+        for (wave, services) in (1..=u16::MAX).zip(self.waves()) {
             for service in services {
-                for (batch, slices) in (1..).zip(&self.service(service).batches) {
-                    let step = |verb| move |slice: &SliceIx| Step { verb, slice: *slice, wave, batch };
-                    steps.extend(slices.iter().filter(|slice| moves(slice)).map(step(Verb::Activate)));
+                for (batch, slices) in (1..=u16::MAX).zip(&self.service(service).batches) {
+                    let step = |verb| {
+                        move |slice: &SliceIx| Step {
+                            verb,
+                            slice: *slice,
+                            wave,
+                            batch,
+                        }
+                    };
+                    steps.extend(
+                        slices
+                            .iter()
+                            .filter(|slice| moves(slice))
+                            .map(step(Verb::Activate)),
+                    );
                     steps.extend(slices.iter().map(step(Verb::Verify)));
                 }
             }
@@ -61,7 +80,12 @@ impl Plan {
         if self.kind == Kind::Rollback {
             return self.limits.activation;
         }
-        let bake = self.services.iter().map(|service| service.bake).max().unwrap_or_default();
+        let bake = self
+            .services
+            .iter()
+            .map(|service| service.bake)
+            .max()
+            .unwrap_or_default();
         let watched = if bake > Duration::ZERO {
             bake.saturating_add(self.limits.bake)
         } else {

@@ -178,7 +178,10 @@ mod tests {
     #[test]
     fn batches_are_read_as_they_are_written() {
         for text in ["1", "25%", "100%", "65535"] {
-            assert_eq!(text.parse::<Batch>().map(|batch| batch.to_string()), Ok(text.to_owned()));
+            assert_eq!(
+                text.parse::<Batch>().map(|batch| batch.to_string()),
+                Ok(text.to_owned())
+            );
         }
         for bad in ["", "0", "0%", "101%", "-1", "+1", "%", "+5%", "1.5", "65536"] {
             assert!(bad.parse::<Batch>().is_err(), "{bad}");

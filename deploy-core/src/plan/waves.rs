@@ -134,7 +134,12 @@ mod tests {
     #[test]
     fn what_is_needed_comes_first_and_names_decide_the_rest() {
         assert_eq!(
-            sorted(&[("web", &["schema"]), ("api", &["schema"]), ("schema", &[]), ("old", &[])]),
+            sorted(&[
+                ("web", &["schema"]),
+                ("api", &["schema"]),
+                ("schema", &[]),
+                ("old", &[])
+            ]),
             Ok("schema api web old".to_owned())
         );
         assert_eq!(

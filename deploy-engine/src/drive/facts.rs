@@ -29,6 +29,8 @@ pub struct Facts {
     pub bakes_until: Option<Timestamp>,
     /// Why it turned back.
     pub turned_back: Option<TurnReason>,
+    /// The unit of each slice.
+    units: Vec<UnitIx>,
     /// The time of the event last taken.
     pub at: Option<Timestamp>,
 }
@@ -52,7 +54,8 @@ impl Facts {
                 self.asked_by = Some(request.actor.clone());
             }
             // Another plan has other indices.
-            EventKind::Planned { .. } => {
+            EventKind::Planned { plan, .. } => {
+                self.units = plan.slices.iter().map(|slice| slice.unit).collect();
                 self.runs.clear();
                 self.will_be.clear();
                 self.checkpoints.clear();
@@ -67,8 +70,11 @@ impl Facts {
                     }
                 }
             }
-            EventKind::SlicePrepared { slice, will_be, .. } => {
+            EventKind::SlicePrepared { slice, will_be, checkpoint, .. } => {
                 self.will_be.insert(*slice, will_be.clone());
+                if let Some(unit) = self.units.get(slice.at()) {
+                    self.checkpoints.insert(*unit, checkpoint.clone());
+                }
             }
             EventKind::SliceActivated { slice, runs, .. } | EventKind::SliceRestored { slice, runs } => {
                 self.runs.insert(*slice, runs.clone());
@@ -76,13 +82,6 @@ impl Facts {
             EventKind::BakeBegun { until } => self.bakes_until = Some(*until),
             EventKind::TurnedBack { reason, .. } => self.turned_back = Some(*reason),
             _ => {}
-        }
-    }
-
-    /// Takes a checkpoint; apart from [`Facts::take`] because only the plan tells the unit of a slice.
-    pub fn take_checkpoint(&mut self, plan: &Plan, kind: &EventKind) {
-        if let EventKind::SlicePrepared { slice, checkpoint, .. } = kind {
-            self.checkpoints.insert(plan.slice(*slice).unit, checkpoint.clone());
         }
     }
 

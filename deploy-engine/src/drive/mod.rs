@@ -20,6 +20,7 @@ pub use wiring::{Bound, Epochs, Eyes, Wiring};
 use crate::clock::Clock;
 use crate::failpoint;
 use deploy_core::event::{Draft, Driver as Who, Event, EventKind, Recorded};
+use deploy_core::failure::Failure;
 use deploy_core::gate::Verdict;
 use deploy_core::id::{Actor, DeploymentId, EnvName, InboxSeq, Seq};
 use deploy_core::machine::{Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, Work, state::Stage};
@@ -48,8 +49,8 @@ pub enum DriveError {
     #[error("the journal cannot be followed")]
     Corrupt(#[from] CorruptJournal),
     /// The environment of the deployment cannot be wired up.
-    #[error("the deployment cannot be wired up")]
-    Wiring(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the deployment cannot be wired up: {0}")]
+    Wiring(Box<Failure>),
 }
 
 /// Where a driver left a deployment.
@@ -160,7 +161,7 @@ struct Answered {
 pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> {
     let stream = Stream::Environment(drive.environment.clone());
     let recorded = drive.journal.deployment(&drive.deployment).await?;
-    let machine = Machine::load(&recorded)?;
+    let machine = Machine::load(recorded.iter().filter(|recorded| recorded.event().kind.drives()))?;
     let facts = Facts::fold(recorded.iter().map(Recorded::event));
     let head = drive.journal.head(&stream).await?;
     let runner = Runner::new(&drive, &machine).await?;

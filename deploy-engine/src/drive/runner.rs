@@ -56,7 +56,7 @@ impl Runner {
     pub(super) async fn new(drive: &Drive, machine: &Machine) -> Result<Self, DriveError> {
         let plan = Arc::new(machine.plan().clone());
         // A waiting deployment whose sources are not there can still be cancelled: nothing is bound before it moves.
-        let bound = drive.wiring.bind(&plan).await.map_err(DriveError::Wiring)?;
+        let bound = drive.wiring.bind(&plan).await.map_err(|failure| DriveError::Wiring(Box::new(failure)))?;
         Ok(Self {
             plan,
             bound: Arc::new(bound),
@@ -267,10 +267,15 @@ impl Runner {
 
     fn prepare(&self, effect: Effect, slice: SliceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, _) = self.on_slice(effect, slice, machine, STEP_LIMIT);
-        let step = self.step(slice, facts, None);
+        let mut step = self.step(slice, facts, None);
         let eyes = self.eyes(slice);
+        let (wiring, plan, name) = (Arc::clone(&self.wiring), Arc::clone(&self.plan), bound.name.clone());
         let keeps = self.plan.service(self.plan.slice(slice).service).change == Change::Keep;
         Box::pin(async move {
+            match wiring.with_secrets(&plan, &name).await {
+                Ok(desired) => step.to = desired,
+                Err(failure) => return Answer::Failed { how: Failed::NotDone, slice: Some(slice), failure },
+            }
             let verb = retry(Patience::Transient(op.limit), || bound.target.prepare(&op, &step));
             match limited(op.limit, verb).await {
                 Ok(prepared) => {

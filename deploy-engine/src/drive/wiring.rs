@@ -2,6 +2,7 @@
 //! release. Who makes them (from a manifest, or in an embedder's code) is not the driver's business.
 
 use async_trait::async_trait;
+use deploy_core::failure::Failure;
 use deploy_core::health::ProbeSpec;
 use deploy_core::id::{DeploymentId, Epoch, PlaceId, ServiceName, SliceName};
 use deploy_core::plan::Plan;
@@ -28,7 +29,7 @@ pub struct Bound {
     pub name: ServiceName,
     /// Its target.
     pub target: Arc<dyn Target>,
-    /// What it shall run.
+    /// What it shall run, without its secrets.
     pub desired: Arc<Desired>,
     /// How its slices are looked at.
     pub eyes: BTreeMap<SliceName, Eyes>,
@@ -46,7 +47,13 @@ pub trait Wiring: Send + Sync {
     ///
     /// # Errors
     /// If the configuration that goes with the release cannot be had, or a secret cannot be resolved.
-    async fn bind(&self, plan: &Plan) -> Result<Vec<Bound>, Box<dyn std::error::Error + Send + Sync>>;
+    async fn bind(&self, plan: &Plan) -> Result<Vec<Bound>, Failure>;
+
+    /// What a service shall run, with its secrets, resolved now: for preparing alone.
+    ///
+    /// # Errors
+    /// A secret that has no value.
+    async fn with_secrets(&self, plan: &Plan, service: &ServiceName) -> Result<Arc<Desired>, Failure>;
 
     /// The last epochs of all places of the environment.
     async fn epochs(&self) -> Epochs;

@@ -67,7 +67,7 @@ fn one_artifact(manifest: &Manifest, names: &[EnvName]) -> Vec<Problem> {
                     .map(move |service| (other, service))
             })
         {
-            let (Some((here, span)), Some((there, _))) = (
+            let (Some((here, at)), Some((there, other_at))) = (
                 service::raw_content(manifest, name.as_str(), service),
                 service::raw_content(manifest, other, service),
             ) else {
@@ -79,7 +79,7 @@ fn one_artifact(manifest: &Manifest, names: &[EnvName]) -> Vec<Problem> {
                 );
                 cx.within(format!("environments.{name}.services.{service}"), |cx| {
                     cx.problem(
-                        span,
+                        at.or(other_at).unwrap_or_default(),
                         message,
                         "what was verified there must be what comes here: use one artifact",
                     );
@@ -233,4 +233,28 @@ pub(super) fn env_file(
         Some(path) => Ok(Some(path)),
         None => Err(cx.into_problems().into()),
     }
+}
+
+/// An environment as far as it can be known without variables; services that depend on them are left out.
+pub(super) fn leniently(manifest: &Manifest, name: &EnvName) -> Option<super::Environment> {
+    let nothing = BTreeMap::new();
+    environment(
+        manifest,
+        name,
+        &Inputs {
+            env_file: &nothing,
+            caller: &|_| None,
+            lenient: true,
+        },
+    )
+    .0
+}
+
+/// The artifacts as far as they can be known without variables.
+pub(super) fn lenient_artifacts(manifest: &Manifest) -> Option<BTreeMap<ArtifactName, Artifact>> {
+    let scope = project_scope(manifest, &|_| None, true);
+    artifacts(
+        manifest,
+        &mut Cx::with_scope(&manifest.file, &manifest.text, &scope),
+    )
 }

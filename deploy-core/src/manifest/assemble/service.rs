@@ -63,9 +63,13 @@ fn over(layers: [Option<&Node>; 2]) -> Node {
         .fold(empty, |below, above| merge::service(&below, above))
 }
 
-/// What a service runs in an environment as the manifest says it, with the service's name filled in, and where; `None`
-/// where it is left out or not known without variables.
-pub(super) fn raw_content(manifest: &Manifest, environment: &str, service: &str) -> Option<(String, Span)> {
+/// What a service runs in an environment as the manifest says it, with the service's name filled in, and where the
+/// environment itself says so; `None` where it is left out or not known without variables.
+pub(super) fn raw_content(
+    manifest: &Manifest,
+    environment: &str,
+    service: &str,
+) -> Option<(String, Option<Span>)> {
     let layers = layers(manifest, environment, service);
     if layers
         .own(&["enabled"])
@@ -80,7 +84,16 @@ pub(super) fn raw_content(manifest: &Manifest, environment: &str, service: &str)
     let artifact = merged.at(&["artifact"]).filter(|_| kind.takes_artifact());
     let node = source.or(artifact)?;
     let text = node.as_str()?.replace("${service}", service);
-    (!text.contains("${")).then_some((text, node.span))
+    let here = [layers.defaults[1], layers.own[1]]
+        .into_iter()
+        .flatten()
+        .any(|layer| {
+            [layer.at(&["artifact"]), layer.at(&["ssh", "source"])]
+                .into_iter()
+                .flatten()
+                .any(|own| own.span == node.span)
+        });
+    (!text.contains("${")).then_some((text, here.then_some(node.span)))
 }
 
 /// Whether it is left out, its settings, and the service where it could be read whole.
@@ -198,6 +211,8 @@ fn read(
     else {
         return (None, Vec::new());
     };
+    let mut keys = keys;
+    (keys.target, keys.strategy.kind) = (Some(kind), Some(strategy.kind));
     let settings = settings::of_service(around, name, &keys, &node, &vars, scope);
     let hosts = kind.on_hosts().then(|| match &target {
         TargetConfig::Ssh(ssh) => ssh.hosts.clone(),
@@ -403,7 +418,7 @@ fn target(kind: TargetKind, keys: &ServiceKeys, node: &Node, cx: &mut Cx<'_>) ->
         TargetKind::Exec => keys.exec.clone().map(TargetConfig::Exec),
     };
     if config.is_none() && node.at(&[kind.as_str()]).is_none() {
-        let message = format!("[{}] is a {kind} service without its table", cx.path());
+        let message = format!("[{}] is of kind `{kind}` and has no `{kind}` table", cx.path());
         cx.problem(node.span, message, format!("add `[{}.{kind}]`", cx.path()));
     }
     config
@@ -484,10 +499,15 @@ fn hosts_exist(around: &Around<'_>, kind: TargetKind, node: &Node, cx: &mut Cx<'
         && let Some(name) = super::literal(scope, text)
         && !groups.contains(&name)
     {
-        let what = format!("host group in environment `{}` called", around.environment);
-        cx.within(path.join("."), |cx| {
-            graph::unknown(cx, node.span, &what, &name, groups.iter().map(String::as_str))
-        });
+        let message = format!("environment `{}` has no host group `{name}`", around.environment);
+        let help = match super::super::suggest::nearest(&name, groups.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "its groups are {}",
+                groups.iter().cloned().collect::<Vec<_>>().join(", ")
+            ),
+        };
+        cx.within(path.join("."), |cx| cx.problem(node.span, message, help));
     }
 }
 

@@ -40,12 +40,11 @@ fn walk(
             for (key, value) in keys {
                 path.push(key.clone());
                 // A value that is written short (`"ok"` for `["ok"]`) has no keys of its own in the tree.
-                let below = node.and_then(|node| {
-                    if node.as_table().is_some() {
-                        node.at(&[key])
-                    } else {
-                        Some(node)
-                    }
+                let below = node.and_then(|node| match node.as_table() {
+                    // A flat checklist is its `before`.
+                    Some(table) if key == "before" && !table.0.contains_key(key) => Some(node),
+                    Some(_) => node.at(&[key]),
+                    None => Some(node),
                 });
                 walk(manifest, path, value, below, settings);
                 path.pop();

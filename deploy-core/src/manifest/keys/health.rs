@@ -129,7 +129,7 @@ crate::manifest::leaf::schema!(JsonPointer, { "type": "string", "pattern": "^(/.
 
 /// What a value in JSON must be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(untagged)]
 pub enum JsonExpect {
     /// Equal to one of these.
     AnyOf(Vec<JsonScalar>),

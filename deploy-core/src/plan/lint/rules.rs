@@ -25,9 +25,11 @@ fn full_name(plan: &Plan, slice: &PlannedSlice) -> String {
 /// Whether a notice about a subject has these words.
 fn said(plan: &Plan, subject: Option<&dyn Display>, words: &str) -> bool {
     let begin = subject.map(|subject| format!("{subject}: ")).unwrap_or_default();
-    plan.notices
-        .iter()
-        .any(|notice| notice.strip_prefix(&begin).is_some_and(|rest| rest.contains(words)))
+    plan.notices.iter().any(|notice| {
+        notice
+            .strip_prefix(&begin)
+            .is_some_and(|rest| rest.contains(words))
+    })
 }
 
 pub(super) fn not_empty(plan: &Plan, found: &mut Found) {
@@ -67,8 +69,15 @@ pub(super) fn indices(plan: &Plan, found: &mut Found) {
         }
     }
     for service in &plan.services {
-        for need in service.needs.iter().filter(|need| need.at() >= plan.services.len()) {
-            found.say(&service.name, format!("it needs service {need}, which is not there"));
+        for need in service
+            .needs
+            .iter()
+            .filter(|need| need.at() >= plan.services.len())
+        {
+            found.say(
+                &service.name,
+                format!("it needs service {need}, which is not there"),
+            );
         }
         for slice in service.batches.iter().flatten() {
             if slice.at() >= plan.slices.len() {
@@ -110,7 +119,10 @@ pub(super) fn needs_acyclic(plan: &Plan, found: &mut Found) {
         }
     }
     for ix in left {
-        found.say(&plan.service(ix).name, "it needs itself, directly or through others");
+        found.say(
+            &plan.service(ix).name,
+            "it needs itself, directly or through others",
+        );
     }
 }
 
@@ -240,7 +252,10 @@ pub(super) fn last_slice(plan: &Plan, found: &mut Found) {
                 .count();
             old = old.saturating_sub(taken);
             if taken > 0 && old + new == 0 {
-                found.say(&service.name, "a batch takes its last slice out, and the plan does not say so");
+                found.say(
+                    &service.name,
+                    "a batch takes its last slice out, and the plan does not say so",
+                );
                 break;
             }
             new += batch.len();
@@ -268,7 +283,9 @@ pub(super) fn way_back_fits(plan: &Plan, found: &mut Found) {
             (Change::Move, WayBack::Absent) if runs => Some("it would be removed, but something runs there"),
             (Change::Move, WayBack::Absent) if !service.abilities.removes => Some("its target cannot remove"),
             (Change::Move, WayBack::Absent) => None,
-            (Change::Move, WayBack::Checkpoint) if !runs => Some("nothing runs there that it could go back to"),
+            (Change::Move, WayBack::Checkpoint) if !runs => {
+                Some("nothing runs there that it could go back to")
+            }
             (Change::Move, WayBack::Checkpoint) if plan.base == Base::Mixed => {
                 Some("going back to a mixed base leaves it mixed")
             }
@@ -319,7 +336,13 @@ pub(super) fn armed_chain(plan: &Plan, found: &mut Found) {
         let mut below = BTreeSet::new();
         let mut open = vec![ix];
         while let Some(next) = open.pop() {
-            open.extend(plan.service(next).needs.iter().copied().filter(|need| below.insert(*need)));
+            open.extend(
+                plan.service(next)
+                    .needs
+                    .iter()
+                    .copied()
+                    .filter(|need| below.insert(*need)),
+            );
         }
         for need in below {
             let needed = plan.service(need);
@@ -365,14 +388,21 @@ pub(super) fn removed_not_needed(plan: &Plan, found: &mut Found) {
         for need in &service.needs {
             let needed = plan.service(*need);
             if needed.change == Change::Remove {
-                found.say(&needed.name, format!("it is removed, but {} needs it", service.name));
+                found.say(
+                    &needed.name,
+                    format!("it is removed, but {} needs it", service.name),
+                );
             }
         }
     }
 }
 
 pub(super) fn removable(plan: &Plan, found: &mut Found) {
-    for service in plan.services.iter().filter(|service| service.change == Change::Remove) {
+    for service in plan
+        .services
+        .iter()
+        .filter(|service| service.change == Change::Remove)
+    {
         if !service.abilities.removes {
             found.say(&service.name, "its target cannot remove it");
         }
@@ -385,14 +415,15 @@ pub(super) fn removable(plan: &Plan, found: &mut Found) {
 pub(super) fn base_fits(plan: &Plan, found: &mut Found) {
     let runs = |slice: &PlannedSlice| slice.now != Runs::Nothing;
     match plan.base {
-        // What a rollback cannot look at is not counted, so that something may run there after all.
-        Base::Nothing if plan.kind != Kind::Rollback && plan.slices.iter().any(runs) => {
+        // A rollback goes on where it cannot look, so that its slices may say what ran there last.
+        _ if plan.kind == Kind::Rollback => {}
+        Base::Nothing if plan.slices.iter().any(runs) => {
             found.say("plan", "something runs, but the base says nothing does");
         }
         Base::Release(_) | Base::Uniform | Base::Mixed if !plan.slices.iter().any(runs) => {
             found.say("plan", "nothing runs, but the base says something does");
         }
-        Base::Uniform if plan.kind != Kind::Rollback => {
+        Base::Uniform => {
             for (ix, service) in services(plan) {
                 let fingerprints: BTreeSet<_> = of(plan, ix)
                     .filter_map(|slice| match &slice.now {
@@ -401,7 +432,10 @@ pub(super) fn base_fits(plan: &Plan, found: &mut Found) {
                     })
                     .collect();
                 if fingerprints.len() > 1 {
-                    found.say(&service.name, "its slices run different things, but the base says they do not");
+                    found.say(
+                        &service.name,
+                        "its slices run different things, but the base says they do not",
+                    );
                 }
             }
         }
@@ -416,6 +450,9 @@ pub(super) fn base_said(plan: &Plan, found: &mut Found) {
         Base::Nothing | Base::Release(_) => return,
     };
     if !said(plan, None, words) {
-        found.say("plan", "what runs is no release verified here, and no notice says so");
+        found.say(
+            "plan",
+            "what runs is no release verified here, and no notice says so",
+        );
     }
 }
