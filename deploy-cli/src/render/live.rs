@@ -22,6 +22,7 @@ pub(crate) struct Live {
     screen: MultiProgress,
     bars: BTreeMap<Subject, (&'static str, ProgressBar)>,
     style: ProgressStyle,
+    muted: bool,
 }
 
 impl Live {
@@ -39,6 +40,7 @@ impl Live {
             screen: MultiProgress::with_draw_target(target),
             bars: BTreeMap::new(),
             style,
+            muted: false,
         }
     }
 
@@ -65,9 +67,14 @@ impl Live {
         self.draw();
     }
 
-    /// Runs something that writes to the terminal itself.
-    pub(crate) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.screen.suspend(work)
+    /// Leaves the terminal to a question, or takes it back.
+    pub(crate) fn mute(&mut self, muted: bool) {
+        self.muted = muted;
+        if muted {
+            self.clear();
+        } else {
+            self.draw();
+        }
     }
 
     /// Removes what is redrawn, and prints the end.
@@ -85,6 +92,9 @@ impl Live {
     }
 
     fn draw(&mut self) {
+        if self.muted {
+            return;
+        }
         let doing = self.activity.doing();
         self.bars.retain(|subject, (verb, bar)| {
             let same = doing.get(subject).is_some_and(|doing| doing.verb == *verb);

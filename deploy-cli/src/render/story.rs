@@ -53,7 +53,12 @@ impl Story {
         self.view.as_ref()
     }
 
-    pub(super) fn is_quiet(&self) -> bool {
+    /// How much is said.
+    pub(crate) fn loudness(&self) -> Loudness {
+        self.loudness
+    }
+
+    fn is_quiet(&self) -> bool {
         self.loudness == Loudness::Quiet
     }
 
