@@ -8,7 +8,6 @@ mod error;
 mod identity;
 mod import;
 mod init;
-mod junit;
 mod render;
 mod run;
 
