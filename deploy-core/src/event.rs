@@ -384,6 +384,8 @@ pub enum EventKind {
     RulesChanged {
         /// The digest of the rules now in force.
         rules: Digest,
+        /// The rules themselves: the next change is compared with them.
+        in_force: Box<crate::gate::Rules>,
         /// Whether any of them is looser.
         loosened: bool,
         /// What changed, one line each.

@@ -119,7 +119,10 @@ impl From<Vec<Problem>> for Problems {
     /// Sorted by place; the same problem found twice is reported once.
     fn from(mut problems: Vec<Problem>) -> Self {
         problems.sort();
-        problems.dedup();
+        // One value may be read for several environments, each with its own path to it.
+        problems.dedup_by(|a, b| {
+            (&a.file, a.line, a.column, &a.message) == (&b.file, b.line, b.column, &b.message)
+        });
         Self(problems)
     }
 }

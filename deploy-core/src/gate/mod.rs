@@ -1,6 +1,27 @@
 //! Gates: rules that can refuse a deployment. Each answers with everything that is not met, and why; a pure function of what is
 //! known and the time given. Not known means not met, for going forward.
 
+mod approval;
+mod authorization;
+mod branch;
+mod check;
+mod checklist;
+mod confirm;
+mod evidence;
+mod freeze;
+pub mod input;
+mod order;
+pub mod rules;
+mod soak;
+#[cfg(test)]
+mod tests;
+mod upstream;
+pub mod window;
+mod yank;
+
+pub use input::{Containment, GateInput, PlanFacts, Trigger};
+pub use rules::Rules;
+
 use crate::digest::Digest;
 use crate::id::{Actor, CommitId, EnvName, EvidenceName};
 use crate::time::Timestamp;
@@ -87,7 +108,7 @@ pub enum Verdict {
 impl Verdict {
     /// Of all unmet rules.
     pub fn of(mut unmet: Vec<Unmet>) -> Self {
-        unmet.sort_by(|a, b| a.gate.cmp(&b.gate));
+        unmet.sort_by_key(|rule| rule.gate);
         if unmet.is_empty() {
             Self::Holds
         } else if unmet.iter().any(|rule| rule.opens == Opens::Never) {
@@ -164,4 +185,96 @@ pub struct Approval {
     pub rules: Digest,
     /// Why.
     pub reason: Option<String>,
+}
+
+/// One rule, judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "judged")]
+pub enum Judged {
+    /// It holds.
+    Met {
+        /// Which gate.
+        gate: GateKind,
+        /// By what evidence.
+        by: String,
+    },
+    /// It does not.
+    Unmet(Unmet),
+}
+
+impl Judged {
+    fn met(gate: GateKind, by: impl Into<String>) -> Self {
+        Self::Met { gate, by: by.into() }
+    }
+
+    /// Which gate.
+    pub const fn gate(&self) -> GateKind {
+        match self {
+            Self::Met { gate, .. } => *gate,
+            Self::Unmet(unmet) => unmet.gate,
+        }
+    }
+}
+
+/// Every rule in force for this request, met or not, in the order in which gates are shown. A rollback is held up by nothing but
+/// authorization and a confirmation.
+pub fn examine(input: &GateInput<'_>) -> Vec<Judged> {
+    let mut judged = authorization::judge(input);
+    if !input.is_rollback() {
+        for gate in [
+            yank::judge,
+            order::judge,
+            branch::judge,
+            upstream::judge,
+            soak::judge,
+            check::judge,
+            checklist::judge,
+            approval::judge,
+            freeze::judge,
+            freeze::judge_automatic,
+            confirm::judge_not_acting,
+        ] {
+            judged.extend(gate(input));
+        }
+    }
+    judged.extend(confirm::judge(input));
+    judged.sort_by_key(Judged::gate);
+    judged
+}
+
+/// All gates at once: everything that is not met, not only the first.
+pub fn judge(input: &GateInput<'_>) -> Verdict {
+    Verdict::of(
+        examine(input)
+            .into_iter()
+            .filter_map(|judged| match judged {
+                Judged::Unmet(unmet) => Some(unmet),
+                Judged::Met { .. } => None,
+            })
+            .collect(),
+    )
+}
+
+/// The earliest time at which every gate that time opens holds, all else being as it is now; `None` if waiting alone does not get
+/// there.
+pub fn next_open(input: &GateInput<'_>) -> Option<crate::time::Timestamp> {
+    let mut at = input.now;
+    // A gate may close again (a window begins) while another opens: go on until one time suits all.
+    for _ in 0..64 {
+        let verdict = judge(&input.at(at));
+        let mut closed = verdict
+            .unmet()
+            .iter()
+            .filter(|rule| rule.opens == Opens::ByTime)
+            .peekable();
+        if closed.peek().is_none() {
+            return Some(at);
+        }
+        let next = closed.try_fold(at, |at, rule| rule.earliest.map(|earliest| at.max(earliest)))?;
+        if next <= at {
+            return None;
+        }
+        at = next;
+    }
+    None
 }

@@ -2,6 +2,7 @@
 //! read by the caller. The way is [`parse`] (form, and every rule that needs no variable) → [`Manifest::project`] and
 //! [`Manifest::resolve`] (layers merged, `${…}` expanded, values judged).
 
+pub mod acting;
 pub mod keys;
 pub mod leaf;
 pub mod model;
@@ -14,6 +15,7 @@ mod merge;
 mod node;
 mod parse;
 mod read;
+mod schema;
 mod suggest;
 
 pub use assemble::parse_env_file;
@@ -40,4 +42,5 @@ pub use model::{
     ServiceStrategy, Setting, config_version,
 };
 pub use parse::{MAX_BYTES, Manifest, parse};
+pub use schema::{Explanation, explain, schema};
 pub use template::{Fact, Facts, Part, Template, Unexpanded, VarName};

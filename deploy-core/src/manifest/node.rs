@@ -99,6 +99,12 @@ pub(crate) fn from_toml(table: &DeTable<'_>, span: Span) -> Node {
     Node::table(span, from_table(table))
 }
 
+/// A single value, as in `{ status = 200 }`.
+pub(crate) fn value(text: &str) -> Option<Node> {
+    let value = DeValue::parse(text).ok()?;
+    Some(from_value(value.get_ref(), value.span().into()))
+}
+
 fn from_table(table: &DeTable<'_>) -> Table {
     let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
         let key: &toml::Spanned<toml::de::DeString<'_>> = key;

@@ -2,7 +2,7 @@
 //!
 //! Only slices where something runs count: where nothing runs, the way back is to remove what this deployment creates, whatever
 //! the rest runs. So a new host or a new service leaves the base as it is. Slices that cannot be looked at (only a rollback goes
-//! on with those) do not count either.
+//! on with those) do not count either, but where there are some, and what else runs is no one release, the base is mixed.
 
 use super::input::{BaseFacts, ServiceInput};
 use super::{Base, Change, Kind, WayBack};
@@ -12,17 +12,26 @@ use crate::port::target::{Abilities, Runs};
 use std::collections::BTreeSet;
 
 /// What these services run, taken together.
-pub(super) fn base<'a>(facts: &BaseFacts, services: impl Iterator<Item = &'a ServiceInput> + Clone) -> Base {
+pub(super) fn base<'a>(
+    facts: &BaseFacts,
+    services: &(impl Iterator<Item = &'a ServiceInput> + Clone),
+) -> Base {
     let running = || services.clone().flat_map(running);
+    let unseen = || {
+        services
+            .clone()
+            .flat_map(|service| &service.slices)
+            .any(|slice| slice.seen.runs.is_err())
+    };
     if running().next().is_none() {
-        return Base::Nothing;
+        return if unseen() { Base::Mixed } else { Base::Nothing };
     }
     if let Some(current) = facts.current
         && running().all(|slice| slice.is(facts, &current))
     {
         return Base::Release(current);
     }
-    if services.clone().all(one_thing) && one_release(facts, running()) {
+    if !unseen() && services.clone().all(one_thing) && one_release(facts, running()) {
         Base::Uniform
     } else {
         Base::Mixed
@@ -33,13 +42,14 @@ pub(super) fn base<'a>(facts: &BaseFacts, services: impl Iterator<Item = &'a Ser
 /// A rollback does not turn back. From a mixed base nothing that runs has a way back: putting back what was there would make it
 /// just as mixed again, and going to the rollback destination instead is not planned yet.
 pub(super) fn way_back(kind: Kind, change: Change, base: &Base, now: &Runs, abilities: Abilities) -> WayBack {
-    match (change, now) {
-        (Change::Keep | Change::Remove, _) => WayBack::Checkpoint,
-        (Change::Move, _) if kind == Kind::Rollback => WayBack::None,
-        (Change::Move, Runs::Nothing) if abilities.removes => WayBack::Absent,
-        (Change::Move, Runs::Nothing) => WayBack::None,
-        (Change::Move, Runs::Release { .. }) if *base == Base::Mixed => WayBack::None,
-        (Change::Move, Runs::Release { .. }) => WayBack::Checkpoint,
+    if change != Change::Move {
+        return WayBack::Checkpoint;
+    }
+    match now {
+        _ if kind == Kind::Rollback => WayBack::None,
+        Runs::Nothing if abilities.removes => WayBack::Absent,
+        Runs::Release { .. } if *base != Base::Mixed => WayBack::Checkpoint,
+        Runs::Nothing | Runs::Release { .. } => WayBack::None,
     }
 }
 

@@ -15,12 +15,9 @@ use std::time::Duration;
 pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
     let mut text = header(plan, release);
     text.push('\n');
-    let width = plan
-        .services
-        .iter()
-        .map(|service| service.name.as_str().len())
-        .max()
-        .unwrap_or(0);
+    let widest =
+        |of: fn(&PlannedService) -> &str| plan.services.iter().map(|one| of(one).len()).max().unwrap_or(0);
+    let (width, kind) = (widest(|one| one.name.as_str()), widest(|one| &one.target));
     let of = |change| plan.services.iter().any(|service| service.change == change);
     if plan.changes_nothing() {
         text.push_str("nothing to do: every slice runs it\n");
@@ -35,14 +32,14 @@ pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
         line(&mut text, &format!("wave {number}"));
         for (ix, service) in moving {
             let row = format!(
-                "  {:width$}  {:<8} {}",
+                "  {:width$}  {:kind$} {}",
                 service.name,
                 service.target,
                 batches(plan, ix)
             );
             line(&mut text, &row);
             for detail in details(plan, service) {
-                line(&mut text, &format!("  {:width$}  {:<8} {detail}", "", ""));
+                line(&mut text, &format!("  {:width$}  {:kind$} {detail}", "", ""));
             }
         }
     }
@@ -55,7 +52,7 @@ pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
             line(&mut text, title);
             for (ix, service) in with(plan, &all, change) {
                 let row = format!(
-                    "  {:width$}  {:<8} {}",
+                    "  {:width$}  {:kind$} {}",
                     service.name,
                     service.target,
                     batches(plan, ix)

@@ -33,9 +33,9 @@ impl Plan {
             }
         };
         steps.extend(self.slice_indices().filter(moves).map(at_once(Verb::Prepare)));
-        for (wave, services) in (1..).zip(self.waves()) {
+        for (wave, services) in (1..=u16::MAX).zip(self.waves()) {
             for service in services {
-                for (batch, slices) in (1..).zip(&self.service(service).batches) {
+                for (batch, slices) in (1..=u16::MAX).zip(&self.service(service).batches) {
                     let step = |verb| {
                         move |slice: &SliceIx| Step {
                             verb,

@@ -82,6 +82,8 @@ pub struct Stopped {
 pub struct RulesInForce {
     /// Their digest.
     pub digest: Digest,
+    /// The rules.
+    pub rules: Box<crate::gate::Rules>,
     /// Since when.
     pub since: Timestamp,
     /// What the last change did, one line each.
@@ -258,9 +260,15 @@ impl EnvironmentView {
                 self.frozen = None;
                 self.automatic_frozen = None;
             }
-            EventKind::RulesChanged { rules, lines, .. } => {
+            EventKind::RulesChanged {
+                rules,
+                in_force,
+                lines,
+                ..
+            } => {
                 self.rules = Some(RulesInForce {
                     digest: *rules,
+                    rules: in_force.clone(),
                     since: event.at,
                     lines: lines.clone(),
                 });

@@ -170,9 +170,9 @@ fn next(view: &EnvironmentView, state: EnvState) -> Option<String> {
                 |stray| stray.next.clone(),
             ))
         }
-        EnvState::Paused | EnvState::Deploying | EnvState::GoingBack => {
-            view.active().map(|active| format!("deploy watch {}", active.id))
-        }
+        EnvState::Paused | EnvState::Deploying | EnvState::GoingBack => view
+            .active()
+            .map(|active| format!("deploy watch {}", active.id.short())),
         EnvState::Waiting => {
             let waiting = view.waiting().next()?;
             waiting.unmet.first().map(|unmet| unmet.next.clone())

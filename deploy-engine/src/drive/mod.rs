@@ -15,17 +15,19 @@ mod wiring;
 
 pub use facts::Facts;
 pub use lease::LeaseKeeper;
+pub(crate) use look::same;
 pub use wiring::{Bound, Epochs, Eyes, Wiring};
 
 use crate::clock::Clock;
 use crate::failpoint;
+use crate::store::Store;
 use deploy_core::event::{Draft, Driver as Who, Event, EventKind, Recorded};
 use deploy_core::failure::Failure;
 use deploy_core::gate::Verdict;
 use deploy_core::id::{Actor, DeploymentId, EnvName, InboxSeq, Seq};
 use deploy_core::machine::{Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, Work, state::Stage};
 use deploy_core::plan::Plan;
-use deploy_core::port::journal::{Append, Condition, Journal, JournalError, LeaseError, LeaseToken, Stream};
+use deploy_core::port::journal::{Append, Condition, JournalError, LeaseError, LeaseToken, Stream};
 use runner::Runner;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -112,7 +114,7 @@ pub enum Told {
 /// Everything a driver needs.
 pub struct Drive {
     /// The state.
-    pub journal: Arc<dyn Journal>,
+    pub journal: Arc<dyn Store>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The environment.
@@ -165,7 +167,7 @@ pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> 
     let facts = Facts::fold(recorded.iter().map(Recorded::event));
     let head = drive.journal.head(&stream).await?;
     let runner = Runner::new(&drive, &machine).await?;
-    let keeper = LeaseKeeper::start(Arc::clone(&drive.journal), lease.clone());
+    let keeper = LeaseKeeper::start(Arc::clone(&drive.journal) as _, lease.clone());
     let mut running = Running {
         drive,
         lease,
@@ -370,7 +372,7 @@ impl Running {
             .iter()
             .map(|kind| Draft { at, deployment: deployment.clone(), actor: actor.clone(), kind: kind.clone() })
             .collect();
-        for consequence in self.facts.consequences(self.machine.plan(), events) {
+        for consequence in self.facts.consequences(self.machine.plan(), at, events) {
             drafts.push(Draft { at, deployment: deployment.clone(), actor: actor.clone(), kind: consequence });
         }
         drafts

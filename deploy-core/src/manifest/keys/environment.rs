@@ -134,7 +134,7 @@ impl FromNode for SecretRef {
                 node.span,
                 format!(
                     "`{}` is a secret, and the manifest holds only references",
-                    cx.path()
+                    cx.last()
                 ),
                 FORMS,
             );

@@ -1,0 +1,75 @@
+//! What evidence says now: the last word about the release, if it counts.
+
+use super::{Finding, GateInput};
+use crate::id::{EnvName, EvidenceName};
+use crate::time::Timestamp;
+use crate::view::evidence::Given;
+use std::time::Duration;
+
+/// What evidence of a name says about the release.
+pub(super) enum Said<'a> {
+    /// It holds.
+    Passed(&'a Given),
+    /// It does not.
+    Failed(&'a Given),
+    /// Nothing, or nothing that counts, and why.
+    Nothing(String),
+}
+
+/// What evidence of a name says about the release in an environment: given there, or where it holds everywhere.
+pub(super) fn says<'a>(
+    input: &GateInput<'a>,
+    name: &EvidenceName,
+    place: &EnvName,
+    valid_for: Option<Duration>,
+) -> Said<'a> {
+    let local = input.environments.get(place).map(|view| &view.evidence);
+    let everywhere = &input.project.evidence;
+    let words = local
+        .into_iter()
+        .filter_map(|ledger| Some((ledger.last_word(name, input.release, place)?, true)))
+        .chain(
+            everywhere
+                .last_word(name, input.release, place)
+                .map(|given| (given, false)),
+        );
+    let Some((given, is_local)) = words.max_by_key(|(given, is_local)| (given.evidence.at, *is_local)) else {
+        return Said::Nothing("there is none".to_owned());
+    };
+    let digest = input.release.digest();
+    let revoked = local
+        .and_then(|ledger| ledger.revocation(name, digest, given, is_local))
+        .or_else(|| everywhere.revocation(name, digest, given, !is_local));
+    if let Some(revoked) = revoked {
+        return Said::Nothing(format!("revoked at {}: {}", revoked.at, revoked.reason));
+    }
+    let evidence = &given.evidence;
+    let expires = [
+        evidence.valid_until,
+        valid_for.map(|span| evidence.at.after(span)),
+    ]
+    .into_iter()
+    .flatten()
+    .min();
+    match (evidence.finding, expires) {
+        (Finding::Failed, _) => Said::Failed(given),
+        (Finding::Inconclusive, _) => {
+            Said::Nothing(format!("inconclusive at {}: {}", evidence.at, evidence.note))
+        }
+        (Finding::Passed, Some(expires)) if input.clock() >= expires => {
+            Said::Nothing(format!("expired at {expires}"))
+        }
+        (Finding::Passed, _) => Said::Passed(given),
+    }
+}
+
+/// Evidence in a sentence: `128 tests, 0 failed (ci, 2026-…)`.
+pub(super) fn cite(given: &Given) -> String {
+    let evidence = &given.evidence;
+    let at: Timestamp = evidence.at;
+    if evidence.note.is_empty() {
+        format!("by {} at {at}", evidence.by)
+    } else {
+        format!("{} (by {} at {at})", evidence.note, evidence.by)
+    }
+}

@@ -1,0 +1,361 @@
+//! The rules of one environment, in plain types: what the manifest says, merged and resolved. Comparing two versions tells which
+//! lines are tighter or looser. Judging is not here.
+
+use super::window::Window;
+use crate::digest::Digest;
+use crate::id::{Actor, EnvName, EvidenceName, GroupName};
+use crate::plan::Kind;
+use crate::time::{format_duration, human};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The rules of one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rules {
+    /// Branches, by name or pattern, one of which must contain a commit of the release; `None`: any.
+    pub branches: Option<BTreeSet<String>>,
+    /// Environments that must have verified the release.
+    pub after: BTreeSet<EnvName>,
+    /// How long it must have been healthy in each of them.
+    #[serde(with = "human")]
+    pub soak: Duration,
+    /// Evidence that must be there.
+    pub checks: BTreeMap<EvidenceName, CheckRule>,
+    /// Items of this environment's checklist.
+    pub checklist: BTreeMap<EvidenceName, Item>,
+    /// Items `after` of the checklists of the environments in `after`: they gate this one.
+    pub upstream_items: BTreeMap<EnvName, BTreeMap<EvidenceName, Item>>,
+    /// Who must say yes: all of these hold.
+    pub approvals: BTreeMap<String, ApprovalRule>,
+    /// When nothing moves forward.
+    pub freezes: BTreeMap<String, Window>,
+    /// Who may ask.
+    pub allow: BTreeMap<Act, BTreeSet<GroupName>>,
+    /// What must be confirmed by typing the environment's name.
+    pub confirm: BTreeSet<Act>,
+}
+
+/// What somebody may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Going forward: `up` and `promote`.
+    Deploy,
+    /// Going back.
+    Rollback,
+}
+
+impl Act {
+    /// Of a kind of deployment.
+    pub const fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Deploy | Kind::Promote => Self::Deploy,
+            Kind::Rollback => Self::Rollback,
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+/// Evidence that must be there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CheckRule {
+    /// From which severity on it counts as failed; judged when the evidence is recorded.
+    pub fail_on: Option<String>,
+    /// How long a pass counts; `None`: for good.
+    #[serde(default, with = "maybe_human")]
+    pub valid_for: Option<Duration>,
+}
+
+/// An item of a checklist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// What a person reads.
+    pub text: String,
+    /// The evidence that ticks it; `None`: the item's own name, ticked by a person.
+    pub evidence: Option<EvidenceName>,
+    /// When it is due.
+    pub when: When,
+}
+
+/// When an item of a checklist is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// It gates this environment.
+    Before,
+    /// It is recorded.
+    During,
+    /// It gates the next one.
+    After,
+}
+
+/// Who must say yes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRule {
+    /// How many distinct people.
+    pub count: u32,
+    /// From these groups; empty: anybody.
+    pub from: BTreeSet<GroupName>,
+    /// Whether authors, committers and whoever asked do not count.
+    pub not_author: bool,
+}
+
+mod maybe_human {
+    use super::{Deserialize, Duration, Serialize, human};
+    use serde::{Deserializer, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Human(#[serde(with = "human")] Duration);
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(
+        span: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        span.map(Human).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<Human>::deserialize(deserializer)?.map(|span| span.0))
+    }
+}
+
+/// Which way a line of the rules moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moved {
+    /// It allows less: in force at once.
+    Tighter,
+    /// It allows more, or something else: an event, authorised under the old rules.
+    Looser,
+}
+
+/// One line of the rules that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Which way.
+    pub moved: Moved,
+    /// What, for people: `soak: 10m → 5m`.
+    pub text: String,
+}
+
+/// What differs between two versions of rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// Each line that differs.
+    pub lines: Vec<Line>,
+    /// The new rules with every loosened line as it was: what holds until the loosening is authorised.
+    pub strictest: Rules,
+}
+
+impl Comparison {
+    /// Whether any line is looser.
+    pub fn loosened(&self) -> bool {
+        self.lines.iter().any(|line| line.moved == Moved::Looser)
+    }
+}
+
+impl Rules {
+    /// What approvals bind to.
+    pub fn digest(&self) -> Digest {
+        Digest::of_json(&("deploy.rules/1", self))
+    }
+
+    /// Compares two versions, line by line.
+    pub fn compare(old: &Self, new: &Self) -> Comparison {
+        let mut lines = Vec::new();
+        let mut note = |moved, text: String| lines.push(Line { moved, text });
+        let mut strictest = new.clone();
+
+        if old.branches != new.branches {
+            let tighter = match (&old.branches, &new.branches) {
+                (None, _) => true,
+                (Some(_), None) => false,
+                (Some(old), Some(new)) => new.is_subset(old),
+            };
+            let words = |branches: &Option<BTreeSet<String>>| {
+                branches
+                    .as_ref()
+                    .map_or_else(|| "any".to_owned(), super::input::list)
+            };
+            note(
+                moved(tighter),
+                format!("branches: {} → {}", words(&old.branches), words(&new.branches)),
+            );
+            if !tighter {
+                strictest.branches.clone_from(&old.branches);
+            }
+        }
+        if old.soak != new.soak {
+            note(
+                moved(old.soak < new.soak),
+                format!(
+                    "soak: {} → {}",
+                    format_duration(old.soak),
+                    format_duration(new.soak)
+                ),
+            );
+            strictest.soak = old.soak.max(new.soak);
+        }
+        for name in old.after.difference(&new.after) {
+            note(Moved::Looser, format!("after: {name} is not needed any more"));
+            strictest.after.insert(name.clone());
+        }
+        for name in new.after.difference(&old.after) {
+            note(Moved::Tighter, format!("after: {name} is needed too"));
+        }
+        entries(
+            "checks",
+            &old.checks,
+            &new.checks,
+            &mut strictest.checks,
+            |old, new| {
+                old.fail_on == new.fail_on
+                    && match (old.valid_for, new.valid_for) {
+                        (None, _) => true,
+                        (Some(_), None) => false,
+                        (Some(old), Some(new)) => new <= old,
+                    }
+            },
+            &mut note,
+        );
+        entries(
+            "checklist",
+            &old.checklist,
+            &new.checklist,
+            &mut strictest.checklist,
+            |old, new| old.evidence == new.evidence && (old.when == new.when || old.when == When::During),
+            &mut note,
+        );
+        for (name, items) in &old.upstream_items {
+            let nothing = BTreeMap::new();
+            entries(
+                &format!("checklist after {name}"),
+                items,
+                new.upstream_items.get(name).unwrap_or(&nothing),
+                strictest.upstream_items.entry(name.clone()).or_default(),
+                |old, new| old.evidence == new.evidence,
+                &mut note,
+            );
+        }
+        for (name, items) in &new.upstream_items {
+            if !old.upstream_items.contains_key(name) {
+                for item in items.keys() {
+                    note(Moved::Tighter, format!("checklist after {name}: {item} is new"));
+                }
+            }
+        }
+        strictest.upstream_items.retain(|_, items| !items.is_empty());
+        entries(
+            "approvals",
+            &old.approvals,
+            &new.approvals,
+            &mut strictest.approvals,
+            |old, new| {
+                let from = old.from.is_empty() || (!new.from.is_empty() && new.from.is_subset(&old.from));
+                new.count >= old.count && from && (new.not_author || !old.not_author)
+            },
+            &mut note,
+        );
+        entries(
+            "freeze",
+            &old.freezes,
+            &new.freezes,
+            &mut strictest.freezes,
+            |_, _| false,
+            &mut note,
+        );
+        compare_allow(old, new, &mut strictest, &mut note);
+        for act in old.confirm.difference(&new.confirm) {
+            note(
+                Moved::Looser,
+                format!("confirm: {} needs none any more", act.word()),
+            );
+            strictest.confirm.insert(*act);
+        }
+        for act in new.confirm.difference(&old.confirm) {
+            note(Moved::Tighter, format!("confirm: {} needs one", act.word()));
+        }
+        Comparison { lines, strictest }
+    }
+
+    /// Whether somebody may loosen these rules: he may deploy under them, and is one of those whose yes each of them asks for.
+    pub fn may_be_loosened_by(&self, actor: &Actor, groups: &BTreeMap<GroupName, BTreeSet<Actor>>) -> bool {
+        let is_in = |wanted: &BTreeSet<GroupName>| {
+            wanted
+                .iter()
+                .any(|group| groups.get(group).is_some_and(|members| members.contains(actor)))
+        };
+        self.allow.get(&Act::Deploy).is_none_or(is_in)
+            && self
+                .approvals
+                .values()
+                .all(|rule| rule.from.is_empty() || is_in(&rule.from))
+    }
+}
+
+const fn moved(tighter: bool) -> Moved {
+    if tighter { Moved::Tighter } else { Moved::Looser }
+}
+
+/// Compares named entries: a new one is tighter, one that is gone is looser, a changed one is what `tighter` says.
+fn entries<K: Ord + Clone + ToString, V: PartialEq + Clone>(
+    what: &str,
+    old: &BTreeMap<K, V>,
+    new: &BTreeMap<K, V>,
+    strictest: &mut BTreeMap<K, V>,
+    tighter: impl Fn(&V, &V) -> bool,
+    note: &mut impl FnMut(Moved, String),
+) {
+    for (name, was) in old {
+        let label = name.to_string();
+        match new.get(name) {
+            Some(is) if is == was => {}
+            Some(is) if tighter(was, is) => note(Moved::Tighter, format!("{what}: {label} is stricter")),
+            Some(_) => {
+                note(Moved::Looser, format!("{what}: {label} is not what it was"));
+                strictest.insert(name.clone(), was.clone());
+            }
+            None => {
+                note(Moved::Looser, format!("{what}: {label} is gone"));
+                strictest.insert(name.clone(), was.clone());
+            }
+        }
+    }
+    for name in new.keys().filter(|name| !old.contains_key(name)) {
+        note(Moved::Tighter, format!("{what}: {} is new", name.to_string()));
+    }
+}
+
+fn compare_allow(old: &Rules, new: &Rules, strictest: &mut Rules, note: &mut impl FnMut(Moved, String)) {
+    for act in [Act::Deploy, Act::Rollback] {
+        let (was, is) = (old.allow.get(&act), new.allow.get(&act));
+        if was == is {
+            continue;
+        }
+        let tighter = match (was, is) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(was), Some(is)) => is.is_subset(was),
+        };
+        let words = |groups: Option<&BTreeSet<GroupName>>| {
+            groups.map_or_else(|| "anybody".to_owned(), super::input::list)
+        };
+        note(
+            moved(tighter),
+            format!("allow {}: {} → {}", act.word(), words(was), words(is)),
+        );
+        if let (false, Some(was)) = (tighter, was) {
+            strictest.allow.insert(act, was.clone());
+        }
+    }
+}

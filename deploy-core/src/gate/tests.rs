@@ -1,0 +1,1 @@
+//! Each gate by its table.
