@@ -1,14 +1,22 @@
-//! The `deploy` command.
+//! The `deploy` command: parses, calls the engine, prints. It has no rules of its own.
 
+mod args;
+mod commands;
+mod console;
+mod context;
 mod demo;
+mod error;
+mod identity;
+mod import;
+mod init;
+mod junit;
+mod render;
+mod run;
 
 fn main() -> std::process::ExitCode {
-    let words: Vec<_> = std::env::args_os().skip(1).collect();
-    match words.split_first() {
-        Some((first, rest)) if first == "demo-service" => demo::part(rest),
-        Some((first, rest)) if first == "demo" => demo::run(demo::DemoArgs {
-            keep: rest.iter().any(|word| word == "--keep"),
-        }),
-        _ => std::process::ExitCode::from(2),
+    // Not a command that people give: the demo's own processes, which start often and need none of it.
+    match demo::part_words(std::env::args_os()) {
+        Some(words) => demo::part(&words),
+        None => run::main(),
     }
 }

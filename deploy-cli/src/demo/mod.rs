@@ -11,7 +11,8 @@ mod stage;
 mod story;
 mod sweep;
 
-use play::say;
+use play::{Tally, say};
+use serde::Serialize;
 use stage::{Stage, Trouble};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,89 +23,99 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// What `deploy demo` was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DemoArgs {
-    /// Leave it running to play with.
-    pub(crate) keep: bool,
+/// How the demo ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Report {
+    /// `deploy.demo/1`.
+    pub(crate) schema: &'static str,
+    /// In a word.
+    pub(crate) outcome: Outcome,
+    /// Why it did not end as announced: for people.
+    pub(crate) why: Option<String>,
+    /// Acts that ended as announced, of how many.
+    pub(crate) acts: (usize, usize),
+    /// Requests that users made meanwhile.
+    pub(crate) requests: u64,
+    /// How many of them failed.
+    pub(crate) failed: u64,
+    /// Where it was left running.
+    pub(crate) kept: Option<PathBuf>,
+    /// How long it took.
+    pub(crate) duration_ms: u64,
 }
 
-/// Plays the demo on stdout. Blocks; Ctrl-C and SIGTERM end it, and leave nothing behind.
-///
-/// The code is 0 if every act ended as announced, 130 if it was interrupted, else 1.
-pub(crate) fn run(args: DemoArgs) -> ExitCode {
-    let mut out = std::io::stdout();
-    let interrupted = match watch_signals() {
-        Ok(interrupted) => interrupted,
-        Err(error) => {
-            say(&mut out, &format!("✗ the demo cannot watch for Ctrl-C: {error}"));
-            return ExitCode::FAILURE;
-        }
+/// How the demo ended, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// Every act as announced.
+    AsAnnounced,
+    /// An act did not, or something is missing on this machine.
+    Failed,
+    /// Somebody wanted it to end.
+    Interrupted,
+}
+
+/// Plays the demo, telling it on `out`. Blocks; Ctrl-C and SIGTERM end it, and leave nothing behind. With `keep` it is left
+/// running to play with.
+pub(crate) fn run(keep: bool, out: &mut dyn Write) -> Report {
+    let begun = Instant::now();
+    let mut tally = Tally::default();
+    let mut kept = None;
+    let played = play_and_close(keep, out, &mut tally, &mut kept);
+    let took = begun.elapsed();
+    let (outcome, why) = match played {
+        Ok(()) => (Outcome::AsAnnounced, None),
+        Err(Trouble::Interrupted) => (Outcome::Interrupted, Some("interrupted; nothing is left behind".to_owned())),
+        Err(Trouble::Failed(why)) => (Outcome::Failed, Some(why)),
     };
-    match play_and_close(args, &mut out, &interrupted) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Trouble::Interrupted) => {
-            say(&mut out, "\n✗ interrupted; nothing is left behind");
-            ExitCode::from(130)
-        }
-        Err(Trouble::Failed(why)) => {
-            say(&mut out, &format!("\n✗ {why}"));
-            ExitCode::FAILURE
-        }
+    let left = if kept.is_some() { "" } else { " · nothing is left behind" };
+    match &why {
+        None => say(out, &format!("✓ all {} acts ended as announced · {}s{left}", tally.acts, took.as_secs())),
+        Some(why) => say(out, &format!("\n✗ {why}")),
+    }
+    Report {
+        schema: "deploy.demo/1",
+        outcome,
+        why,
+        acts: (tally.acts, story::ACTS.len()),
+        requests: tally.requests,
+        failed: tally.failed,
+        kept,
+        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     }
 }
 
-fn play_and_close(args: DemoArgs, out: &mut dyn Write, interrupted: &AtomicBool) -> Result<(), Trouble> {
-    let begun = Instant::now();
+fn play_and_close(
+    keep: bool,
+    out: &mut dyn Write,
+    tally: &mut Tally,
+    kept: &mut Option<PathBuf>,
+) -> Result<(), Trouble> {
+    let interrupted = watch_signals()?;
     needed("git", "apt install git")?;
     needed("flock", "apt install util-linux")?;
     let stage = Stage::open()?;
-    say(
-        out,
-        "A shop of two services in three environments, on this machine, for real.",
-    );
+    say(out, "A shop of two services in three environments, on this machine, for real.");
     say(out, &format!("folder       {}", stage.folder.display()));
     for name in story::ENVIRONMENTS {
         say(out, &format!("{name:<12} {}", url(&stage, name)));
     }
-    let played = play::play(&stage, out, interrupted);
-    let took = begun.elapsed().as_secs_f32();
-    if args.keep && played != Err(Trouble::Interrupted) {
-        say(
-            out,
-            &format!(
-                "\nkept     cd {}/shop && {} status",
-                stage.folder.display(),
-                stage.deploy()
-            ),
-        );
+    let played = play::play(&stage, out, tally, &interrupted);
+    let folder = stage.folder.clone();
+    if keep && played != Err(Trouble::Interrupted) {
+        say(out, &format!("\nkept     cd {}/shop && {} status", folder.display(), stage.deploy()));
         say(out, &format!("shop     {}", url(&stage, "development")));
         say(out, &format!("stop     {}", stage.stop_command()));
         stage.keep()?;
+        *kept = Some(folder);
     } else {
-        let folder = stage.folder.clone();
         drop(stage);
         if folder.exists() || !sweep::marked(&folder).is_empty() {
-            return Err(Trouble::Failed(format!(
-                "{} could not be cleaned up",
-                folder.display()
-            )));
+            return Err(Trouble::Failed(format!("{} could not be cleaned up", folder.display())));
         }
     }
-    played?;
-    let left = if args.keep {
-        ""
-    } else {
-        " · nothing is left behind"
-    };
-    say(
-        out,
-        &format!(
-            "✓ all {} acts ended as announced · {took:.0}s{left}",
-            story::ACTS.len()
-        ),
-    );
-    Ok(())
+    played
 }
 
 fn url(stage: &Stage, environment: &str) -> String {
@@ -163,7 +174,12 @@ fn watch_signals() -> std::io::Result<Arc<AtomicBool>> {
     Ok(interrupted)
 }
 
-/// The hidden `deploy demo-service ROLE …`: the parts of the demo that are processes of their own.
+/// The words after `deploy demo-service`, where that is what was called.
+pub(crate) fn part_words(mut all: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
+    (all.nth(1)? == "demo-service").then(|| all.collect())
+}
+
+/// The parts of the demo that are processes of their own: `deploy demo-service ROLE …`.
 pub(crate) fn part(words: &[OsString]) -> ExitCode {
     match play_part(words) {
         Ok(code) => code,

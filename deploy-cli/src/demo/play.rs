@@ -13,11 +13,27 @@ use std::time::{Duration, Instant};
 /// How long what serves may take to be as announced: a service that takes over is asked again.
 const SETTLE: Duration = Duration::from_secs(2);
 
+/// What came of the whole.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    /// Acts that ended as announced.
+    pub(super) acts: usize,
+    /// Requests of the users.
+    pub(super) requests: u64,
+    /// Those that failed.
+    pub(super) failed: u64,
+}
+
 /// Plays every act; stops at the first that does not end as announced.
 ///
 /// # Errors
 /// [`Trouble`], with what was announced and what came.
-pub(super) fn play(stage: &Stage, out: &mut dyn Write, interrupted: &AtomicBool) -> Result<(), Trouble> {
+pub(super) fn play(
+    stage: &Stage,
+    out: &mut dyn Write,
+    tally: &mut Tally,
+    interrupted: &AtomicBool,
+) -> Result<(), Trouble> {
     let project = Project::create(&stage.folder, &stage.ports)?;
     let users = Users::start(&stage.ports);
     for (index, act) in ACTS.iter().enumerate() {
@@ -34,6 +50,7 @@ pub(super) fn play(stage: &Stage, out: &mut dyn Write, interrupted: &AtomicBool)
         say(out, &format!("     $ deploy {}", act.command.join(" ")));
         let came = one(stage, &project, act, out, interrupted)?;
         let after = total(&users.count());
+        (tally.requests, tally.failed) = (after.asked, after.failed);
         let took = begun.elapsed().as_secs_f32();
         let requests = format!(
             "{} requests, {} failed",
@@ -41,7 +58,10 @@ pub(super) fn play(stage: &Stage, out: &mut dyn Write, interrupted: &AtomicBool)
             after.failed - before.failed
         );
         match came {
-            Ok(end) => say(out, &format!("     ✓ {end} · {took:.1}s · {requests}")),
+            Ok(end) => {
+                tally.acts += 1;
+                say(out, &format!("     ✓ {end} · {took:.1}s · {requests}"));
+            }
             Err(end) => {
                 say(out, &format!("     ✗ {end} · {took:.1}s · {requests}"));
                 return Err(Trouble::Failed(format!(

@@ -1,0 +1,38 @@
+//! The flags that every command has.
+
+use clap::{ArgAction, Args};
+use deploy_core::id::EnvName;
+use std::path::PathBuf;
+
+/// Everywhere.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// The manifest
+    #[arg(short, long, global = true, value_name = "FILE", default_value = "deploy.toml", env = "DEPLOY_FILE", hide_env = true)]
+    pub(crate) file: PathBuf,
+    /// Where the state is [env: DEPLOY_STATE]
+    #[arg(long, global = true, value_name = "URL", env = "DEPLOY_STATE", hide_env = true)]
+    pub(crate) state: Option<String>,
+    /// Prints exactly one JSON object, errors too
+    #[arg(long, global = true, conflicts_with = "events")]
+    pub(crate) json: bool,
+    /// Prints one JSON object a line, the last a `result`
+    #[arg(long, global = true)]
+    pub(crate) events: bool,
+    /// Never asks
+    #[arg(long, global = true)]
+    pub(crate) no_input: bool,
+    /// Says yes to questions (not to --confirm)
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+    /// Confirms by naming the environment
+    #[arg(long, global = true, value_name = "ENV")]
+    pub(crate) confirm: Option<EnvName>,
+    /// Only the outcome
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Says more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}

@@ -1,0 +1,91 @@
+//! Flags of the commands that only look.
+
+use clap::{Args, ValueEnum};
+use deploy_core::id::{EnvName, ServiceName};
+use deploy_core::time::Timestamp;
+
+/// `deploy gates`.
+#[derive(Debug, Args)]
+pub(crate) struct Gates {
+    /// The environment
+    #[arg(short, long = "environment", value_name = "ENV")]
+    pub(crate) environment: EnvName,
+    /// For this release [what could come next]
+    #[arg(long, value_name = "R")]
+    pub(crate) release: Option<String>,
+    /// At this time, as 2026-12-24T12:00:00Z [now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<Timestamp>,
+}
+
+/// `deploy status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Only this environment
+    #[arg(short, long = "environment", value_name = "ENV")]
+    pub(crate) environment: Option<EnvName>,
+    /// Looks, and does not tell of the last look
+    #[arg(long)]
+    pub(crate) refresh: bool,
+}
+
+/// `deploy verify`.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The environment
+    #[arg(short, long = "environment", value_name = "ENV")]
+    pub(crate) environment: EnvName,
+    /// Only this service; may be given again
+    #[arg(short, long = "service", value_name = "SERVICE")]
+    pub(crate) services: Vec<ServiceName>,
+}
+
+/// `deploy releases`.
+#[derive(Debug, Args)]
+pub(crate) struct Releases {
+    /// How many, the newest first
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+/// `deploy history`.
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// Only this environment
+    #[arg(short, long = "environment", value_name = "ENV")]
+    pub(crate) environment: Option<EnvName>,
+    /// How many, the newest first
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// The `next_cursor` of the page before
+    #[arg(long, value_name = "ID")]
+    pub(crate) cursor: Option<String>,
+}
+
+/// `deploy show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The deployment; its first characters will do
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+/// `deploy audit`.
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// What to do
+    #[arg(value_enum, default_value_t = AuditDo::Export)]
+    pub(crate) what: AuditDo,
+    /// Only this environment's events
+    #[arg(short, long = "environment", value_name = "ENV")]
+    pub(crate) environment: Option<EnvName>,
+}
+
+/// What to do with the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AuditDo {
+    /// Prints it
+    Export,
+    /// Proves that nobody changed it
+    Verify,
+}

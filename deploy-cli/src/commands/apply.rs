@@ -1,0 +1,43 @@
+//! `deploy apply`: exactly what a plan says, or nothing.
+
+use super::follow::follow;
+use super::plan::{PlanFile, SCHEMA};
+use super::up::asked;
+use crate::args::deploying::Apply;
+use crate::context::{Context, Signals, known};
+use crate::error::{CliError, Exit};
+use deploy_core::failure::{Code, Failure};
+use deploy_engine::api::{DeployAsk, What};
+use std::path::Path;
+
+pub(crate) async fn run(context: &mut Context<'_>, args: Apply, signals: &mut Signals) -> Result<Exit, CliError> {
+    let file = load(&args.plan)?;
+    let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
+    known(&engine.environments(), &file.environment)?;
+    let confirmed = context.confirmed(&engine, &file.environment, file.kind).await?;
+    let strategy = file.strategy.clone().or(args.how.strategy.clone());
+    let ask = DeployAsk {
+        confirmed,
+        services: file.services,
+        branch: file.branch,
+        strategy,
+        only: Some(file.plan),
+        ..asked(file.kind, file.environment, What::Release(file.digest.to_string()), &args.how)
+    };
+    follow(context, &engine, signals, &args.how.wait.accept, |tell, stop| engine.deploy(ask, tell, stop)).await
+}
+
+fn load(path: &Path) -> Result<PlanFile, CliError> {
+    let name = path.display();
+    let bad = |message: String, error: &dyn std::error::Error| {
+        CliError::from(Failure::new(Code::Usage, message, "deploy plan --out FILE writes one").caused_by(error))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| bad(format!("could not read {name}"), &error))?;
+    let file: PlanFile =
+        serde_json::from_str(&text).map_err(|error| bad(format!("{name} is not a plan of deploy"), &error))?;
+    if file.schema != SCHEMA || file.steps.digest() != file.plan {
+        let message = format!("{name} is not a plan as deploy wrote it");
+        return Err(CliError::usage(message, "deploy plan --out FILE writes one"));
+    }
+    Ok(file)
+}

@@ -1,0 +1,68 @@
+//! `deploy check`: the manifest, one environment's variables, and what a deployment from a branch would require.
+
+use crate::args::setup::Check;
+use crate::context::{Context, exit_of};
+use crate::error::{CliError, Exit};
+use deploy_core::id::EnvName;
+use deploy_core::manifest::acting::{NotYet, not_yet, not_yet_in};
+use deploy_engine::api::{Access, GateReport};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    schema: &'static str,
+    valid: bool,
+    project: &'a str,
+    environments: Vec<&'a str>,
+    not_yet_acting: &'a [NotYet],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wanted: Option<&'a GateReport>,
+}
+
+pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, CliError> {
+    let manifest = context.manifest()?;
+    let mut later = not_yet(&manifest);
+    if let Some(name) = &args.environment {
+        let environment = context.resolved(&manifest, name).await?;
+        for service in args.services.iter().filter(|service| !environment.services.contains_key(*service)) {
+            let names: Vec<&str> = environment.services.keys().map(|name| name.as_str()).collect();
+            return Err(CliError::unknown("service", service.as_str(), &names));
+        }
+        later = not_yet_in(&manifest, &environment);
+    }
+    let wanted = match (&args.branch, &args.environment) {
+        (Some(branch), Some(name)) => {
+            let engine = context.open(Access::Read).await?;
+            Some(engine.wanted_for(branch, name, &args.services).await?)
+        }
+        _ => None,
+    };
+    let answer = Answer {
+        schema: "deploy.check/1",
+        valid: true,
+        project: manifest.name().as_str(),
+        environments: manifest.environments().iter().map(EnvName::as_str).collect(),
+        not_yet_acting: &later,
+        wanted: wanted.as_ref(),
+    };
+    let paint = context.console.paint();
+    let file = manifest.file().to_owned();
+    context.console.answer(&answer, || {
+        let names = answer.environments.join(" → ");
+        let mut text = format!("{} {file}: {} is valid ({names})\n", paint.good("✓"), answer.project);
+        for part in &later {
+            let _ = writeln!(text, "  {} {part}", paint.warn("!"));
+        }
+        if let Some(report) = &wanted {
+            text.push_str(&super::gates::text(report, paint));
+        }
+        text
+    });
+    Ok(wanted.map_or(Exit::Done, |report| match exit_of(&report.unmet) {
+        // Nothing waits here: what is not met would hold a deployment up.
+        Exit::Waiting => Exit::Refused,
+        exit => exit,
+    }))
+}
+

@@ -1,0 +1,24 @@
+//! `deploy freeze` and `deploy unfreeze`: the line of an environment.
+
+use super::answers::done;
+use crate::args::people::{Freeze, Unfreeze};
+use crate::context::{Context, known};
+use crate::error::{CliError, Exit};
+use deploy_engine::api::Access;
+
+pub(crate) async fn freeze(context: &mut Context<'_>, args: Freeze) -> Result<Exit, CliError> {
+    let engine = context.open(Access::Write).await?;
+    known(&engine.environments(), &args.environment)?;
+    engine.freeze(&args.environment, args.reason).await?;
+    let next = format!("deploy unfreeze -e {}", args.environment);
+    done(context, &format!("{} is frozen: nothing goes forward there", args.environment), Some(&next));
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn unfreeze(context: &mut Context<'_>, args: Unfreeze) -> Result<Exit, CliError> {
+    let engine = context.open(Access::Write).await?;
+    known(&engine.environments(), &args.environment)?;
+    engine.unfreeze(&args.environment).await?;
+    done(context, &format!("{} is open again", args.environment), None);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,97 @@
+//! `deploy plan`: what would change, which gates hold, whether one can come back. The file that `--out` writes is the same object
+//! as `--json`, and what `deploy apply` reads.
+
+use super::answers;
+use super::up::{asked, branch, chosen, commit};
+use crate::args::deploying::{How, Plan as Args};
+use crate::context::{Context, known};
+use crate::error::{CliError, Exit};
+use deploy_core::digest::Digest;
+use deploy_core::failure::{Code, Failure};
+use deploy_core::gate::Verdict;
+use deploy_core::id::{EnvName, ServiceName};
+use deploy_core::plan::{Kind, Plan, render_text};
+use deploy_engine::api::{DeployAsk, What};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The form of a plan's file.
+pub(crate) const SCHEMA: &str = "deploy.plan/1";
+
+/// A plan, with what it takes to ask for just this one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PlanFile {
+    pub(crate) schema: String,
+    pub(crate) environment: EnvName,
+    pub(crate) kind: Kind,
+    /// What the release is called here.
+    pub(crate) release: String,
+    pub(crate) digest: Digest,
+    pub(crate) services: Vec<ServiceName>,
+    pub(crate) branch: Option<String>,
+    pub(crate) strategy: Option<String>,
+    /// The plan's digest.
+    pub(crate) plan: Digest,
+    pub(crate) changes: bool,
+    pub(crate) way_back: String,
+    pub(crate) gates: Verdict,
+    pub(crate) steps: Plan,
+}
+
+pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, CliError> {
+    let engine = context.open_to_deploy(args.allow_ephemeral_state).await?;
+    let environment = chosen(&engine, args.environment).await?;
+    known(&engine.environments(), &environment)?;
+    let (kind, what) = match (args.rollback, args.release) {
+        (true, to) => (Kind::Rollback, to.map_or(What::Previous, What::Release)),
+        (false, Some(release)) => (Kind::Promote, What::Release(release)),
+        (false, None) => (Kind::Deploy, commit(&args.from)),
+    };
+    let confirmed = context.global.confirm.as_ref() == Some(&environment);
+    let ask = DeployAsk {
+        confirmed,
+        services: args.services.clone(),
+        branch: branch(args.from.branch),
+        strategy: args.strategy.clone(),
+        ..asked(kind, environment.clone(), what, &How::default())
+    };
+    let branch = ask.branch.clone();
+    let preview = engine.preview(&ask).await?;
+    let file = PlanFile {
+        schema: SCHEMA.to_owned(),
+        environment,
+        kind: preview.plan.kind,
+        release: preview.release.number.to_string(),
+        digest: preview.release.digest(),
+        services: args.services,
+        branch,
+        strategy: args.strategy,
+        plan: preview.plan.digest(),
+        changes: !preview.plan.changes_nothing(),
+        way_back: preview.way_back.clone(),
+        gates: preview.verdict.clone(),
+        steps: preview.plan.clone(),
+    };
+    if let Some(path) = &args.out {
+        save(path, &file)?;
+    }
+    let paint = context.console.paint();
+    context.console.answer(&file, || {
+        let mut text = render_text(&preview.plan, Some(&preview.release));
+        let unmet = preview.verdict.unmet();
+        text.push_str(&format!("way back  {}\n", preview.way_back));
+        if unmet.is_empty() {
+            text.push_str("every gate holds\n");
+        }
+        text + &answers::unmet(unmet, paint)
+    });
+    Ok(if args.detailed_exitcode && file.changes { Exit::Changes } else { Exit::Done })
+}
+
+fn save(path: &Path, file: &PlanFile) -> Result<(), CliError> {
+    let text = serde_json::to_string_pretty(file).unwrap_or_default();
+    std::fs::write(path, text + "\n").map_err(|error| {
+        let message = format!("could not write {}", path.display());
+        Failure::new(Code::Usage, message, "name a file that you may write: --out FILE").caused_by(&error).into()
+    })
+}

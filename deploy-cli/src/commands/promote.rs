@@ -1,0 +1,23 @@
+//! `deploy promote`: what the environments before verified, into this one.
+
+use super::follow::follow;
+use super::up::{asked, branch};
+use crate::args::deploying::Promote;
+use crate::context::{Context, Signals, known};
+use crate::error::{CliError, Exit};
+use deploy_core::plan::Kind;
+use deploy_engine::api::{DeployAsk, What};
+
+pub(crate) async fn run(context: &mut Context<'_>, args: Promote, signals: &mut Signals) -> Result<Exit, CliError> {
+    let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
+    known(&engine.environments(), &args.environment)?;
+    let confirmed = context.confirmed(&engine, &args.environment, Kind::Promote).await?;
+    let what = args.release.map_or(What::Upstream, What::Release);
+    let ask = DeployAsk {
+        confirmed,
+        services: args.services,
+        branch: branch(args.branch),
+        ..asked(Kind::Promote, args.environment, what, &args.how)
+    };
+    follow(context, &engine, signals, &args.how.wait.accept, |tell, stop| engine.deploy(ask, tell, stop)).await
+}

@@ -1,0 +1,16 @@
+//! `deploy resume`: goes on with what was paused, interrupted, or waited.
+
+use super::follow::follow;
+use crate::args::deploying::Resume;
+use crate::context::{Context, Signals, known};
+use crate::error::{CliError, Exit};
+use deploy_engine::api::Access;
+
+pub(crate) async fn run(context: &mut Context<'_>, args: Resume, signals: &mut Signals) -> Result<Exit, CliError> {
+    let engine = context.open(Access::Write).await?;
+    if let Some(environment) = &args.environment {
+        known(&engine.environments(), environment)?;
+    }
+    let (id, environment, wait) = (args.id.as_deref(), args.environment.as_ref(), args.wait.lock_wait());
+    follow(context, &engine, signals, &args.wait.accept, |tell, stop| engine.resume(id, environment, wait, tell, stop)).await
+}

@@ -1,0 +1,134 @@
+//! Where a deployment's events go: redrawn on a terminal, as lines in a log, as NDJSON to a program.
+
+use crate::console::{Console, Loudness, Mode, Stdout};
+use crate::render::live::Live;
+use crate::render::plain::{Plain, Stamps};
+use crate::render::story::Story;
+use crate::render::{Paint, json};
+use deploy_core::event::Event;
+use deploy_core::id::DeploymentId;
+use deploy_core::model::Release;
+use deploy_core::view::DeploymentView;
+use deploy_engine::drive::Progress;
+use std::io;
+
+/// Below this many columns names and notes follow each other.
+const NARROW: usize = 70;
+
+/// Who reads.
+#[derive(Debug)]
+enum Reader {
+    /// Somebody at a terminal.
+    Live(Box<Live>),
+    /// A log.
+    Log(Plain),
+    /// A program that reads events; the story is kept for what it knows of the deployment.
+    Events(Story),
+    /// A program that reads the last object, and a person who reads stderr.
+    Aside(Plain),
+}
+
+/// One deployment on its way to whoever reads.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    reader: Reader,
+}
+
+impl Screen {
+    /// As the console says.
+    pub(crate) fn new(console: &Console) -> Self {
+        let narrow = console.width().is_some_and(|width| width < NARROW);
+        let story = Story::new(console.loudness(), narrow);
+        let reader = match console.mode() {
+            Mode::Events => Reader::Events(story),
+            Mode::Json => Reader::Aside(Plain::new(story, Stamps::On, Paint::new(false))),
+            Mode::Text if console.is_live() => {
+                Reader::Live(Box::new(Live::new(Plain::new(story, Stamps::Off, console.paint()))))
+            }
+            Mode::Text => Reader::Log(Plain::new(story, Stamps::On, console.paint())),
+        };
+        Self { reader }
+    }
+
+    /// The same for events that are stored: nothing is redrawn, and they are what is asked for.
+    pub(crate) fn stored(console: &Console) -> Self {
+        match Self::new(console).reader {
+            Reader::Live(_) => {
+                let narrow = console.width().is_some_and(|width| width < NARROW);
+                let story = Story::new(console.loudness(), narrow);
+                Self { reader: Reader::Log(Plain::new(story, Stamps::Off, console.paint())) }
+            }
+            reader => Self { reader },
+        }
+    }
+
+    fn story(&mut self) -> &mut Story {
+        match &mut self.reader {
+            Reader::Live(live) => &mut live.plain().story,
+            Reader::Log(plain) | Reader::Aside(plain) => &mut plain.story,
+            Reader::Events(story) => story,
+        }
+    }
+
+    /// The release that the first line names; before the plan's event.
+    pub(crate) fn about(&mut self, release: Option<Release>) {
+        self.story().about(release);
+    }
+
+    /// The deployment, once there is one.
+    pub(crate) fn deployment(&mut self) -> Option<DeploymentId> {
+        self.story().view().map(|view| view.id.clone())
+    }
+
+    /// What is known of it.
+    pub(crate) fn view(&mut self) -> Option<&DeploymentView> {
+        self.story().view()
+    }
+
+    /// Shows an event.
+    pub(crate) fn event(&mut self, event: &Event) {
+        let shown = match &mut self.reader {
+            Reader::Live(live) => live.on(event, &mut Stdout),
+            Reader::Log(plain) => plain.on(event, &mut Stdout),
+            Reader::Aside(plain) => plain.on(event, &mut io::stderr()),
+            Reader::Events(story) => {
+                let _lines = story.on(event);
+                json::event(event, &mut Stdout)
+            }
+        };
+        // A deployment does not stop because nobody looks any more.
+        let _gone = shown;
+    }
+
+    /// Shows how far something is.
+    pub(crate) fn progress(&mut self, progress: &Progress) {
+        if let Reader::Live(live) = &mut self.reader {
+            live.progress(progress.effect, &progress.note, progress.done, progress.total);
+        }
+    }
+
+    /// Leaves the terminal to a question, or takes it back.
+    pub(crate) fn asking(&mut self, asking: bool) {
+        if let Reader::Live(live) = &mut self.reader {
+            live.mute(asking);
+        }
+    }
+
+    /// Shows the end; in text only, as programs get the result.
+    pub(crate) fn close(&mut self, code: u8) {
+        let shown = match &mut self.reader {
+            Reader::Live(live) => live.close(code, &mut Stdout),
+            Reader::Log(plain) => plain.close(code, &mut Stdout),
+            Reader::Aside(plain) if plain.story.loudness() > Loudness::Quiet => plain.close(code, &mut io::stderr()),
+            Reader::Aside(_) | Reader::Events(_) => Ok(()),
+        };
+        let _gone = shown;
+    }
+
+    /// Removes what is redrawn, before an error is printed.
+    pub(crate) fn clear(&mut self) {
+        if let Reader::Live(live) = &mut self.reader {
+            live.clear();
+        }
+    }
+}

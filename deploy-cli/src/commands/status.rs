@@ -1,0 +1,99 @@
+//! `deploy status`: what runs where, from the last look, with its age.
+
+use crate::args::reading::Status as Args;
+use crate::context::{Context, known, now};
+use crate::error::{CliError, Exit};
+use crate::render::{Paint, ago, word};
+use deploy_core::port::target::HealthSeen;
+use deploy_core::time::Timestamp;
+use deploy_core::view::status::{Drift, EnvStatus, ServiceStatus, SliceStatus, Status};
+use deploy_engine::api::Access;
+use std::fmt::Write as _;
+
+pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, CliError> {
+    let engine = context.open(if args.refresh { Access::Write } else { Access::Read }).await?;
+    if let Some(environment) = &args.environment {
+        known(&engine.environments(), environment)?;
+    }
+    let status = engine.status(args.environment.as_ref(), args.refresh).await?;
+    let paint = context.console.paint();
+    context.console.answer(&status, || text(&status, now(), paint));
+    Ok(Exit::Done)
+}
+
+/// All of it, for people.
+pub(crate) fn text(status: &Status, now: Timestamp, paint: Paint) -> String {
+    let mut text = String::new();
+    for environment in &status.environments {
+        of_environment(&mut text, environment, now, paint);
+    }
+    if status.environments.is_empty() {
+        text.push_str("nothing was deployed yet\n  next  deploy up\n");
+    }
+    text
+}
+
+fn of_environment(text: &mut String, environment: &EnvStatus, now: Timestamp, paint: Paint) {
+    let release = environment.release.map_or_else(|| "-".to_owned(), |release| release.to_string());
+    let commit = environment.commit.as_ref().map(|commit| format!(" {}", commit.short())).unwrap_or_default();
+    let state = word(&environment.state);
+    let seen = match environment.observed_at {
+        Some(at) => format!("looked at {}", ago(at, now)),
+        None => "never looked at".to_owned(),
+    };
+    let name = paint.bold(environment.name.as_str());
+    let _ = writeln!(text, "{name}  {release}{commit}  {state}  {}", paint.dim(&seen));
+    let width = environment.services.iter().map(|service| service.service.as_str().len()).max().unwrap_or(0);
+    for service in &environment.services {
+        of_service(text, service, width, paint);
+    }
+    if let (Some(id), Some(phase)) = (&environment.deployment, environment.phase) {
+        let _ = writeln!(text, "  {} deployment {} is {}", paint.warn("…"), id.short(), word(&phase));
+    }
+    if let Some(reason) = &environment.frozen {
+        let _ = writeln!(text, "  {} frozen: {reason}", paint.warn("!"));
+    }
+    if let Some(reason) = &environment.automatic_promotion_frozen {
+        let _ = writeln!(text, "  {} automatic promotion is frozen: {reason}", paint.warn("!"));
+    }
+    if let Some(next) = &environment.next {
+        let _ = writeln!(text, "  {}  {next}", paint.dim("next"));
+    }
+}
+
+fn of_service(text: &mut String, service: &ServiceStatus, width: usize, paint: Paint) {
+    let release = service.release.map_or_else(|| "-".to_owned(), |release| release.to_string());
+    let health = marked(service.health, paint);
+    let _ = writeln!(
+        text,
+        "  {health}  {:<width$}  {:<6}  {release}{}",
+        service.service,
+        service.target,
+        drift(service.drift)
+    );
+    let telling = |slice: &&SliceStatus| {
+        slice.health != service.health || slice.drift != service.drift || slice.release != service.release
+    };
+    for slice in service.slices.iter().filter(telling) {
+        let release = slice.release.map_or_else(|| "-".to_owned(), |release| release.to_string());
+        let _ = writeln!(text, "      {}  {}  {release}{}", marked(slice.health, paint), slice.slice, drift(slice.drift));
+    }
+}
+
+/// A mark and a word, in one width.
+fn marked(health: HealthSeen, paint: Paint) -> String {
+    let word = word(&health);
+    match health {
+        HealthSeen::Healthy => format!("{} {word:<9}", paint.good("✓")),
+        HealthSeen::Unhealthy | HealthSeen::Stopped => format!("{} {word:<9}", paint.bad("✗")),
+        HealthSeen::Unknown => format!("{} {word:<9}", paint.warn("?")),
+    }
+}
+
+fn drift(drift: Drift) -> &'static str {
+    match drift {
+        Drift::None => "",
+        Drift::Drifted => "  drifted: not what the journal says",
+        Drift::Unknown => "  drift unknown",
+    }
+}

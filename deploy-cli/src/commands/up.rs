@@ -1,0 +1,81 @@
+//! `deploy up`: the release of a commit into an environment. And what all that deploys share.
+
+use super::follow::follow;
+use crate::args::deploying::{From, How, Up};
+use crate::context::{Context, Signals, known, variable};
+use crate::error::{CliError, Exit};
+use crate::identity;
+use deploy_core::id::{EnvName, ServiceName};
+use deploy_core::plan::Kind;
+use deploy_core::port::target::Adopt;
+use deploy_engine::Engine;
+use deploy_engine::api::{DeployAsk, What};
+
+pub(crate) async fn run(context: &mut Context<'_>, args: Up, signals: &mut Signals) -> Result<Exit, CliError> {
+    let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
+    let environment = chosen(&engine, args.environment).await?;
+    let confirmed = context.confirmed(&engine, &environment, Kind::Deploy).await?;
+    let what = commit(&args.from);
+    let ask = DeployAsk {
+        confirmed,
+        services: args.services,
+        branch: branch(args.from.branch),
+        ..asked(Kind::Deploy, environment, what, &args.how)
+    };
+    follow(context, &engine, signals, &args.how.wait.accept, |tell, stop| engine.deploy(ask, tell, stop)).await
+}
+
+/// The environment named, or the only one that comes first.
+pub(crate) async fn chosen(engine: &Engine, named: Option<EnvName>) -> Result<EnvName, CliError> {
+    let all = engine.environments();
+    if let Some(named) = named {
+        known(&all, &named)?;
+        return Ok(named);
+    }
+    if let [only] = all.as_slice() {
+        return Ok(only.clone());
+    }
+    let mut first = Vec::new();
+    for name in all {
+        if engine.environment(&name).await?.after.is_empty() {
+            first.push(name);
+        }
+    }
+    match first.as_slice() {
+        [only] => Ok(only.clone()),
+        several => {
+            let names: Vec<&str> = several.iter().map(EnvName::as_str).collect();
+            let message = format!("which environment? {} come first", names.join(", "));
+            Err(CliError::usage(message, format!("deploy up -e {}", names.first().unwrap_or(&"ENV"))))
+        }
+    }
+}
+
+/// The release of a commit.
+pub(crate) fn commit(from: &From) -> What {
+    What::Commit { rev: from.commit.clone(), version: from.version.clone(), allow_dirty: from.allow_dirty }
+}
+
+/// The branch named, or the one that CI says it builds.
+pub(crate) fn branch(named: Option<String>) -> Option<String> {
+    named.or_else(|| identity::branch(&variable))
+}
+
+/// A request with what all of them have.
+pub(crate) fn asked(kind: Kind, environment: EnvName, what: What, how: &How) -> DeployAsk {
+    DeployAsk {
+        kind,
+        environment,
+        what,
+        services: Vec::<ServiceName>::new(),
+        branch: None,
+        strategy: how.strategy.clone(),
+        reason: how.reason.clone(),
+        adopt: if how.adopt { Adopt::Take } else { Adopt::Refuse },
+        confirmed: false,
+        lock_wait: how.wait.lock_wait(),
+        timeout: how.timeout,
+        key: None,
+        only: None,
+    }
+}

@@ -1,0 +1,38 @@
+//! `deploy verify`: the health of every slice, now.
+
+use crate::args::reading::Verify;
+use crate::context::{Context, known};
+use crate::error::{CliError, Exit};
+use crate::render::table::Table;
+use crate::render::word;
+use deploy_core::port::target::HealthSeen;
+use deploy_engine::api::{Access, SliceHealth};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    schema: &'static str,
+    healthy: bool,
+    slices: &'a [SliceHealth],
+}
+
+pub(crate) async fn run(context: &mut Context<'_>, args: Verify) -> Result<Exit, CliError> {
+    let engine = context.open(Access::Read).await?;
+    known(&engine.environments(), &args.environment)?;
+    let (tell, _told) = mpsc::channel(1024);
+    let slices = engine.verify(&args.environment, &args.services, tell).await?;
+    let healthy = slices.iter().all(|slice| slice.health == HealthSeen::Healthy);
+    let answer = Answer { schema: "deploy.verify/1", healthy, slices: &slices };
+    let (paint, width) = (context.console.paint(), context.console.width());
+    context.console.answer(&answer, || {
+        let mut table = Table::new(["", "service", "slice", "health", "seen"]);
+        for slice in &slices {
+            let mark = if slice.health == HealthSeen::Healthy { "✓" } else { "✗" };
+            let (service, name) = (slice.service.to_string(), slice.slice.to_string());
+            table.row([mark.to_owned(), service, name, word(&slice.health), slice.note.clone()]);
+        }
+        table.text(paint, width)
+    });
+    Ok(if healthy { Exit::Done } else { Exit::Failed })
+}

@@ -1,0 +1,191 @@
+//! Where output goes: data on stdout, messages on stderr; text, one JSON object, or one a line. Knows what the terminal can do.
+//! A reader that goes away (`| head`) is no error: a deployment goes on without it.
+
+use crate::args::Global;
+use crate::render::Paint;
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+/// How answers are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Text.
+    Text,
+    /// Exactly one JSON object.
+    Json,
+    /// One JSON object a line, the last a `result`.
+    Events,
+}
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Loudness {
+    /// Only the outcome.
+    Quiet,
+    /// What a person needs to follow.
+    Normal,
+    /// Every step.
+    Verbose,
+}
+
+/// The process's output, and what it may ask.
+#[derive(Debug)]
+pub(crate) struct Console {
+    mode: Mode,
+    loudness: Loudness,
+    asks: bool,
+    yes: bool,
+    colour: bool,
+    answered: bool,
+}
+
+impl Console {
+    /// As the flags and the environment say.
+    pub(crate) fn new(global: &Global) -> Self {
+        let mode = match (global.json, global.events) {
+            (true, _) => Mode::Json,
+            (_, true) => Mode::Events,
+            _ => Mode::Text,
+        };
+        let loudness = match (global.quiet, global.verbose) {
+            (true, _) => Loudness::Quiet,
+            (_, 0) => Loudness::Normal,
+            _ => Loudness::Verbose,
+        };
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        Self {
+            mode,
+            loudness,
+            asks: mode == Mode::Text && !global.no_input && io::stdin().is_terminal() && io::stderr().is_terminal(),
+            yes: global.yes,
+            colour: !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+            answered: false,
+        }
+    }
+
+    /// How answers are given.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+    /// How much is said.
+    pub(crate) fn loudness(&self) -> Loudness {
+        self.loudness
+    }
+    /// Whether a program reads.
+    pub(crate) fn is_machine(&self) -> bool {
+        self.mode != Mode::Text
+    }
+    /// Whether a program reads events.
+    pub(crate) fn is_events(&self) -> bool {
+        self.mode == Mode::Events
+    }
+    /// Whether somebody is there to be asked.
+    pub(crate) fn asks(&self) -> bool {
+        self.asks
+    }
+    /// Whether questions are answered with yes beforehand.
+    pub(crate) fn says_yes(&self) -> bool {
+        self.yes
+    }
+    /// Whether text on stdout is redrawn for somebody.
+    pub(crate) fn is_live(&self) -> bool {
+        self.mode == Mode::Text && io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+    /// Colour for stdout.
+    pub(crate) fn paint(&self) -> Paint {
+        Paint::new(self.colour && self.mode == Mode::Text && io::stdout().is_terminal())
+    }
+    /// Colour for stderr.
+    pub(crate) fn paint_err(&self) -> Paint {
+        Paint::new(self.colour && io::stderr().is_terminal())
+    }
+    /// How wide the terminal is; `None` where there is none.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        (size.ws_col > 0).then_some(usize::from(size.ws_col))
+    }
+
+    /// Data: a text, in text mode.
+    pub(crate) fn data(&mut self, text: &str) {
+        if self.mode == Mode::Text {
+            let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+            emit(&mut io::stdout().lock(), &format!("{text}{end}"));
+        }
+    }
+
+    /// The one answer: as text, or as an object. Exactly once in a command.
+    pub(crate) fn answer(&mut self, object: &impl Serialize, text: impl FnOnce() -> String) {
+        if self.is_machine() {
+            self.last(object);
+        } else {
+            self.data(&text());
+        }
+    }
+
+    /// One of several objects before the last.
+    pub(crate) fn object(&mut self, object: &impl Serialize) {
+        emit(&mut io::stdout().lock(), &format!("{}\n", json(object)));
+    }
+
+    /// The last object, once; with `--events` it says that it is the result.
+    pub(crate) fn last(&mut self, object: &impl Serialize) {
+        if !std::mem::replace(&mut self.answered, true) {
+            let text = json(object);
+            let text = match text.strip_prefix('{') {
+                Some(rest) if self.is_events() => format!(r#"{{"type":"result",{rest}"#),
+                _ => text,
+            };
+            emit(&mut io::stdout().lock(), &format!("{text}\n"));
+        }
+    }
+
+    /// A message for people.
+    #[expect(clippy::unused_self, reason = "whoever speaks has a console")]
+    pub(crate) fn message(&mut self, text: &str) {
+        emit(&mut io::stderr().lock(), &format!("{text}\n"));
+    }
+
+    /// A message that `-q` and programs are spared.
+    pub(crate) fn remark(&mut self, text: &str) {
+        if self.mode == Mode::Text && self.loudness > Loudness::Quiet {
+            self.message(text);
+        }
+    }
+
+    /// Asks for a line; `None` where nobody can answer. Blocks.
+    pub(crate) fn ask(&mut self, question: &str) -> Option<String> {
+        if !self.asks {
+            return None;
+        }
+        emit(&mut io::stderr().lock(), question);
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line).ok()?;
+        (read > 0).then(|| line.trim().to_owned())
+    }
+}
+
+fn json(object: &impl Serialize) -> String {
+    serde_json::to_string(object).unwrap_or_else(|error| format!(r#"{{"error":{:?}}}"#, error.to_string()))
+}
+
+/// Writes what can be written: whoever went away does not want it.
+fn emit(out: &mut impl Write, text: &str) {
+    let _gone = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Stdout as a writer whose reader may go away.
+#[derive(Debug)]
+pub(crate) struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match io::stdout().lock().write_all(bytes) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(bytes.len()),
+        }
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        let _gone = io::stdout().lock().flush();
+        Ok(())
+    }
+}

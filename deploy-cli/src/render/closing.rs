@@ -1,0 +1,142 @@
+//! The last lines of a deployment: how it ended, what was not touched, what holds now, what to do next. From the same fold as
+//! the story above them.
+
+use super::line::{Line, Mark};
+use super::story::{Story, details};
+use super::{moment, span, word};
+use deploy_core::gate::Unmet;
+use deploy_core::plan::{Base, Kind};
+use deploy_core::view::DeploymentView;
+use deploy_core::view::result::{OutcomeWord, ending};
+
+impl Story {
+    /// The last lines. `code`: what the process exits with.
+    pub(crate) fn close(&self, code: u8) -> Vec<Line> {
+        let Some(view) = &self.view else { return Vec::new() };
+        let outcome = ending(view).outcome;
+        let (mark, words) = headline(view, outcome);
+        let took = span(view.finished_at.unwrap_or(view.latest).since(view.started_at));
+        let mut lines = vec![Line::Turn { mark, text: format!("{words} · {took} · exit {code}") }];
+        let tail = |label, text: String| Line::Tail { label, text };
+        match outcome {
+            OutcomeWord::RolledBack | OutcomeWord::NeedsHuman | OutcomeWord::Open => {
+                let untouched = untouched(view);
+                if view.changed() && !untouched.is_empty() {
+                    lines.push(tail("untouched", untouched.join(", ")));
+                }
+            }
+            OutcomeWord::Failed | OutcomeWord::Refused => lines.extend(why(view)),
+            _ => {}
+        }
+        for stray in &view.strays {
+            let runs = format!("{} {} runs {}: {}", stray.service, stray.slice, stray.runs, stray.why);
+            lines.push(tail("stray", runs));
+            if let Some(until) = stray.may_change_until {
+                lines.push(tail("", format!("may still change by itself until {}", moment(until))));
+            }
+            lines.push(tail("next", stray.next.clone()));
+        }
+        if matches!(outcome, OutcomeWord::Waiting | OutcomeWord::Refused) {
+            lines.extend(view.unmet.iter().flat_map(unmet));
+        }
+        for warning in &view.warnings {
+            lines.push(tail("warning", warning.message.clone()));
+        }
+        if !self.now.is_empty() {
+            lines.push(tail("now", self.now.join("; ")));
+        }
+        let id = view.id.short();
+        match outcome {
+            OutcomeWord::Open => {
+                lines.push(tail("next", format!("deploy resume {id}  goes on")));
+                lines.push(tail("", format!("deploy cancel {id}  goes back")));
+            }
+            OutcomeWord::Waiting => lines.push(tail("then", format!("deploy resume {id}"))),
+            _ => {}
+        }
+        if outcome != OutcomeWord::Succeeded {
+            lines.push(tail("see", format!("deploy show {id}")));
+        }
+        lines
+    }
+}
+
+fn headline(view: &DeploymentView, outcome: OutcomeWord) -> (Mark, String) {
+    let plan = view.plan.as_deref();
+    let release = view.release().map_or_else(|| "the release".to_owned(), |release| release.number.to_string());
+    let old = match plan.map(|plan| &plan.base) {
+        Some(Base::Release(release)) => format!("{} serves everywhere", release.number),
+        Some(Base::Nothing) => "nothing is left of it".to_owned(),
+        Some(Base::Uniform | Base::Mixed) | None => "what ran before serves".to_owned(),
+    };
+    match outcome {
+        OutcomeWord::Succeeded => match plan {
+            Some(plan) if plan.changes_nothing() => {
+                (Mark::Good, format!("nothing to do: {release} serves everywhere, verified"))
+            }
+            Some(plan) if plan.kind == Kind::Rollback => {
+                (Mark::Good, format!("went back: {release} serves everywhere, verified"))
+            }
+            _ => (Mark::Good, format!("{release} serves everywhere, verified")),
+        },
+        OutcomeWord::RolledBack => (Mark::Bad, format!("rolled back: {old}, verified")),
+        OutcomeWord::NeedsHuman => {
+            let count = view.strays.len();
+            let slices = if count == 1 { "slice is not where it" } else { "slices are not where they" };
+            (Mark::Bad, format!("needs a human: {count} {slices} should be"))
+        }
+        OutcomeWord::Refused => (Mark::Bad, "refused: nothing was changed".to_owned()),
+        OutcomeWord::Waiting => (Mark::Wait, "waiting: nothing was changed".to_owned()),
+        OutcomeWord::Failed => (Mark::Bad, "failed: nothing that serves was changed".to_owned()),
+        OutcomeWord::Cancelled => (Mark::Note, "cancelled: nothing that serves was changed".to_owned()),
+        OutcomeWord::Superseded => match &view.superseded_by {
+            Some(by) => (Mark::Note, format!("superseded by {}: nothing was changed", by.short())),
+            None => (Mark::Note, "superseded: nothing was changed".to_owned()),
+        },
+        OutcomeWord::Open => (Mark::Wait, format!("open: left {}, to be resumed", word(&view.phase()))),
+    }
+}
+
+/// What no slice of was touched: slices of services that were, else whole services.
+fn untouched(view: &DeploymentView) -> Vec<String> {
+    let Some(plan) = view.plan.as_deref() else { return Vec::new() };
+    let mut names = Vec::new();
+    for service in &plan.services {
+        let slices = || view.slices.iter().filter(|slice| slice.service == service.name);
+        if !slices().any(|slice| slice.touched) {
+            names.push((1, service.name.to_string()));
+        } else {
+            names.extend(slices().filter(|slice| !slice.touched).map(|slice| (0, slice.slice.to_string())));
+        }
+    }
+    names.sort();
+    names.dedup();
+    names.into_iter().map(|(_, name)| name).collect()
+}
+
+/// The failure, where no line about a slice told it already.
+fn why(view: &DeploymentView) -> Vec<Line> {
+    let Some(failure) = view.failure.as_ref().filter(|failure| failure.slice.is_none()) else { return Vec::new() };
+    let mut lines = vec![Line::Tail { label: "because", text: format!("{} [{}]", failure.message, failure.code) }];
+    if view.claim_refused.is_none() {
+        lines.extend(details(failure).into_iter().map(|line| match line {
+            Line::Detail { label, text } => Line::Tail { label, text },
+            other => other,
+        }));
+    }
+    lines.push(Line::Tail { label: "next", text: failure.next.clone() });
+    lines
+}
+
+/// A gate that does not hold: why, from when it could, and what to do.
+pub(crate) fn unmet(unmet: &Unmet) -> Vec<Line> {
+    let reason = match unmet.earliest {
+        Some(earliest) => format!("{} (earliest {})", unmet.reason, moment(earliest)),
+        None => unmet.reason.clone(),
+    };
+    let gate = word(&unmet.gate);
+    vec![
+        Line::Tail { label: "unmet", text: format!("{gate}: {reason}") },
+        Line::Tail { label: "next", text: unmet.next.clone() },
+    ]
+}
