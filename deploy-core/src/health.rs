@@ -6,6 +6,7 @@ mod window;
 pub use window::{Fault, Late, Pace, State, Window};
 
 use crate::failure::{Code, printable};
+use crate::port::target::HealthSeen;
 use crate::time::human;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -215,6 +216,15 @@ impl Verdict {
             Self::Unhealthy(reason) | Self::Unreachable(reason) => Some(reason),
         }
     }
+
+    /// In the words that observations use: what could not be reached is unknown.
+    pub const fn seen(&self) -> HealthSeen {
+        match self {
+            Self::Healthy => HealthSeen::Healthy,
+            Self::Unhealthy(_) => HealthSeen::Unhealthy,
+            Self::Unreachable(_) => HealthSeen::Unknown,
+        }
+    }
 }
 
 /// Why a look is not healthy, for people, safe to print.
@@ -312,7 +322,7 @@ mod tests {
             healthy_for: Duration::from_secs(10),
             timeout: Duration::from_secs(2),
             interval: Duration::from_secs(1),
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
         };
         let json = serde_json::to_string(&spec).expect("our own types serialize");
         assert_eq!(
@@ -325,11 +335,11 @@ mod tests {
     fn an_uptime_from_before_the_switch_is_a_finding() {
         let mut look = Look::new(Verdict::Healthy, Duration::ZERO);
         assert_eq!(look.older_than_switch(Duration::ZERO), None);
-        look.uptime = Some(Duration::from_secs(84_000));
-        assert!(look.older_than_switch(Duration::from_secs(84_000)).is_none());
+        look.uptime = Some(Duration::from_secs(84_001));
+        assert!(look.older_than_switch(Duration::from_secs(84_001)).is_none());
         assert!(
             look.older_than_switch(Duration::from_secs(30))
-                .is_some_and(|note| note.contains("84000 s"))
+                .is_some_and(|note| note.contains("84001 s"))
         );
     }
 }

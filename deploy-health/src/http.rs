@@ -2,7 +2,7 @@
 
 use crate::expect::{Answer, Body, Status, judge};
 use crate::prober::{cannot_look, host_fault, unhealthy};
-use crate::tcp::failed_connection;
+use crate::tcp::{dial_there, failed_connection};
 use deploy_core::health::{Look, ProbeSpec, Verdict, VersionAt};
 use deploy_core::port::probe::{ForwardedPort, HostExec, HostExecError, Reach};
 use deploy_core::time::format_duration;
@@ -168,6 +168,7 @@ pub(crate) async fn look(spec: &ProbeSpec, url: &str, host: Option<&dyn HostExec
     };
     let attempt = tokio::time::timeout(spec.timeout, attempt).await;
     let latency = began.elapsed();
+    let hung = attempt.is_err();
     let limit = format_duration(spec.timeout);
     let verdict = match (attempt, progress) {
         (Ok(Ok(answer)), _) => return judge(spec, &Answer { latency, ..answer }),
@@ -184,13 +185,18 @@ pub(crate) async fn look(spec: &ProbeSpec, url: &str, host: Option<&dyn HostExec
     ) {
         return Look::new(verdict, latency);
     }
-    // Through a host, a broken connection to the host looks like a service that does not answer. Ask the host itself.
     routes.forget(&key);
-    let fault = match host {
-        Some(host) => host_fault(host, spec.timeout).await,
-        None => None,
+    let (Some(host), Some((name, port))) = (host, &key.via) else {
+        return Look::new(verdict, latency);
     };
-    Look::new(fault.unwrap_or(verdict), latency)
+    // Through a host, a refused connection and a broken one to the host itself look the same: closed, or silence. Ask the host.
+    let truth = if hung {
+        host_fault(host, spec.timeout).await
+    } else {
+        let dialled = dial_there(spec, name, *port, host).await;
+        dialled.filter(|verdict| *verdict != Verdict::Healthy)
+    };
+    Look::new(truth.unwrap_or(verdict), latency)
 }
 
 /// How far a request got.

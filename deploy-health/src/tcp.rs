@@ -27,6 +27,9 @@ if command -v nc >/dev/null 2>&1; then nc -z "$1" "$2" || { echo "connection ref
 exit 69
 "#;
 
+/// What [`DIAL`] answers when the host has no tool for it.
+const NO_TOOL: i32 = 69;
+
 /// One look from a host, which may be this machine; `direct` remembers whether it is.
 pub(crate) async fn look(
     spec: &ProbeSpec,
@@ -41,7 +44,11 @@ pub(crate) async fn look(
             None => dial_here(spec, &name, port).await,
             Some(host) => match is_direct(spec, &name, port, host, direct).await {
                 Ok(true) => dial_here(spec, &name, port).await,
-                Ok(false) => dial_there(spec, &name, port, host).await,
+                Ok(false) => dial_there(spec, &name, port, host).await.unwrap_or_else(|| {
+                    cannot_look(
+                        "the host has none of bash, python3 and nc to open a connection with".to_owned(),
+                    )
+                }),
                 Err(error) => cannot_look(error.to_string()),
             },
         },
@@ -81,21 +88,28 @@ async fn dial_here(spec: &ProbeSpec, name: &str, port: u16) -> Verdict {
     }
 }
 
-async fn dial_there(spec: &ProbeSpec, name: &str, port: u16, host: &dyn HostExec) -> Verdict {
+/// Lets the host open a connection. None where it has no tool to do it with.
+pub(crate) async fn dial_there(
+    spec: &ProbeSpec,
+    name: &str,
+    port: u16,
+    host: &dyn HostExec,
+) -> Option<Verdict> {
     let argv = ["sh", "-c", DIAL, "deploy-dial", name, &port.to_string()];
     let command = HostCommand::new(CommandLine::Argv(argv.map(str::to_owned).to_vec()));
-    match host.run(&command, spec.timeout).await {
+    Some(match host.run(&command, spec.timeout).await {
         Ok(output) if output.status == 0 => Verdict::Healthy,
-        Ok(output) if output.status == 69 => {
-            cannot_look("the host has none of bash, python3 and nc to open a connection with".to_owned())
-        }
+        Ok(output) if output.status == NO_TOOL => return None,
         Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr).to_ascii_lowercase();
-            if said.contains("refused") || said.contains("reset") {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let lower = said.to_ascii_lowercase();
+            if lower.contains("refused") || lower.contains("reset") {
                 unhealthy("connection refused".to_owned())
             } else {
-                let last = said.lines().last().unwrap_or("no reason given").to_owned();
-                cannot_look(format!("no connection from the host: {last}"))
+                // Of what bash says the first line is the cause, after its own name and line.
+                let first = said.lines().next().unwrap_or("no reason given");
+                let cause = first.split_once("line 1: ").map_or(first, |(_, cause)| cause);
+                cannot_look(format!("no connection from the host: {cause}"))
             }
         }
         Err(HostExecError::TimedOut) => match host_fault(host, spec.timeout).await {
@@ -106,7 +120,7 @@ async fn dial_there(spec: &ProbeSpec, name: &str, port: u16, host: &dyn HostExec
             )),
         },
         Err(error) => cannot_look(error.to_string()),
-    }
+    })
 }
 
 /// What a connection that does not open says: a machine that refuses was reached, and nothing listens there; all else is about the way.

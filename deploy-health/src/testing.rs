@@ -68,16 +68,21 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn raw(answer: impl Into<Vec<u8>>, after: After) -> Self {
+        Self::in_turn(vec![answer.into()], after).await
+    }
+
+    /// Answers in turn, and from the beginning again.
+    pub(crate) async fn in_turn(answers: Vec<Vec<u8>>, after: After) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("bound");
         let requests = Arc::new(AtomicUsize::new(0));
-        let (answer, count) = (answer.into(), Arc::clone(&requests));
+        let count = Arc::clone(&requests);
         let task = tokio::spawn(async move {
             // Kept until the server is dropped, so that a hanging connection stays open.
             let mut open = Vec::new();
             while let Ok((stream, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::SeqCst);
-                open.extend(serve(stream, &answer, after).await);
+                let turn = count.fetch_add(1, Ordering::SeqCst);
+                open.extend(serve(stream, &answers[turn % answers.len()], after).await);
             }
         });
         Self { addr, requests, task }

@@ -217,7 +217,7 @@ fn turn<'a>(
             return Turn { began, look: None };
         }
         // A look keeps its own time limit; this holds even if it does not.
-        let patience = spec.timeout.saturating_mul(3);
+        let patience = spec.timeout.saturating_mul(4);
         let look = match tokio::time::timeout(left.min(patience), probe.look(spec)).await {
             Ok(look) => Some(look),
             Err(_) if patience < left => Some(Look::new(

@@ -183,8 +183,12 @@ impl Manifest {
 
     /// Every service that is enabled in an environment with what it runs, as far as that can be said without variables that are not
     /// set here: what a release has to hold. An environment that cannot be read at all has none.
-    pub fn contents(&self, environment: &EnvName) -> BTreeMap<ServiceName, (super::Content, super::TargetKind)> {
-        assemble::leniently(self, environment)
+    pub fn contents(
+        &self,
+        environment: &EnvName,
+        caller: &dyn Fn(&str) -> Option<String>,
+    ) -> BTreeMap<ServiceName, (super::Content, super::TargetKind)> {
+        assemble::leniently_with(self.draft(), environment, caller)
             .map(|environment| {
                 let services = environment.services.into_iter();
                 services.map(|(name, service)| (name, (service.content.clone(), service.kind()))).collect()

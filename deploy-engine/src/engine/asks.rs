@@ -21,7 +21,7 @@ impl Engine {
         let (environment, deployment) = self.one_open(id).await?;
         let view = self.deployment_view(&deployment).await?;
         if view.ended {
-            return Ok(AskOutcome::Rejected(format!("deployment {} has ended: {}", deployment.short(), view.phase())));
+            return Ok(AskOutcome::Rejected(format!("deployment {} has ended: {}", deployment.short(), view.phase().as_str())));
         }
         if let Some(holder) = self.store.lease_holder(&environment).await.map_err(journal_error)?
             && let Err(EngineError::Held(_)) = self.probe_lease(&environment).await
@@ -124,7 +124,7 @@ impl Engine {
             _ => {
                 let failure = Failure::new(
                     Code::GateUnmet,
-                    format!("deployment {} does not wait for anybody: it is {}", view.id.short(), view.phase()),
+                    format!("deployment {} does not wait for anybody: it is {}", view.id.short(), view.phase().as_str()),
                     format!("deploy show {}", view.id.short()),
                 );
                 Err(EngineError::Failed(Box::new(failure)))
@@ -169,6 +169,7 @@ impl Engine {
 }
 
 fn why_not(ask: Ask, phase: &Phase) -> String {
+    let phase = phase.as_str();
     match ask {
         Ask::Cancel => format!("it is {phase}: too late to go back; deploy rollback is the way"),
         Ask::Pause | Ask::Continue | Ask::Recheck | Ask::Supersede | Ask::Abandon => {

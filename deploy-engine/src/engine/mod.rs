@@ -173,7 +173,7 @@ async fn open_store(path: PathBuf, project: &Project, access: Access) -> Result<
     })
     .await
     .map_err(|error| defect(&error))?;
-    opened.map_err(|error| EngineError::Failed(Box::new(error.failure())))
+    opened.map_err(|error| EngineError::Failed(Box::new(error.into())))
 }
 
 /// The id of a state that is not there; nothing is ever written under it.

@@ -7,9 +7,10 @@ use crate::configure::registry::Made;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{EnvName, ServiceName, SliceName};
 use deploy_core::manifest::{Amount, OnFailure, Service, ServiceStrategy, StrategyKind, config_version};
-use deploy_core::plan::input::{BaseFacts, Batch, CanaryStep, Percent, PlanInput, ServiceInput, SliceInput, StrategyInput};
-use deploy_core::plan::lint::{Severity, lint};
-use deploy_core::plan::{self, Kind, Limits, Plan};
+use deploy_core::plan::{
+    self, BaseFacts, Batch, CanaryStep, Kind, Limits, Percent, Plan, PlanInput, ServiceInput, Severity, SliceInput,
+    StrategyInput, lint,
+};
 use deploy_core::port::target::{Difference, SliceSeen};
 use deploy_core::view::EnvironmentView;
 use std::collections::{BTreeMap, BTreeSet};

@@ -350,7 +350,7 @@ fn running(was: Option<&Runs>, is: Option<&Runs>) -> deploy_core::view::Running 
     use deploy_core::view::Running;
     match (was, is) {
         (Some(was), Some(is)) if crate::drive::same(was, is) => Running::New,
-        (_, Some(_)) => Running::Foreign,
+        (_, Some(_)) => Running::Other,
         (_, None) => Running::Unknown,
     }
 }

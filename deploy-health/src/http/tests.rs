@@ -255,15 +255,18 @@ async fn from_a_host_the_url_keeps_its_own_name() {
 
 #[tokio::test]
 async fn from_a_host_a_dead_service_and_a_dead_host_are_two_things() {
-    let host = FarHost::leading_to(closed_port().await);
+    let gone = closed_port().await;
+    let host = FarHost::leading_to(gone);
     let routes = Routes::default();
-    let url = "http://localhost:4000/health";
-    let spec = fast(url.to_owned());
-    let dead_service = look(&spec, url, Some(&host), &routes).await;
-    let said = say(&dead_service.verdict);
-    assert!(said.starts_with("unhealthy DPL0601: connection"), "{said}");
+    let url = format!("http://{gone}/health");
+    let spec = http(url.clone());
+    let dead_service = look(&spec, &url, Some(&host), &routes).await;
+    assert_eq!(
+        say(&dead_service.verdict),
+        "unhealthy DPL0601: connection refused"
+    );
     host.alive.store(false, Ordering::SeqCst);
-    let dead_host = look(&spec, url, Some(&host), &routes).await;
+    let dead_host = look(&spec, &url, Some(&host), &routes).await;
     assert_eq!(
         say(&dead_host.verdict),
         "unreachable DPL0603: the host cannot be reached: connection lost"
@@ -272,6 +275,20 @@ async fn from_a_host_a_dead_service_and_a_dead_host_are_two_things() {
         host.forwards.load(Ordering::SeqCst),
         2,
         "a way that failed is opened anew"
+    );
+}
+
+#[tokio::test]
+async fn from_a_host_silence_is_the_services_if_the_host_answers() {
+    let silent = Server::raw("", After::Hang).await;
+    let host = FarHost::leading_to(silent.addr);
+    let (spec, routes) = (fast(silent.url("/")), Routes::default());
+    let look_once = async || say(&look(&spec, &silent.url("/"), Some(&host), &routes).await.verdict);
+    assert_eq!(look_once().await, "unhealthy DPL0601: no answer within 400ms");
+    host.alive.store(false, Ordering::SeqCst);
+    assert_eq!(
+        look_once().await,
+        "unreachable DPL0603: the host cannot be reached: connection lost"
     );
 }
 

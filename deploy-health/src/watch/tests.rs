@@ -1,6 +1,6 @@
 use super::*;
 use crate::prober::{Prober, unhealthy};
-use crate::testing::{Server, closed_port, http};
+use crate::testing::{After, Server, closed_port, http};
 use crate::{SystemClock, check_spec};
 use deploy_core::failure::Code;
 use deploy_core::health::{Fault, Verdict};
@@ -140,7 +140,7 @@ async fn the_deadline_is_kept_and_says_why() {
         (
             "h",
             Code::ProbeUnreachable,
-            "ready: the look did not end in 9 of 9 probes, wanted 10s healthy",
+            "ready: the look did not end in 7 of 7 probes, wanted 10s healthy",
         ),
     ] {
         let clock = TestClock::new();
@@ -295,4 +295,34 @@ async fn on_real_sockets() {
         );
         assert!(failure.message.ends_with(", wanted 150ms healthy"), "{failure}");
     }
+}
+
+/// Never as long without a failure as is wanted, though four of five answers are right.
+#[tokio::test]
+async fn a_flapping_server_is_never_healthy() {
+    let good = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nUP".to_vec();
+    let bad = b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy".to_vec();
+    let server = Server::in_turn(
+        vec![good.clone(), good.clone(), good.clone(), good, bad],
+        After::Close,
+    )
+    .await;
+    let spec = ProbeSpec {
+        // Longer than any four intervals take, also on a machine that is busy.
+        healthy_for: Duration::from_millis(900),
+        interval: Duration::from_millis(10),
+        timeout: Duration::from_secs(1),
+        deadline: Duration::from_millis(1200),
+        ..http(server.url("/"))
+    };
+    let settled = until_healthy(&Prober::here(), &spec, &SystemClock, None, &mut |_| {}).await;
+    let State::Late(late) = settled.state else {
+        panic!("{settled:?}")
+    };
+    assert_eq!(late.fault, Fault::Unhealthy);
+    assert!(late.passes > late.unhealthy && late.unhealthy > 1, "{late}");
+    assert!(
+        late.reason
+            .is_some_and(|reason| reason.what == "503" && reason.body.as_deref() == Some("busy"))
+    );
 }

@@ -240,13 +240,22 @@ pub(super) fn env_file(
 
 /// An environment as far as it can be known without variables; services that depend on them are left out.
 pub(super) fn leniently(manifest: Draft<'_>, name: &EnvName) -> Option<super::Environment> {
+    leniently_with(manifest, name, &|_| None)
+}
+
+/// The same with the caller's variables, but without the environment's own file.
+pub(super) fn leniently_with(
+    manifest: Draft<'_>,
+    name: &EnvName,
+    caller: &dyn Fn(&str) -> Option<String>,
+) -> Option<super::Environment> {
     let nothing = BTreeMap::new();
     environment(
         manifest,
         name,
         &Inputs {
             env_file: &nothing,
-            caller: &|_| None,
+            caller,
             lenient: true,
         },
     )
