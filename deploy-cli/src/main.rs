@@ -9,7 +9,6 @@ mod error;
 mod identity;
 mod import;
 mod init;
-mod junit;
 mod render;
 mod run;
 

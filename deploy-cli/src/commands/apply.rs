@@ -24,7 +24,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Apply, signals: &mut Si
         only: Some(file.plan),
         ..asked(file.kind, file.environment, What::Release(file.digest.to_string()), &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |tell, stop| engine.deploy(ask, tell, stop)).await
+    follow(context, &engine, signals, &args.how.wait.accept, |wires| engine.deploy(ask, wires)).await
 }
 
 fn load(path: &Path) -> Result<PlanFile, CliError> {

@@ -4,7 +4,6 @@ use super::answers::done;
 use crate::args::people::Attest;
 use crate::context::{Context, known};
 use crate::error::{CliError, Exit};
-use crate::junit;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Finding;
 use deploy_core::id::EvidenceName;
@@ -40,7 +39,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Attest) -> Result<Exit,
         valid_for: args.valid_for,
     };
     let about = ask.about.clone().or_else(|| ask.deployment.clone()).unwrap_or_default();
-    engine.attest(ask).await?;
+    let _evidence = engine.attest(ask).await?;
     done(context, &format!("{name} {} for {about}", crate::render::word(&finding)), None);
     Ok(Exit::Done)
 }
@@ -51,13 +50,12 @@ fn report(path: &Path) -> Result<(Finding, String), CliError> {
         CliError::from(Failure::new(Code::Usage, format!("could not read {name}"), "--junit FILE names the report").caused_by(error))
     };
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
-    let Some(counts) = junit::counts(&text) else {
-        return Err(CliError::usage(format!("{name} is not a JUnit report"), "it has <testsuite> and <testcase>"));
-    };
-    let finding = match counts {
-        junit::Counts { tests: 0, .. } => Finding::Inconclusive,
-        junit::Counts { failed: 0, .. } => Finding::Passed,
+    let count = deploy_engine::junit(&text)
+        .map_err(|why| CliError::usage(format!("{name} is not a JUnit report: {why}"), "--junit FILE names the report"))?;
+    let finding = match (count.tests, count.failed) {
+        (0, _) => Finding::Inconclusive,
+        (_, 0) => Finding::Passed,
         _ => Finding::Failed,
     };
-    Ok((finding, counts.to_string()))
+    Ok((finding, format!("{} tests, {} failed", count.tests, count.failed)))
 }

@@ -37,11 +37,10 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Audit) -> Result<Exit, 
         known(&engine.environments(), environment)?;
     }
     if args.what == AuditDo::Verify {
-        let heads = engine.audit_verify().await?;
-        let heads: Vec<String> =
-            heads.iter().map(|(stream, last, head)| format!("{stream} up to {last} ({})", head.short())).collect();
-        let said = if heads.is_empty() { "there is no journal yet".to_owned() } else { heads.join(", ") };
-        done(context, &format!("the journal is whole: {said}"), None);
+        let (rows, heads) = engine.audit_verify().await?;
+        let heads: Vec<String> = heads.iter().map(|(stream, last)| format!("{stream} up to {last}")).collect();
+        let said = if heads.is_empty() { "it is empty".to_owned() } else { heads.join(", ") };
+        done(context, &format!("the journal is whole: {rows} events, {said}"), None);
         return Ok(Exit::Done);
     }
     let events = engine.audit(args.environment.as_ref()).await?;

@@ -10,6 +10,7 @@ use deploy_core::machine::Ask;
 use deploy_core::view::result::OutcomeWord;
 use deploy_engine::api::{Access, AskOutcome};
 use deploy_engine::drive::Told;
+use deploy_engine::Wires;
 use std::pin::pin;
 use tokio::sync::{mpsc, watch};
 
@@ -23,7 +24,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Cancel, signals: &mut S
     let (stop, stopped) = watch::channel(false);
     let mut screen = Screen::new(context.console);
     let outcome = {
-        let mut work = pin!(engine.ask(args.id.as_deref(), ask, tell, stopped));
+        let mut work = pin!(engine.ask(args.id.as_deref(), ask, Wires { tell, stop: stopped }));
         loop {
             tokio::select! {
                 biased;

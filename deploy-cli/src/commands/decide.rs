@@ -8,14 +8,14 @@ use deploy_engine::api::Access;
 
 pub(crate) async fn approve(context: &mut Context<'_>, args: Decide) -> Result<Exit, CliError> {
     let engine = context.open(Access::Write).await?;
-    engine.approve(&args.id, args.reason).await?;
-    done(context, &format!("{} approved", args.id), Some(&format!("deploy resume {}", args.id)));
+    let id = engine.approve(&args.id, args.reason).await?;
+    done(context, &format!("{} approved", id.short()), Some(&format!("deploy resume {}", id.short())));
     Ok(Exit::Done)
 }
 
 pub(crate) async fn reject(context: &mut Context<'_>, args: Decide) -> Result<Exit, CliError> {
     let engine = context.open(Access::Write).await?;
-    engine.reject(&args.id, args.reason).await?;
-    done(context, &format!("{} rejected", args.id), Some(&format!("deploy show {}", args.id)));
+    let id = engine.reject(&args.id, args.reason).await?;
+    done(context, &format!("{} rejected", id.short()), Some(&format!("deploy show {}", id.short())));
     Ok(Exit::Done)
 }

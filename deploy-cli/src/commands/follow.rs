@@ -11,7 +11,7 @@ use deploy_core::failure::Code;
 use deploy_core::id::{DeploymentId, ReleaseNumber};
 use deploy_core::machine::Ask;
 use deploy_core::model::Release;
-use deploy_engine::Engine;
+use deploy_engine::{Engine, Wires};
 use deploy_engine::api::{AskOutcome, Driven, EngineError};
 use deploy_engine::drive::Told;
 use std::future::Future;
@@ -32,7 +32,7 @@ pub(crate) async fn follow<F>(
     engine: &Engine,
     signals: &mut Signals,
     accept: &[Accept],
-    start: impl FnOnce(mpsc::Sender<Told>, watch::Receiver<bool>) -> F,
+    start: impl FnOnce(Wires) -> F,
 ) -> Result<Exit, CliError>
 where
     F: Future<Output = Result<Driven, EngineError>>,
@@ -48,7 +48,7 @@ where
         question: None,
         asks: context.console.asks(),
     };
-    let result = following.until(start(tell, stopped), signals, context).await;
+    let result = following.until(start(Wires { tell, stop: stopped }), signals, context).await;
     match result {
         Ok(driven) => {
             let exit = Exit::of_result(driven.result.ending.outcome, driven.result.ending.code, accept);
@@ -143,7 +143,7 @@ impl Following<'_> {
         match answer.as_deref().map(|answer| answer.trim().to_lowercase()) {
             Some(answer) if answer.starts_with('b') => {
                 let (tell, _told) = mpsc::channel(1);
-                let asked = self.engine.ask(Some(id.as_str()), Ask::Cancel, tell, self.stop.subscribe()).await;
+                let asked = self.engine.ask(Some(id.as_str()), Ask::Cancel, Wires { tell, stop: self.stop.subscribe() }).await;
                 match asked {
                     Ok(AskOutcome::Rejected(why)) => context.console.message(&why),
                     Ok(AskOutcome::Left { .. } | AskOutcome::Done) => {}
@@ -169,7 +169,7 @@ impl Following<'_> {
 /// The release with a number, where the journal tells.
 pub(crate) async fn release(engine: &Engine, number: ReleaseNumber) -> Option<Release> {
     let releases = engine.releases().await.ok()?;
-    releases.into_iter().find(|release| release.number == number)
+    releases.into_iter().map(|known| known.release).find(|release| release.number == number)
 }
 
 async fn answered(question: &mut Option<JoinHandle<Option<String>>>) -> Option<String> {

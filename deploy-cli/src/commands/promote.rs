@@ -19,5 +19,5 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Promote, signals: &mut 
         branch: branch(args.branch),
         ..asked(Kind::Promote, args.environment, what, &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |tell, stop| engine.deploy(ask, tell, stop)).await
+    follow(context, &engine, signals, &args.how.wait.accept, |wires| engine.deploy(ask, wires)).await
 }

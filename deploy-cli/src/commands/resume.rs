@@ -12,5 +12,5 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Resume, signals: &mut S
         known(&engine.environments(), environment)?;
     }
     let (id, environment, wait) = (args.id.as_deref(), args.environment.as_ref(), args.wait.lock_wait());
-    follow(context, &engine, signals, &args.wait.accept, |tell, stop| engine.resume(id, environment, wait, tell, stop)).await
+    follow(context, &engine, signals, &args.wait.accept, |wires| engine.resume(id, environment, wait, wires)).await
 }

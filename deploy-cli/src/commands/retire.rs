@@ -24,5 +24,5 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Retire, signals: &mut S
             return Err(CliError::new(Code::ConfirmationMissing, message, format!("--confirm {environment}")));
         }
     }
-    follow(context, &engine, signals, &[], |tell, stop| engine.retire(&args.service, environment, true, tell, stop)).await
+    follow(context, &engine, signals, &[], |wires| engine.retire(&args.service, environment, true, wires)).await
 }

@@ -18,5 +18,5 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Rollback, signals: &mut
         services: args.services,
         ..asked(Kind::Rollback, args.environment, what, &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |tell, stop| engine.deploy(ask, tell, stop)).await
+    follow(context, &engine, signals, &args.how.wait.accept, |wires| engine.deploy(ask, wires)).await
 }

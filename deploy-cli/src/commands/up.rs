@@ -22,7 +22,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Up, signals: &mut Signa
         branch: branch(args.from.branch),
         ..asked(Kind::Deploy, environment, what, &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |tell, stop| engine.deploy(ask, tell, stop)).await
+    follow(context, &engine, signals, &args.how.wait.accept, |wires| engine.deploy(ask, wires)).await
 }
 
 /// The environment named, or the only one that comes first.

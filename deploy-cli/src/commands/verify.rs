@@ -8,7 +8,6 @@ use crate::render::word;
 use deploy_core::port::target::HealthSeen;
 use deploy_engine::api::{Access, SliceHealth};
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -20,8 +19,7 @@ struct Answer<'a> {
 pub(crate) async fn run(context: &mut Context<'_>, args: Verify) -> Result<Exit, CliError> {
     let engine = context.open(Access::Read).await?;
     known(&engine.environments(), &args.environment)?;
-    let (tell, _told) = mpsc::channel(1024);
-    let slices = engine.verify(&args.environment, &args.services, tell).await?;
+    let slices = engine.verify(&args.environment, &args.services).await?;
     let healthy = slices.iter().all(|slice| slice.health == HealthSeen::Healthy);
     let answer = Answer { schema: "deploy.verify/1", healthy, slices: &slices };
     let (paint, width) = (context.console.paint(), context.console.width());

@@ -11,13 +11,13 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Yank) -> Result<Exit, C
     match args.reason {
         // clap wants a reason unless it is undone.
         None => {
-            engine.unyank(&args.release).await?;
-            done(context, &format!("{} may be deployed again", args.release), None);
+            let release = engine.unyank(&args.release).await?.number;
+            done(context, &format!("{release} may be deployed again"), None);
         }
         Some(reason) => {
-            engine.yank(&args.release, reason).await?;
-            let next = format!("deploy yank {} --undo", args.release);
-            done(context, &format!("{} is barred from every environment", args.release), Some(&next));
+            let release = engine.yank(&args.release, reason).await?.number;
+            let next = format!("deploy yank {release} --undo");
+            done(context, &format!("{release} is barred from every environment"), Some(&next));
         }
     }
     Ok(Exit::Done)
