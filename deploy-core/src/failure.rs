@@ -172,7 +172,7 @@ codes! {
     TimedOut = "DPL0511", "a step took too long", "Its outcome is unknown until the target is looked at, which the next step does.";
     Unhealthy = "DPL0601", "the service is not healthy", "The last look and the wanted one are shown.";
     WrongVersion = "DPL0602", "another version answers", "The probe reaches something that is not this release: an old process, a cache, another host.";
-    ProbeUnreachable = "DPL0603", "the probe got no answer", "Refused, timed out, or no such name. This is about reaching it, not about the release.";
+    ProbeUnreachable = "DPL0603", "the probe got no answer", "No route, no such name, no connection in time, or the host to look from is away. This is about reaching it, not about the release, and no ground to bar one. A refused connection is another matter: something was reached, and nothing listens there.";
     RolledBack = "DPL0701", "failed and rolled back", "The old release serves, verified. `deploy show ID` tells what happened.";
     NeedsHuman = "DPL0702", "needs a human", "The named slices are not where they should be. Each is listed with what it runs and the next command.";
     Open = "DPL0703", "a deployment is left to resume", "`deploy resume` goes on, `deploy cancel` goes back.";

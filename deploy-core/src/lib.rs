@@ -22,11 +22,14 @@ pub mod failure;
 #[cfg(test)]
 mod fixture;
 pub mod gate;
+pub mod health;
 pub mod id;
 pub mod machine;
+pub mod manifest;
 pub mod model;
 pub mod plan;
 pub mod port;
+pub mod problem;
 pub mod time;
 pub mod tree;
 pub mod view;

@@ -1,5 +1,30 @@
 //! The plan of a deployment: everything that has to be decided before it starts, so that no meaningful choice is left to its
 //! execution. Immutable; the whole of it is in the journal.
+//!
+//! Here are the types. [`build()`] makes a plan, [`lint()`] checks one without knowing how it was made, [`render_text`] shows one.
+
+mod base;
+mod build;
+mod choose;
+mod input;
+mod lint;
+mod notice;
+mod problem;
+mod render;
+mod steps;
+mod strategy;
+#[cfg(test)]
+mod tests;
+mod waves;
+
+pub use build::build;
+pub use input::{
+    BaseFacts, Batch, CanaryStep, InvalidBatch, Percent, PlanInput, ServiceInput, SliceInput, StrategyInput,
+};
+pub use lint::{LintFinding, Rule, Severity, lint};
+pub use problem::{MOST_SLICES, PlanProblem};
+pub use render::render_text;
+pub use steps::Step;
 
 use crate::digest::Digest;
 use crate::id::{EnvName, PlaceId, PlaceIx, ServiceIx, ServiceName, SliceIx, SliceName, UnitId, UnitIx};
@@ -185,11 +210,17 @@ impl Plan {
     }
 
     /// All slices with their indices.
+    ///
+    /// # Panics
+    /// If there are more than an index can count, which neither the planner nor the linter lets through.
     pub fn slice_indices(&self) -> impl Iterator<Item = SliceIx> + use<> {
         (0..self.slices.len()).map(|at| SliceIx(u16::try_from(at).expect("the planner bounds the slices")))
     }
 
     /// All services with their indices.
+    ///
+    /// # Panics
+    /// As [`Self::slice_indices`].
     pub fn service_indices(&self) -> impl Iterator<Item = ServiceIx> + use<> {
         (0..self.services.len())
             .map(|at| ServiceIx(u16::try_from(at).expect("the planner bounds the services")))

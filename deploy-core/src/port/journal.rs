@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// Which stream.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -143,6 +144,17 @@ pub enum LeaseError {
     Journal(#[from] JournalError),
 }
 
+/// How long somebody who wants a lease waits for one that another holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Not at all, unless its process is known to be gone.
+    None,
+    /// As long as the holder is silent and not known to run: refused at its first sign of life, taken after a whole silent term.
+    WhileSilent,
+    /// So long, also for a live holder to finish; a holder that is silent for a whole term is taken from within it.
+    For(Duration),
+}
+
 /// The state.
 ///
 /// # Cancellation
@@ -166,8 +178,22 @@ pub trait Journal: Send + Sync {
 
     /// Takes the lease of an environment. A live holder's is refused at once; one that looks dead is watched for a whole term on
     /// this process's monotonic clock before it is taken. A holder on this machine whose process is gone is taken at once.
-    async fn take_lease(&self, environment: &EnvName, holder: &LeaseHolder)
-    -> Result<LeaseToken, LeaseError>;
+    async fn take_lease(
+        &self,
+        environment: &EnvName,
+        holder: &LeaseHolder,
+    ) -> Result<LeaseToken, LeaseError> {
+        self.take_lease_waiting(environment, holder, Patience::WhileSilent)
+            .await
+    }
+
+    /// Takes the lease of an environment, and waits for it as `patience` says. May be dropped while it waits.
+    async fn take_lease_waiting(
+        &self,
+        environment: &EnvName,
+        holder: &LeaseHolder,
+        patience: Patience,
+    ) -> Result<LeaseToken, LeaseError>;
 
     /// Says that the holder is alive, and at which step.
     async fn renew_lease(&self, token: &LeaseToken, step: &str) -> Result<(), LeaseError>;

@@ -1,1 +1,210 @@
 //! Plain servers over ssh, and this machine by the same steps.
+//!
+//! Each verb is one file. Below them: [`host`] runs a step by name, `script/*.sh` are the steps themselves (POSIX `sh`), and
+//! `transport` gets them there. What is where on a host: `layout`. All writes hold the host's lock and compare its claim in the
+//! same step. `exec` is the other port: a host to look from. Hosts are Linux with the usual tools; [`SshTarget::doctor`] says what one lacks.
+
+mod activate;
+mod claim;
+mod config;
+mod connections;
+mod doctor;
+mod environment;
+mod error;
+mod exec;
+mod finish;
+mod hooks;
+mod host;
+mod layout;
+pub mod listing;
+mod observe;
+mod prepare;
+mod restore;
+mod seen;
+mod together;
+mod transport;
+mod upload;
+mod words;
+
+pub use config::{
+    Address, CommandWords, Failpoint, Hook, HookPoint, HostBinding, HostScript, SshAddress, SshBinding,
+};
+pub use connections::Connections;
+pub use doctor::{Check, CheckState};
+pub use host::FAILPOINTS;
+
+use async_trait::async_trait;
+use deploy_core::failure::{Code, Failure};
+use deploy_core::id::{PlaceId, SliceName, UnitId};
+use deploy_core::port::target::{
+    Abilities, Cause, Claim, ClaimRequest, Cleanup, Desired, Difference, Fence, Move, Op, Prepared, Restore,
+    Runs, SliceSeen, SliceSpec, Target, TargetError,
+};
+use host::Host;
+use std::time::Duration;
+
+/// One service on the hosts of one environment.
+pub struct SshTarget {
+    pub(crate) binding: SshBinding,
+    hosts: Vec<Host>,
+}
+
+impl SshTarget {
+    /// What targets of this kind can do.
+    pub const ABILITIES: Abilities = Abilities {
+        fence: Fence::Lock,
+        arms: false,
+        removes: true,
+        unbroken_since: false,
+    };
+
+    /// Binds one; connects to nothing yet.
+    ///
+    /// # Errors
+    /// The path is not absolute, a shared folder or a product is no path inside a release, or a name does not fit.
+    pub fn new(binding: SshBinding, connections: &Connections) -> Result<Self, Box<Failure>> {
+        let path = config::check(&binding)?;
+        let hosts = binding
+            .hosts
+            .iter()
+            .map(|host| {
+                let shell = connections.shell(&host.address);
+                Host::new(host.clone(), path.clone(), shell, binding.failpoint.clone())
+            })
+            .collect();
+        Ok(Self { binding, hosts })
+    }
+
+    /// Looks at every host: reach, rights, room, clock, tools. Changes nothing.
+    pub async fn doctor(&self) -> Vec<Check> {
+        let looks = self.hosts.iter().map(doctor::look);
+        together::all(looks.collect())
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    fn host(&self, slice: &SliceName) -> Result<&Host, TargetError> {
+        self.find(
+            |host| host.name() == slice.as_str(),
+            || format!("no host {slice} in this environment"),
+        )
+    }
+
+    fn host_at(&self, place: &PlaceId) -> Result<&Host, TargetError> {
+        self.find(
+            |host| host.place() == place.as_str(),
+            || format!("no place {place} in this environment"),
+        )
+    }
+
+    fn find(
+        &self,
+        which: impl Fn(&&Host) -> bool,
+        missing: impl FnOnce() -> String,
+    ) -> Result<&Host, TargetError> {
+        self.hosts.iter().find(which).ok_or_else(|| {
+            let failure = Failure::new(Code::UnknownName, missing(), "deploy config lists the hosts");
+            TargetError::not_done(Cause::Final, failure)
+        })
+    }
+
+    /// Adds the service and the slice to an error.
+    fn on<T>(&self, host: &Host, result: Result<T, TargetError>) -> Result<T, TargetError> {
+        result.map_err(|mut error| {
+            error.failure.service = Some(self.binding.service.clone());
+            error.failure.slice = SliceName::new(host.name()).ok();
+            error
+        })
+    }
+}
+
+#[async_trait]
+impl Target for SshTarget {
+    fn abilities(&self) -> Abilities {
+        Self::ABILITIES
+    }
+
+    async fn slices(&self) -> Result<Vec<SliceSpec>, TargetError> {
+        let spec = |host: &Host| {
+            Some(SliceSpec {
+                name: SliceName::new(host.name()).ok()?,
+                place: PlaceId::new(host.place()).ok()?,
+                unit: UnitId::new(host.place()).ok()?,
+            })
+        };
+        // `new` has checked the names.
+        Ok(self.hosts.iter().filter_map(spec).collect())
+    }
+
+    async fn claim(&self, place: &PlaceId, request: &ClaimRequest) -> Result<Claim, TargetError> {
+        let host = self.host_at(place)?;
+        self.on(host, claim::claim(host, request).await)
+    }
+
+    async fn observe(&self, slices: &[SliceName]) -> Result<Vec<SliceSeen>, TargetError> {
+        let hosts: Vec<_> = slices
+            .iter()
+            .map(|slice| self.host(slice))
+            .collect::<Result<_, _>>()?;
+        let looks = hosts
+            .into_iter()
+            .zip(slices)
+            .map(|(host, slice)| observe::observe(host, slice));
+        let mut seen = together::all(looks.collect()).await;
+        for failure in seen.iter_mut().filter_map(|seen| seen.runs.as_mut().err()) {
+            failure.service = Some(self.binding.service.clone());
+        }
+        Ok(seen)
+    }
+
+    async fn plan(&self, slice: &SliceName, to: &Desired) -> Result<Difference, TargetError> {
+        let host = self.host(slice)?;
+        self.on(host, observe::plan(self, host, slice, to).await)
+    }
+
+    async fn prepare(&self, op: &Op, step: &Move) -> Result<Prepared, TargetError> {
+        let host = self.host(&step.slice)?;
+        self.on(host, prepare::prepare(self, host, op, step).await)
+    }
+
+    async fn activate(&self, op: &Op, step: &Move) -> Result<Runs, TargetError> {
+        let host = self.host(&step.slice)?;
+        self.on(host, activate::activate(self, host, op, step).await)
+    }
+
+    async fn verify(&self, _: &Op, slice: &SliceName, wanted: &Runs) -> Result<SliceSeen, TargetError> {
+        let host = self.host(slice)?;
+        self.on(host, observe::verify(host, slice, wanted).await)
+    }
+
+    async fn renew(&self, _: &Op, slice: &SliceName, _: Duration) -> Result<(), TargetError> {
+        let failure = Failure::new(
+            Code::Defect,
+            format!("{slice} cannot arm a revert"),
+            "report this",
+        );
+        Err(TargetError::not_done(Cause::Final, failure))
+    }
+
+    async fn confirm(&self, op: &Op, slice: &SliceName) -> Result<(), TargetError> {
+        let host = self.host(slice)?;
+        self.on(host, claim::still_ours(host, &op.claim).await)
+    }
+
+    async fn restore(&self, op: &Op, step: &Restore) -> Result<Runs, TargetError> {
+        let host = self.host(&step.slice)?;
+        self.on(host, restore::restore(self, host, op, step).await)
+    }
+
+    async fn finish(&self, op: &Op, place: &PlaceId, cleanup: &Cleanup) -> Result<(), TargetError> {
+        let host = self.host_at(place)?;
+        self.on(host, finish::finish(self, host, op, cleanup).await)
+    }
+}
+
+#[cfg(test)]
+extern crate self as deploy_target_ssh;
+#[cfg(test)]
+mod tests;

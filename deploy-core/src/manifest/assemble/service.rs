@@ -1,0 +1,355 @@
+//! One service in one environment.
+
+use super::super::graph;
+use super::super::keys::service::ServiceKeys;
+use super::super::keys::strategy::HostSelection;
+use super::super::keys::target::{TargetConfig, TargetKind};
+use super::super::merge;
+use super::super::model::{NamedHook, Service, Setting};
+use super::super::node::{Node, Span, Table};
+use super::super::parse::Draft;
+use super::super::read::{Cx, FromNode};
+use super::super::scope::{Given, Scope};
+use super::super::template::{Fact, VarName};
+use super::decide;
+use super::kind::{Layers, unusable, usable_defaults};
+use super::probes;
+use super::variables::{self, Variables};
+use super::{Inputs, settings};
+use crate::id::ServiceName;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the services of one environment have in common.
+pub(super) struct Around<'a> {
+    pub(super) manifest: Draft<'a>,
+    pub(super) inputs: &'a Inputs<'a>,
+    pub(super) environment: &'a str,
+    pub(super) facts: BTreeMap<Fact, String>,
+    pub(super) variables: Variables,
+    pub(super) secrets: BTreeMap<VarName, super::super::SecretRef>,
+    /// The groups that have hosts here; `None`: a host without groups makes every name good.
+    pub(super) groups: Option<BTreeSet<String>>,
+    pub(super) no_hosts: bool,
+}
+
+/// The services of the manifest, by name.
+pub(super) fn names(manifest: Draft<'_>) -> Vec<&str> {
+    manifest
+        .root
+        .at(&["services"])
+        .and_then(Node::as_table)
+        .map(|table| table.0.keys().map(String::as_str).collect())
+        .unwrap_or_default()
+}
+
+pub(super) fn layers<'m>(manifest: Draft<'m>, environment: &str, service: &str) -> Layers<'m> {
+    let root = manifest.root;
+    Layers {
+        defaults: [
+            root.at(&["defaults"]),
+            root.at(&["environments", environment, "defaults"]),
+        ],
+        own: [
+            root.at(&["services", service]),
+            root.at(&["environments", environment, "services", service]),
+        ],
+    }
+}
+
+fn over(layers: [Option<&Node>; 2]) -> Node {
+    let empty = Node::table(Span::default(), Table::default());
+    layers
+        .into_iter()
+        .flatten()
+        .fold(empty, |below, above| merge::service(&below, above))
+}
+
+/// What a service runs in an environment as the manifest says it, with the service's name filled in, and where the
+/// environment itself says so; `None` where it is left out or not known without variables.
+pub(super) fn raw_content(
+    manifest: Draft<'_>,
+    environment: &str,
+    service: &str,
+) -> Option<(String, Option<Span>)> {
+    let layers = layers(manifest, environment, service);
+    if layers
+        .own(&["enabled"])
+        .is_some_and(|node| node.value == super::super::node::Value::Bool(false))
+    {
+        return None;
+    }
+    let mut quiet = Cx::new("", "");
+    let kind = layers.kind(manifest.root, &mut quiet)?;
+    let merged = merge::service(&over(layers.defaults), &over(layers.own));
+    let source = merged.at(&["ssh", "source"]).filter(|_| kind == TargetKind::Ssh);
+    let artifact = merged.at(&["artifact"]).filter(|_| kind.takes_artifact());
+    let node = source.or(artifact)?;
+    let text = node.as_str()?.replace("${service}", service);
+    let here = [layers.defaults[1], layers.own[1]]
+        .into_iter()
+        .flatten()
+        .any(|layer| {
+            [layer.at(&["artifact"]), layer.at(&["ssh", "source"])]
+                .into_iter()
+                .flatten()
+                .any(|own| own.span == node.span)
+        });
+    (!text.contains("${")).then_some((text, here.then_some(node.span)))
+}
+
+/// Whether it is left out, its settings, and the service where it could be read whole.
+pub(super) struct Assembled {
+    pub(super) enabled: bool,
+    pub(super) service: Option<Service>,
+    pub(super) settings: Vec<Setting>,
+    pub(super) taken: BTreeMap<VarName, String>,
+    /// `needs` as written, with places.
+    pub(super) needs: Vec<(String, Span)>,
+    /// Where `ssh.path` stands.
+    pub(super) path_span: Span,
+}
+
+pub(super) fn assemble(around: &Around<'_>, name: &ServiceName, cx: &mut Cx<'_>) -> Assembled {
+    let layers = layers(around.manifest, around.environment, name.as_str());
+    let own = over(layers.own);
+    let defaults = over(layers.defaults);
+    let unjudged = merge::service(&defaults, &own);
+    let own_layers = layers.of_environment();
+    let of_environment_secrets = |secret: &VarName| {
+        let path = ["environments", around.environment, "secrets", secret.as_str()];
+        around.manifest.root.at(&path).is_some()
+    };
+    let mut facts = around.facts.clone();
+    facts.insert(Fact::Service, name.to_string());
+    let scope = Scope {
+        realm: super::super::scope::Realm::Environment,
+        facts,
+        given: variables::of_service(&around.variables, &unjudged, &own_layers, of_environment_secrets),
+        caller: around.inputs.caller,
+        taken: std::cell::RefCell::default(),
+        home: format!("environments.{}.vars", around.environment),
+        lenient: around.inputs.lenient,
+    };
+    let mut inner = cx.deeper(&scope, format!("services.{name}"));
+    let enabled = match unjudged.at(&["enabled"]) {
+        Some(node) => inner
+            .within("enabled", |cx| bool::from_node(node, cx))
+            .unwrap_or(true),
+        None => true,
+    };
+    let path_span = unjudged.at(&["ssh", "path"]).map_or(own.span, |node| node.span);
+    let needs = graph::names(unjudged.at(&["needs"]));
+    let (service, settings) = if enabled {
+        let whole = layers.own[0].unwrap_or(&own);
+        let kind = layers.kind(whole, &mut inner);
+        kind.map_or((None, Vec::new()), |kind| {
+            unusable(kind, &layers, &mut inner);
+            let defaults = usable_defaults(defaults, kind, &layers, &inner);
+            let mut merged = merge::service(&defaults, &own);
+            merged.span = whole.span;
+            probes::without_removed(&mut merged, &mut inner);
+            read(around, name, kind, &merged, &scope, &mut inner)
+        })
+    } else {
+        (None, Vec::new())
+    };
+    let problems = inner.take_problems();
+    drop(inner);
+    cx.extend(problems);
+    Assembled {
+        enabled,
+        service,
+        settings,
+        taken: scope.taken.into_inner(),
+        needs,
+        path_span,
+    }
+}
+
+fn read(
+    around: &Around<'_>,
+    name: &ServiceName,
+    kind: TargetKind,
+    merged: &Node,
+    scope: &Scope<'_>,
+    cx: &mut Cx<'_>,
+) -> (Option<Service>, Vec<Setting>) {
+    // The tables of other kinds may stand beside; they were checked as they stand and mean nothing here.
+    let mut node = merged.clone();
+    if let super::super::node::Value::Table(table) = &mut node.value {
+        table
+            .0
+            .retain(|key, _| TargetKind::named(key).is_none_or(|other| other == kind));
+    }
+    let keys = ServiceKeys::from_node(&node, cx);
+    let health = probes::read(kind, &node, cx);
+    artifact_exists(around.manifest, &node, scope, cx);
+    hosts_exist(around, kind, &node, cx);
+    let vars = own_variables(scope, cx);
+    let secrets = named_secrets(around, &node, scope, cx);
+    let strategy = keys
+        .as_ref()
+        .and_then(|keys| decide::strategy(kind, keys, &node, cx));
+    let target = keys
+        .as_ref()
+        .and_then(|keys| decide::target(kind, keys, &node, cx));
+    let content = keys
+        .as_ref()
+        .and_then(|keys| decide::content(kind, keys, &node, cx));
+    let (Some(keys), Some(health), Some(strategy), Some(target), Some(content), Some(vars), Some(secrets)) =
+        (keys, health, strategy, target, content, vars, secrets)
+    else {
+        return (None, Vec::new());
+    };
+    let mut keys = keys;
+    (keys.target, keys.strategy.kind) = (Some(kind), Some(strategy.kind));
+    let settings = settings::of_service(around, name, &keys, &node, &vars, scope);
+    let hosts = kind.on_hosts().then(|| match &target {
+        TargetConfig::Ssh(ssh) => ssh.hosts.clone(),
+        TargetConfig::GoldenImage(image) => image.hosts.clone(),
+        _ => None,
+    });
+    let mut hooks: Vec<(Span, NamedHook)> = keys
+        .hooks
+        .into_iter()
+        .map(|(hook, keys)| {
+            let span = node
+                .at(&["hooks", hook.as_str()])
+                .map_or(node.span, |node| node.span);
+            let named = NamedHook {
+                name: hook,
+                at: keys.at,
+                if_changed: keys.if_changed,
+                produces: keys.produces,
+                command: keys.command,
+                timeout: keys.timeout.get(),
+            };
+            (span, named)
+        })
+        .collect();
+    hooks.sort_by_key(|(span, _)| *span);
+    let service = Service {
+        name: name.clone(),
+        target,
+        content,
+        needs: keys.needs,
+        dropped_needs: Vec::new(),
+        hosts: hosts.map(|group| group.map_or(HostSelection::All, HostSelection::Group)),
+        strategy,
+        hooks: hooks.into_iter().map(|(_, hook)| hook).collect(),
+        health,
+        analysis: keys.analysis,
+        on_failure: keys.on_failure,
+        bake: keys.bake.get(),
+        vars,
+        secrets,
+    };
+    (Some(service), settings)
+}
+
+fn artifact_exists(manifest: Draft<'_>, node: &Node, scope: &Scope<'_>, cx: &mut Cx<'_>) {
+    let Some((node, text)) = node
+        .at(&["artifact"])
+        .and_then(|node| Some((node, node.as_str()?)))
+    else {
+        return;
+    };
+    let known = manifest
+        .root
+        .at(&["artifacts"])
+        .and_then(Node::as_table)
+        .map(|table| &table.0);
+    let known = || known.into_iter().flat_map(BTreeMap::keys).map(String::as_str);
+    if let Some(name) = super::literal(scope, text)
+        && !known().any(|known| known == name)
+    {
+        let names: Vec<&str> = known().collect();
+        cx.within("artifact", |cx| {
+            graph::unknown(cx, node.span, "artifact", &name, names.iter().copied());
+        });
+    }
+}
+
+fn hosts_exist(around: &Around<'_>, kind: TargetKind, node: &Node, cx: &mut Cx<'_>) {
+    let path: &[&str] = if kind == TargetKind::Migrations {
+        &["migrations", "via"]
+    } else {
+        &[kind.as_str(), "hosts"]
+    };
+    let named = node.at(path).and_then(|node| Some((node, node.as_str()?)));
+    if (kind.on_hosts() || named.is_some()) && around.no_hosts {
+        let message = format!(
+            "[{}] runs on hosts, and environment `{}` has none",
+            cx.path(),
+            around.environment
+        );
+        let help = format!(
+            "add `[environments.{}.hosts]`, or `enabled = false` for it there",
+            around.environment
+        );
+        cx.problem(node.span, message, help);
+        return;
+    }
+    if let (Some((node, text)), Some(groups), Some(scope)) = (named, &around.groups, cx.scope)
+        && let Some(name) = super::literal(scope, text)
+        && !groups.contains(&name)
+    {
+        let message = format!("environment `{}` has no host group `{name}`", around.environment);
+        let help = match super::super::suggest::nearest(&name, groups.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "its groups are {}",
+                groups.iter().cloned().collect::<Vec<_>>().join(", ")
+            ),
+        };
+        cx.within(path.join("."), |cx| cx.problem(node.span, message, help));
+    }
+}
+
+/// Every variable the service gets, expanded; a secret in one would reach every service in the clear.
+fn own_variables(scope: &Scope<'_>, cx: &mut Cx<'_>) -> Option<BTreeMap<VarName, super::super::Template>> {
+    super::environment::expanded(scope, cx)
+}
+
+fn named_secrets(
+    around: &Around<'_>,
+    node: &Node,
+    scope: &Scope<'_>,
+    cx: &mut Cx<'_>,
+) -> Option<BTreeMap<VarName, super::super::SecretRef>> {
+    let mut secrets = Some(BTreeMap::new());
+    for (text, span) in graph::names(node.at(&["secrets"])) {
+        let Some(name) = super::literal(scope, &text).and_then(|text| VarName::new(&text).ok()) else {
+            continue;
+        };
+        let reference = match scope.given.get(&name) {
+            Some(Given::Secret) => around.secrets.get(&name).cloned(),
+            Some(Given::Text(..)) => continue,
+            None if (scope.caller)(name.as_str()).is_some() => {
+                Some(super::super::SecretRef::Env(name.to_string()))
+            }
+            None if scope.lenient => continue,
+            None => {
+                let help = format!(
+                    "add it to [secrets] or [environments.{}.secrets]",
+                    around.environment
+                );
+                cx.within("secrets", |cx| {
+                    cx.problem(
+                        span,
+                        format!("nothing says where the secret `{name}` comes from"),
+                        help,
+                    );
+                });
+                None
+            }
+        };
+        match (reference, &mut secrets) {
+            (Some(reference), Some(secrets)) => {
+                secrets.insert(name, reference);
+            }
+            _ => secrets = None,
+        }
+    }
+    secrets
+}

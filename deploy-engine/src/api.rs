@@ -1,0 +1,294 @@
+//! What a frontend asks of the engine and what it gets: plain data. The calls themselves are methods of [`crate::Engine`].
+
+use deploy_core::digest::Digest;
+use deploy_core::event::Event;
+use deploy_core::failure::Failure;
+use deploy_core::gate::{Finding, Unmet, Verdict};
+use deploy_core::id::{Actor, CommitId, DeploymentId, EnvName, EvidenceName, ServiceName, SliceName};
+use deploy_core::model::Release;
+use deploy_core::plan::{Kind, Plan};
+use deploy_core::port::target::{Adopt, HealthSeen};
+use deploy_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to open a project.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// The manifest: `deploy.toml`.
+    pub manifest: PathBuf,
+    /// Where the state is, if not where the manifest says: a path or a URL.
+    pub state: Option<String>,
+    /// Whether a state may be made or written.
+    pub access: Access,
+    /// Who asks.
+    pub identity: Identity,
+}
+
+/// What is meant to be done with the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Only read; a missing state is an empty one, and none is made.
+    Read,
+    /// Read and write; a missing state is made.
+    Write,
+    /// The same, but a missing state is refused: this is CI, and it would die with the runner.
+    WriteExisting,
+}
+
+/// Who asks, and how that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The person, token or job.
+    pub actor: Actor,
+    /// How it was established: `os user`, `ci: github`.
+    pub established: String,
+    /// `alice@laptop (pid 4711)`: for whoever meets our claims and leases.
+    pub who: String,
+}
+
+/// What to deploy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// The release of a commit: made, or the one with the same inputs taken. `None`: what is checked out.
+    Commit {
+        /// A commit, a tag or a branch.
+        rev: Option<String>,
+        /// Gives the release this version where the commit has no tag.
+        version: Option<String>,
+        /// Goes on although the work tree has changes; the release is made from the commit alone.
+        allow_dirty: bool,
+    },
+    /// A release by name: `v41`, a commit, a digest, a version.
+    Release(String),
+    /// What upstream verified last.
+    Upstream,
+    /// For a rollback: the last release verified here before this one.
+    Previous,
+}
+
+/// A request for a deployment.
+#[derive(Debug, Clone)]
+pub struct DeployAsk {
+    /// Which way.
+    pub kind: Kind,
+    /// Where to.
+    pub environment: EnvName,
+    /// What.
+    pub what: What,
+    /// Only these services; the rest stays what runs there. Empty: all.
+    pub services: Vec<ServiceName>,
+    /// The branch, where it is not the one checked out (CI's detached checkouts).
+    pub branch: Option<String>,
+    /// Another strategy for this deployment.
+    pub strategy: Option<String>,
+    /// Why, in the asker's words.
+    pub reason: Option<String>,
+    /// Whether another state's places may be taken.
+    pub adopt: Adopt,
+    /// Whether the asker named the environment to confirm it.
+    pub confirmed: bool,
+    /// How long to wait for the lease of the environment.
+    pub lock_wait: Duration,
+    /// The longest from the start of activation to the commit point.
+    pub timeout: Option<Duration>,
+    /// The same key is the same deployment; made up where there is none.
+    pub key: Option<String>,
+    /// Only if the plan is just this one (`apply`).
+    pub only: Option<Digest>,
+    /// A service that is removed by it (`retire`).
+    pub retire: Option<ServiceName>,
+}
+
+/// What would happen.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The release.
+    pub release: Release,
+    /// The plan.
+    pub plan: Plan,
+    /// The gates, as of now.
+    pub verdict: Verdict,
+    /// Whether and how one can come back.
+    pub way_back: String,
+}
+
+/// A deployment as far as it was driven.
+#[derive(Debug, Clone)]
+pub struct Driven {
+    /// Which.
+    pub deployment: DeploymentId,
+    /// The final JSON of design §6, from its events.
+    pub result: deploy_core::view::result::DeployResult,
+}
+
+/// What became of something that was asked of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskOutcome {
+    /// Whoever drives it was told; its answer comes as an event.
+    Left {
+        /// Who drives it.
+        holder: String,
+    },
+    /// Nobody drove it: it was done here.
+    Done,
+    /// It makes no difference, or is too late: why.
+    Rejected(String),
+}
+
+/// Evidence to record.
+#[derive(Debug, Clone)]
+pub struct AttestAsk {
+    /// A check, or an item of a checklist.
+    pub name: EvidenceName,
+    /// About which commit or release; `None`: the deployment's.
+    pub about: Option<String>,
+    /// For a deployment that waits.
+    pub deployment: Option<String>,
+    /// Where it holds; `None`: everywhere.
+    pub environment: Option<EnvName>,
+    /// What was found.
+    pub finding: Finding,
+    /// For people.
+    pub note: String,
+    /// Which run found it.
+    pub run: Option<String>,
+    /// How long it counts.
+    pub valid_for: Option<Duration>,
+}
+
+/// One line of `deploy doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// The service or host.
+    pub subject: String,
+    /// What was tried: `reach`, `rights`, `disk`, `clock`, `tools`, `health`.
+    pub check: String,
+    /// Whether it is well.
+    pub well: bool,
+    /// What was found.
+    pub found: String,
+    /// What to do, where it is not well.
+    pub fix: Option<String>,
+}
+
+/// Health of one slice, now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceHealth {
+    /// The service.
+    pub service: ServiceName,
+    /// The slice.
+    pub slice: SliceName,
+    /// The word.
+    pub health: HealthSeen,
+    /// What was seen.
+    pub note: String,
+}
+
+/// Gates of an environment for a release, at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateReport {
+    /// The environment.
+    pub environment: EnvName,
+    /// The release, as printed.
+    pub release: String,
+    /// At which time.
+    pub at: Timestamp,
+    /// What is not met; empty: all hold.
+    pub unmet: Vec<Unmet>,
+    /// The gates that hold, by name.
+    pub met: Vec<String>,
+}
+
+/// A page of something.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next begins.
+    pub next: Option<String>,
+}
+
+/// One deployment in full.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Folded.
+    pub view: deploy_core::view::deployment::DeploymentView,
+    /// Its release.
+    pub release: Option<Release>,
+    /// All of its events.
+    pub events: Vec<Event>,
+}
+
+/// Why a call gave nothing. Each kind has one exit code, which the command line knows.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The manifest is wrong: all of it at once.
+    #[error("{} problems in the manifest", .0.len())]
+    Manifest(deploy_core::problem::Problems),
+    /// What was asked makes no sense: a name that is not there, flags that contradict.
+    #[error("{0}")]
+    Usage(Box<Failure>),
+    /// Somebody else holds it.
+    #[error("{0}")]
+    Held(Box<Failure>),
+    /// A gate that waiting does not open, before anything was recorded.
+    #[error("{failure}")]
+    Refused {
+        /// All of it.
+        unmet: Vec<Unmet>,
+        /// In short.
+        failure: Box<Failure>,
+    },
+    /// The asker may not.
+    #[error("{0}")]
+    NotAllowed(Box<Failure>),
+    /// A target could not be reached before anything changed.
+    #[error("{0}")]
+    Unreachable(Box<Failure>),
+    /// It failed, and nothing that serves was changed.
+    #[error("{0}")]
+    Failed(Box<Failure>),
+    /// A deployment is left to resume.
+    #[error("{failure}")]
+    Open {
+        /// Which.
+        deployment: DeploymentId,
+        /// Why.
+        failure: Box<Failure>,
+    },
+    /// A defect of ours.
+    #[error("{0}")]
+    Defect(Box<Failure>),
+}
+
+impl EngineError {
+    /// For people and programs.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Manifest(problems) => Failure::new(
+                deploy_core::failure::Code::ManifestInvalid,
+                format!("{} problems in the manifest", problems.len()),
+                "mend them, then deploy check",
+            ),
+            Self::Usage(failure)
+            | Self::Held(failure)
+            | Self::Refused { failure, .. }
+            | Self::NotAllowed(failure)
+            | Self::Unreachable(failure)
+            | Self::Failed(failure)
+            | Self::Open { failure, .. }
+            | Self::Defect(failure) => (**failure).clone(),
+        }
+    }
+}
+
+/// A commit that a release was asked for, told for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    /// The commit.
+    pub commit: CommitId,
+    /// The branch, if known.
+    pub branch: Option<String>,
+}

@@ -1,0 +1,117 @@
+//! The ssh target's own words from the manifest's. No rule lives here.
+
+use crate::configure::registry::{Made, Recipe};
+use crate::failpoint;
+use deploy_core::failure::{Code, Failure};
+use deploy_core::manifest::{self, HookPoint, HostAddress, TargetConfig};
+use deploy_core::id::SliceName;
+use deploy_target_ssh::{
+    Address, CommandWords, Failpoint, Hook, HostBinding, HostScript, SshAddress, SshBinding, SshTarget,
+};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest a restart may take.
+const RESTART_LIMIT: Duration = Duration::from_secs(120);
+
+/// Makes the target.
+pub(in crate::configure) async fn make(recipe: &Recipe<'_>) -> Result<Made, Failure> {
+    let TargetConfig::Ssh(config) = &recipe.service.target else {
+        return Err(Failure::new(Code::Defect, "an ssh target was asked for without its table", "please report it"));
+    };
+    let path = config.path.expand(recipe.facts).map_err(|error| {
+        Failure::new(
+            Code::VariableUnset,
+            format!("the path of service {} cannot be filled in: {error}", recipe.service.name),
+            "deploy config shows where it is set",
+        )
+    })?;
+    let hosts: Vec<_> = recipe
+        .environment
+        .hosts_of(recipe.service)
+        .into_iter()
+        .map(|host| HostBinding {
+            name: host.name.clone(),
+            address: address(host, recipe),
+            variables: BTreeMap::new(),
+        })
+        .collect();
+    let binding = SshBinding {
+        service: recipe.service.name.clone(),
+        environment: recipe.environment.name.clone(),
+        hosts,
+        path: absolute(recipe.folder, &path),
+        restart: config.restart.as_ref().map(|command| script(command, RESTART_LIMIT)),
+        shared: config.shared.iter().map(|path| path.as_str().to_owned()).collect(),
+        hooks: recipe.service.hooks.iter().filter_map(hook).collect(),
+        failpoint: Some(Failpoint(Arc::new(failpoint::hit))),
+    };
+    let target = Arc::new(SshTarget::new(binding));
+    let slices = deploy_core::port::target::Target::slices(&*target).await.map_err(|error| *error.failure)?;
+    let hosts = slices
+        .iter()
+        .filter_map(|slice| Some((slice.name.clone(), target.host(slice.name.as_str())?)))
+        .collect::<BTreeMap<SliceName, _>>();
+    Ok(Made { doctor: Some(Arc::clone(&target) as _), target, slices, hosts })
+}
+
+fn address(host: &manifest::Host, recipe: &Recipe<'_>) -> Address {
+    match &host.address {
+        HostAddress::Local => Address::Local,
+        HostAddress::Ssh(address) => Address::Ssh(SshAddress {
+            destination: address.to_string(),
+            config_file: recipe.environment.ssh_config.as_ref().map(|path| recipe.folder.join(path.as_str())),
+            password: recipe.passwords.get(&host.name).cloned(),
+        }),
+    }
+}
+
+/// Relative paths in the manifest are relative to its folder.
+fn absolute(folder: &Path, path: &str) -> String {
+    folder.join(path).components().collect::<std::path::PathBuf>().display().to_string()
+}
+
+fn script(command: &manifest::Command, limit: Duration) -> HostScript {
+    let command = match command {
+        manifest::Command::Shell(line) => CommandWords::Shell(line.clone()),
+        manifest::Command::Argv(argv) => CommandWords::Argv(argv.clone()),
+    };
+    HostScript { command, limit }
+}
+
+fn hook(hook: &manifest::NamedHook) -> Option<Hook> {
+    let at = match hook.at {
+        // Runs where the artifact is built, not on a host.
+        HookPoint::Build => return None,
+        HookPoint::Prepare => deploy_target_ssh::HookPoint::Prepare,
+        HookPoint::Before => deploy_target_ssh::HookPoint::Before,
+        HookPoint::After => deploy_target_ssh::HookPoint::After,
+        HookPoint::Failed => deploy_target_ssh::HookPoint::Failed,
+    };
+    Some(Hook {
+        name: hook.name.to_string(),
+        at,
+        if_changed: hook.if_changed.iter().map(|glob| glob.as_str().to_owned()).collect(),
+        produces: hook.produces.iter().map(|path| path.as_str().to_owned()).collect(),
+        script: script(&hook.command, hook.timeout),
+    })
+}
+
+#[async_trait::async_trait]
+impl crate::configure::registry::Doctor for SshTarget {
+    async fn examine(&self) -> Vec<crate::api::Diagnosis> {
+        self.doctor()
+            .await
+            .into_iter()
+            .map(|found| crate::api::Diagnosis {
+                subject: found.host.to_string(),
+                check: found.check.to_owned(),
+                well: found.well,
+                found: found.found,
+                fix: found.fix,
+            })
+            .collect()
+    }
+}

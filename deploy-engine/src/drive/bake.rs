@@ -1,0 +1,108 @@
+//! Watching: what was verified while others still move, and everything while baking.
+
+use super::health::{self, NotWell};
+use super::wiring::Bound;
+use deploy_core::failure::Failure;
+use deploy_core::id::SliceIx;
+use deploy_core::machine::{Answer, Failed};
+use deploy_core::plan::Plan;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Looks in a row that have to fail before what was verified counts as not well: one bad look is not a verdict, as one good one
+/// is not.
+const IN_A_ROW: u32 = 3;
+
+/// What is watched.
+pub(super) struct Watched {
+    pub(super) plan: Arc<Plan>,
+    pub(super) bound: Arc<Vec<Bound>>,
+    pub(super) slices: Vec<SliceIx>,
+}
+
+impl Watched {
+    /// Looks until something is not well; never ends otherwise. What cannot be reached is not called unhealthy.
+    pub(super) async fn until_unwell(&self) -> Answer {
+        match self.first_unwell(None).await {
+            Some((slice, not_well)) => {
+                let failure = self.named(slice, not_well.failure);
+                Answer::Failed { how: not_well.how, slice: Some(slice), failure }
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Watches each slice for what is left of its service's bake; what cannot be looked at extends that, up to `limit`.
+    pub(super) async fn bake(&self, left: Duration, limit: Duration) -> Answer {
+        if let Some((slice, not_well)) = self.first_unwell(Some((left, limit))).await {
+            let failure = self.named(slice, not_well.failure);
+            return Answer::Failed { how: not_well.how, slice: Some(slice), failure };
+        }
+        Answer::Done { note: "nothing broke".to_owned(), warning: None }
+    }
+
+    async fn first_unwell(&self, bake: Option<(Duration, Duration)>) -> Option<(SliceIx, NotWell)> {
+        let mut tasks = JoinSet::new();
+        for slice in &self.slices {
+            let planned = self.plan.slice(*slice);
+            let Some(eyes) = self.bound[planned.service.at()].eyes.get(&planned.name).cloned() else { continue };
+            if eyes.new.is_empty() {
+                continue;
+            }
+            let slice = *slice;
+            tasks.spawn(async move {
+                let interval = eyes.new.iter().map(|spec| spec.interval).min().unwrap_or(Duration::from_secs(1));
+                (slice, watch_one(&eyes, interval, bake).await)
+            });
+        }
+        if tasks.is_empty()
+            && let Some((left, _)) = bake
+        {
+            tokio::time::sleep(left).await;
+        }
+        while let Some(joined) = tasks.join_next().await {
+            if let Ok((slice, Some(not_well))) = joined {
+                return Some((slice, not_well));
+            }
+        }
+        None
+    }
+
+    fn named(&self, slice: SliceIx, failure: Failure) -> Failure {
+        let planned = self.plan.slice(slice);
+        failure.on(&self.plan.service(planned.service).name, Some(&planned.name))
+    }
+}
+
+async fn watch_one(
+    eyes: &super::wiring::Eyes,
+    interval: Duration,
+    bake: Option<(Duration, Duration)>,
+) -> Option<NotWell> {
+    let began = Instant::now();
+    let mut unwell = 0;
+    loop {
+        let last_healthy;
+        match health::look(eyes, &eyes.new).await {
+            Ok(()) => (unwell, last_healthy) = (0, true),
+            Err(not_well) if not_well.how == Failed::Unhealthy => {
+                (unwell, last_healthy) = (unwell + 1, false);
+                if unwell >= IN_A_ROW {
+                    return Some(not_well);
+                }
+            }
+            Err(not_well) => {
+                last_healthy = false;
+                if bake.is_some_and(|(_, limit)| began.elapsed() >= limit) {
+                    return Some(not_well);
+                }
+            }
+        }
+        if last_healthy && bake.is_some_and(|(left, _)| began.elapsed() >= left) {
+            return None;
+        }
+        tokio::time::sleep(interval).await;
+    }
+}

@@ -1,0 +1,181 @@
+//! Surveys and looks: what every slice runs, told relative to the deployment.
+
+use super::facts::Facts;
+use super::health;
+use super::retry::{Patience, retry};
+use super::wiring::Bound;
+use deploy_core::failure::{Code, Failure};
+use deploy_core::id::{PlaceIx, SliceIx, SliceName};
+use deploy_core::machine::state::Hold;
+use deploy_core::machine::{Answer, Failed, Machine, Sight, SliceSight};
+use deploy_core::plan::Plan;
+use deploy_core::port::target::{Claim, Runs, SliceSeen};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// What a survey needs, owned, so that it can run by itself.
+pub(super) struct Scope {
+    pub(super) plan: std::sync::Arc<Plan>,
+    pub(super) bound: std::sync::Arc<Vec<Bound>>,
+    pub(super) facts: Facts,
+    /// The claims in force, by place; none where it could not be had.
+    pub(super) claims: Vec<Option<Claim>>,
+    /// Nothing was touched yet: what runs must be what the plan saw.
+    pub(super) untouched: bool,
+    pub(super) patience: Patience,
+}
+
+impl Scope {
+    /// The claims that the machine holds.
+    pub(super) fn claims(machine: &Machine, claim: impl Fn(PlaceIx) -> Option<Claim>) -> Vec<Option<Claim>> {
+        (0u16..)
+            .zip(&machine.state().places)
+            .map(|(at, place)| if place.hold == Hold::Held { claim(PlaceIx(at)) } else { None })
+            .collect()
+    }
+
+    /// Looks at every slice, all services at once. With `health`, one look of every probe too.
+    pub(super) async fn look(&self, health: bool, within: Option<Duration>) -> Answer {
+        let began = Instant::now();
+        let seen = match self.observe().await {
+            Ok(seen) => seen,
+            Err(failure) => return Answer::Failed { how: Failed::Unreachable, slice: None, failure },
+        };
+        let mut sights = Vec::with_capacity(self.plan.slices.len());
+        let mut runs = Vec::with_capacity(self.plan.slices.len());
+        let (mut outdated, mut trouble) = (false, None);
+        for slice in self.plan.slice_indices() {
+            let planned = self.plan.slice(slice);
+            let service = self.plan.service(planned.service);
+            let seen = seen.get(&(planned.service.at(), planned.name.clone()));
+            let (sight, what) = match seen.map(|seen| (&seen.runs, seen)) {
+                Some((Ok(what), seen)) => {
+                    if let Some(claim) = &self.claims[planned.place.at()]
+                        && let Err(failure) = still_ours(claim, seen)
+                    {
+                        return Answer::Failed { how: Failed::Fenced, slice: Some(slice), failure };
+                    }
+                    outdated |= !same(what, &planned.now);
+                    (self.sight(slice, what), Some(what.clone()))
+                }
+                Some((Err(failure), _)) => {
+                    trouble.get_or_insert_with(|| failure.clone().on(&service.name, Some(&planned.name)));
+                    (Sight::Unreachable, None)
+                }
+                None => {
+                    trouble.get_or_insert_with(|| {
+                        Failure::new(Code::Overtaken, "the slice is not there any more", "deploy plan shows what is")
+                            .on(&service.name, Some(&planned.name))
+                    });
+                    (Sight::Foreign, None)
+                }
+            };
+            let armed = seen.is_some_and(|seen| seen.armed.is_some_and(|left| left > Duration::from_secs(10)));
+            sights.push(SliceSight { runs: sight, armed, healthy: true });
+            runs.push(what);
+        }
+        if health {
+            for (slice, not_well) in self.unwell().await {
+                sights[slice.at()].healthy = false;
+                let planned = self.plan.slice(slice);
+                trouble.get_or_insert_with(|| {
+                    not_well.failure.on(&self.plan.service(planned.service).name, Some(&planned.name))
+                });
+            }
+        }
+        let fresh = within.is_none_or(|limit| began.elapsed() < limit);
+        Answer::Seen { seen: sights, runs, outdated: self.untouched && outdated, fresh, failure: trouble }
+    }
+
+    async fn observe(&self) -> Result<BTreeMap<(usize, SliceName), SliceSeen>, Failure> {
+        let mut tasks = JoinSet::new();
+        for (at, (bound, service)) in self.bound.iter().zip(&self.plan.services).enumerate() {
+            let names: Vec<_> =
+                service.batches.iter().flatten().map(|slice| self.plan.slice(*slice).name.clone()).collect();
+            let (target, patience) = (std::sync::Arc::clone(&bound.target), self.patience);
+            tasks.spawn(async move { (at, observe_patiently(&*target, &names, patience).await) });
+        }
+        let mut all = BTreeMap::new();
+        while let Some(joined) = tasks.join_next().await {
+            let (at, seen) = joined.map_err(|error| {
+                Failure::new(Code::Defect, "a look ended in a panic", "please report it").caused_by(&error)
+            })?;
+            for seen in seen? {
+                all.insert((at, seen.slice.clone()), seen);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn unwell(&self) -> Vec<(SliceIx, health::NotWell)> {
+        let mut tasks = JoinSet::new();
+        for slice in self.plan.slice_indices() {
+            let planned = self.plan.slice(slice);
+            let Some(eyes) = self.bound[planned.service.at()].eyes.get(&planned.name).cloned() else { continue };
+            tasks.spawn(async move { (slice, health::look(&eyes, &eyes.new).await) });
+        }
+        let mut unwell = Vec::new();
+        while let Some(joined) = tasks.join_next().await {
+            if let Ok((slice, Err(not_well))) = joined {
+                unwell.push((slice, not_well));
+            }
+        }
+        unwell.sort_by_key(|(slice, _)| *slice);
+        unwell
+    }
+
+    /// What runs, relative to this deployment.
+    fn sight(&self, slice: SliceIx, what: &Runs) -> Sight {
+        let old = same(what, self.facts.old(&self.plan, slice));
+        let new = self.facts.will_be.get(&slice).is_some_and(|will_be| same(what, will_be));
+        match (old, new) {
+            (true, true) => Sight::Both,
+            (true, false) => Sight::Old,
+            (false, true) => Sight::New,
+            (false, false) => Sight::Foreign,
+        }
+    }
+}
+
+/// Whether two things that run are the same thing: by fingerprint; which release it is may be known to one of them only.
+pub(crate) fn same(one: &Runs, other: &Runs) -> bool {
+    match (one, other) {
+        (Runs::Nothing, Runs::Nothing) => true,
+        (Runs::Release { fingerprint: one, .. }, Runs::Release { fingerprint: other, .. }) => one == other,
+        _ => false,
+    }
+}
+
+/// A foreign, lower or missing claim during a deployment is a foreign change.
+fn still_ours(claim: &Claim, seen: &SliceSeen) -> Result<(), Failure> {
+    let held = seen.held.as_ref();
+    let ours = held.is_some_and(|held| {
+        held.store == claim.store && held.deployment.as_ref() == Some(&claim.deployment) && held.epoch == claim.epoch
+    });
+    if ours {
+        return Ok(());
+    }
+    let who = held.map_or_else(|| "nobody".to_owned(), |held| held.note.who.clone());
+    Err(Failure::new(
+        Code::Fenced,
+        format!("the claim on slice {} is not ours any more: {who} holds it", seen.slice),
+        "deploy status --refresh looks at what runs now",
+    ))
+}
+
+/// Observes, again while some slice cannot be reached and patience for that lasts.
+async fn observe_patiently(
+    target: &dyn deploy_core::port::target::Target,
+    names: &[SliceName],
+    patience: Patience,
+) -> Result<Vec<SliceSeen>, Failure> {
+    let end = tokio::time::Instant::now() + patience.for_unreachable();
+    loop {
+        let seen = retry(patience, || target.observe(names)).await.map_err(|error| *error.failure)?;
+        if seen.iter().all(|seen| seen.runs.is_ok()) || tokio::time::Instant::now() >= end {
+            return Ok(seen);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,485 @@
+//! Driving one deployment: the loop of the core's contract, and nothing that decides.
+//!
+//! One task owns the machine. Effects run in a `JoinSet` and answer through it; requests of others come from the inbox; whatever
+//! comes in is decided, appended under the lease, applied, published, and only then acted upon. A driver that stops, for whatever
+//! reason, leaves nothing that the next one does not find in the journal and on the targets.
+
+mod bake;
+mod facts;
+mod health;
+mod lease;
+mod look;
+mod retry;
+mod runner;
+mod wiring;
+
+pub use facts::Facts;
+pub use lease::LeaseKeeper;
+pub(crate) use look::same;
+pub use wiring::{Bound, Epochs, Eyes, Wiring};
+
+use crate::clock::Clock;
+use crate::failpoint;
+use crate::store::Store;
+use deploy_core::event::{Draft, Driver as Who, Event, EventKind, Recorded};
+use deploy_core::failure::Failure;
+use deploy_core::gate::Verdict;
+use deploy_core::id::{Actor, DeploymentId, EnvName, InboxSeq, Seq};
+use deploy_core::machine::{Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, Work, state::Stage};
+use deploy_core::plan::Plan;
+use deploy_core::port::journal::{Append, Condition, JournalError, LeaseError, LeaseToken, Message, Stream};
+use runner::Runner;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+/// How often the inbox is looked into while nothing else happens.
+const INBOX_EVERY: Duration = Duration::from_millis(250);
+
+/// Why a driver stopped before the end.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The state failed, or the lease is another's.
+    #[error("the state could not be used")]
+    Journal(#[from] JournalError),
+    /// The lease is another's.
+    #[error("the lease was lost")]
+    Lease(#[from] LeaseError),
+    /// The journal holds what no machine can have written.
+    #[error("the journal cannot be followed")]
+    Corrupt(#[from] CorruptJournal),
+    /// The environment of the deployment cannot be wired up.
+    #[error("the deployment cannot be wired up: {0}")]
+    Wiring(Box<Failure>),
+}
+
+/// Where a driver left a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It has ended.
+    Ended(Outcome),
+    /// It waits for people or for time.
+    Waiting,
+    /// It is paused.
+    Paused,
+    /// The driver was told to stop.
+    Stopped,
+}
+
+/// What the gates say, and what was read to say so.
+#[derive(Debug)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Before anything was claimed: the plan as it would be made now, where it differs.
+    pub replanned: Option<Box<Plan>>,
+    /// The streams that were read, with their last events: the decision holds only while they have not moved.
+    pub read: Vec<(Stream, Seq)>,
+}
+
+/// Judges the gates; what it needs of evidence, clock and sources it has itself.
+#[async_trait::async_trait]
+pub trait Judge: Send + Sync {
+    /// Judges the gates for the plan. `open` says that nothing is claimed yet: it observes and plans first.
+    ///
+    /// # Errors
+    /// If the state cannot be read. Everything else that is not known is a gate that is not met.
+    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, JournalError>;
+}
+
+/// A line of progress: lossy, never stored, never needed to understand an outcome.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// The effect.
+    pub effect: Effect,
+    /// What it says.
+    pub note: String,
+    /// How far it is, and of how much; 0 if unknown.
+    pub done: u64,
+    /// See `done`.
+    pub total: u64,
+}
+
+/// What a frontend is told while a deployment is driven.
+#[derive(Debug, Clone)]
+pub enum Told {
+    /// It happened, and is stored.
+    Event(Box<Event>),
+    /// How far something is.
+    Progress(Progress),
+}
+
+/// Everything a driver needs.
+pub struct Drive {
+    /// The state.
+    pub journal: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The environment.
+    pub environment: EnvName,
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// Who drives.
+    pub actor: Actor,
+    /// Who drives, for the journal.
+    pub who: Who,
+    /// Makes targets and probes for a plan.
+    pub wiring: Arc<dyn Wiring>,
+    /// Judges gates.
+    pub judge: Arc<dyn Judge>,
+    /// Told to stop starting steps.
+    pub stop: watch::Receiver<bool>,
+    /// Tells a frontend. Bounded; progress is dropped when it is full, events wait.
+    pub tell: mpsc::Sender<Told>,
+}
+
+struct Running {
+    drive: Drive,
+    lease: LeaseToken,
+    keeper: LeaseKeeper,
+    machine: Machine,
+    facts: Facts,
+    head: Seq,
+    runner: Runner,
+    tasks: JoinSet<(Effect, Answered)>,
+    handles: BTreeMap<Effect, AbortHandle>,
+}
+
+/// An effect's answer, with what the transaction that stores what follows must have seen.
+struct Answered {
+    answer: Answer,
+    read: Vec<(Stream, Seq)>,
+}
+
+/// Drives a deployment until it ends, waits, is paused or is told to stop. The caller holds the lease.
+///
+/// # Cancellation
+/// Dropping the future is like a crash: every effect is dropped with it, and the next driver goes on.
+///
+/// # Errors
+/// [`DriveError`]; the deployment is then left as the journal says.
+pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> {
+    let stream = Stream::Environment(drive.environment.clone());
+    let recorded = drive.journal.deployment(&drive.deployment).await?;
+    let machine = Machine::load(recorded.iter().filter(|recorded| recorded.event().kind.drives()))?;
+    let facts = Facts::fold(recorded.iter().map(Recorded::event));
+    let head = drive.journal.head(&stream).await?;
+    let runner = Runner::new(&drive, &machine).await?;
+    let keeper = LeaseKeeper::start(Arc::clone(&drive.journal) as _, lease.clone());
+    let mut running = Running {
+        drive,
+        lease,
+        keeper,
+        machine,
+        facts,
+        head,
+        runner,
+        tasks: JoinSet::new(),
+        handles: BTreeMap::new(),
+    };
+    let result = running.run().await;
+    running.tasks.shutdown().await;
+    running.keeper.stop().await;
+    result
+}
+
+impl Running {
+    async fn run(&mut self) -> Result<Left, DriveError> {
+        let taken = Input::Taken { driver: self.drive.who.clone() };
+        self.settle(vec![taken], Vec::new()).await?;
+        loop {
+            self.hear().await?;
+            if let Some(left) = self.left() {
+                return Ok(left);
+            }
+            self.start_effects();
+            let wake = self.machine.wake_at();
+            let until_wake = wake.map_or(INBOX_EVERY, |at| at.since(self.drive.clock.now()).min(INBOX_EVERY));
+            let next = tokio::select! {
+                biased;
+                _ = self.drive.stop.wait_for(|stop| *stop) => Next::Stop,
+                lost = self.keeper.lost() => Next::Lost(lost),
+                Some(joined) = self.tasks.join_next() => Next::Answered(joined),
+                () = tokio::time::sleep(until_wake) => Next::Look,
+            };
+            match next {
+                Next::Stop => return Ok(Left::Stopped),
+                Next::Lost(why) => return Err(why.into()),
+                Next::Answered(joined) => self.take_answers(joined).await?,
+                Next::Look if wake.is_some_and(|at| at <= self.drive.clock.now()) => {
+                    self.settle(vec![Input::Elapsed], Vec::new()).await?;
+                }
+                Next::Look => {}
+            }
+        }
+    }
+
+    /// Where this leaves the deployment, if there is nothing to run for now.
+    fn left(&self) -> Option<Left> {
+        match self.machine.state().stage {
+            Stage::Ended(outcome) => Some(Left::Ended(outcome)),
+            Stage::Waiting => Some(Left::Waiting),
+            _ if self.machine.outstanding().is_empty() && self.tasks.is_empty() => Some(Left::Paused),
+            _ => None,
+        }
+    }
+
+    fn start_effects(&mut self) {
+        let outstanding = self.machine.outstanding();
+        self.handles.retain(|effect, handle| {
+            let wanted = outstanding.contains(effect);
+            if !wanted {
+                handle.abort();
+            }
+            wanted
+        });
+        self.keeper.says(&self.facts.step_word(self.machine.plan(), &outstanding));
+        for effect in outstanding {
+            if self.handles.contains_key(&effect) {
+                continue;
+            }
+            let work = self.runner.run(effect, &self.machine, &self.facts);
+            let handle = self.tasks.spawn(async move { (effect, work.await) });
+            self.handles.insert(effect, handle);
+        }
+    }
+
+    /// Takes one answer and all others that are there already: one batch, one transaction.
+    async fn take_answers(&mut self, first: Result<(Effect, Answered), tokio::task::JoinError>) -> Result<(), DriveError> {
+        let mut joined = vec![first];
+        while let Some(next) = self.tasks.try_join_next() {
+            joined.push(next);
+        }
+        let (mut inputs, mut read) = (Vec::new(), Vec::new());
+        for result in joined {
+            match result {
+                Ok((effect, answered)) => {
+                    self.handles.remove(&effect);
+                    failpoint::hit(after(effect.work));
+                    read.extend(answered.read);
+                    inputs.push(Input::Answered { effect, answer: answered.answer });
+                }
+                // Stopped because it is not outstanding any more. A panic is a defect of ours: what it did is unknown, and the
+                // effect is still outstanding, so it is begun again by the attempt that the machine starts.
+                Err(error) if error.is_cancelled() => {}
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+        if inputs.is_empty() { Ok(()) } else { self.settle(inputs, read).await }
+    }
+
+    /// Hears what others ask.
+    async fn hear(&mut self) -> Result<(), DriveError> {
+        let messages = self.drive.journal.inbox(&self.drive.environment).await?;
+        for message in messages {
+            if message.deployment != self.drive.deployment {
+                self.answer_for_another(&message).await?;
+                continue;
+            }
+            let asked = Input::Asked { ask: message.ask, by: None };
+            let decision = match self.machine.decide(self.drive.clock.now(), &[asked]) {
+                Ok(decision) => decision,
+                Err(_) => Decision { events: Vec::new(), guard: Guard::Nothing },
+            };
+            self.store(decision, &[], vec![message.seq], &message.actor).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers what was asked of a deployment that waits while this one is driven: its holder is whoever holds the lease.
+    async fn answer_for_another(&mut self, message: &Message) -> Result<(), DriveError> {
+        let recorded = self.drive.journal.deployment(&message.deployment).await?;
+        let machine = Machine::load(recorded.iter().filter(|recorded| recorded.event().kind.drives()))?;
+        let asked = Input::Asked { ask: message.ask, by: None };
+        let events = machine.decide(self.drive.clock.now(), &[asked]).map(|decision| decision.events).unwrap_or_default();
+        let at = self.drive.clock.now();
+        let stream = Stream::Environment(self.drive.environment.clone());
+        let append = Append {
+            expected: self.head,
+            stream,
+            lease: Some(self.lease.clone()),
+            condition: Condition::default(),
+            events: events
+                .into_iter()
+                .map(|kind| Draft { at, deployment: Some(message.deployment.clone()), actor: message.actor.clone(), kind })
+                .collect(),
+            answers: vec![message.seq],
+        };
+        match self.drive.journal.append(append).await {
+            Ok(recorded) => self.head = recorded.last().map_or(self.head, |last| last.event().seq),
+            // Somebody added a fact: it is answered at the next look into the inbox.
+            Err(JournalError::Moved { last, .. }) => self.head = last,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Decides and stores, again where something came in between.
+    async fn settle(&mut self, inputs: Vec<Input>, read: Vec<(Stream, Seq)>) -> Result<(), DriveError> {
+        loop {
+            let decision = match self.machine.decide(self.drive.clock.now(), &inputs) {
+                Ok(decision) => decision,
+                Err(Rejected::Late | Rejected::NotOutstanding | Rejected::NoChange | Rejected::Over | Rejected::Stale) => {
+                    return Ok(());
+                }
+                Err(why) => {
+                    tracing::warn!(%why, "an input was rejected");
+                    return Ok(());
+                }
+            };
+            let actor = self.drive.actor.clone();
+            match self.store(decision, &read, Vec::new(), &actor).await {
+                Ok(Stored::Yes) => return Ok(()),
+                // Evidence moved after it was judged: the effect is still outstanding and is judged again.
+                Ok(Stored::EvidenceMoved) => return Ok(()),
+                Ok(Stored::InboxFirst) => self.hear().await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn store(
+        &mut self,
+        decision: Decision,
+        read: &[(Stream, Seq)],
+        answers: Vec<InboxSeq>,
+        actor: &Actor,
+    ) -> Result<Stored, DriveError> {
+        let stream = Stream::Environment(self.drive.environment.clone());
+        let inbox_read = match decision.guard {
+            Guard::Nothing => None,
+            Guard::Inbox | Guard::Evidence => Some(answers.iter().copied().max().unwrap_or_default()),
+        };
+        loop {
+            let unchanged: Vec<_> = match decision.guard {
+                Guard::Evidence => read.iter().filter(|(of, _)| *of != stream).cloned().collect(),
+                Guard::Nothing | Guard::Inbox => Vec::new(),
+            };
+            // The own stream is read like every other: what came in since it was judged may be evidence.
+            if decision.guard == Guard::Evidence
+                && read.iter().any(|(of, seq)| *of == stream && *seq < self.head)
+                && self.evidence_since(read, &stream).await?
+            {
+                return Ok(Stored::EvidenceMoved);
+            }
+            let append = Append {
+                stream: stream.clone(),
+                expected: self.head,
+                lease: Some(self.lease.clone()),
+                condition: Condition { unchanged, inbox_read },
+                events: self.drafts(&decision.events, actor),
+                answers: answers.clone(),
+            };
+            match self.drive.journal.append(append).await {
+                Ok(recorded) => {
+                    for recorded in recorded {
+                        self.take(&recorded).await?;
+                    }
+                    return Ok(Stored::Yes);
+                }
+                Err(JournalError::Moved { stream: moved, .. }) if moved == stream => {
+                    // Facts of others (approvals, evidence): only a lease holder writes what drives a deployment.
+                    for recorded in self.drive.journal.load(&stream, self.head).await? {
+                        self.head = recorded.event().seq;
+                    }
+                    if decision.guard == Guard::Evidence {
+                        return Ok(Stored::EvidenceMoved);
+                    }
+                }
+                Err(JournalError::Moved { .. }) => return Ok(Stored::EvidenceMoved),
+                Err(JournalError::InboxNotEmpty) => return Ok(Stored::InboxFirst),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Whether facts of others came into the own stream since it was judged.
+    async fn evidence_since(&self, read: &[(Stream, Seq)], stream: &Stream) -> Result<bool, DriveError> {
+        let Some((_, since)) = read.iter().find(|(of, _)| of == stream) else { return Ok(false) };
+        let later = self.drive.journal.load(stream, *since).await?;
+        Ok(later.iter().any(|recorded| !recorded.event().kind.drives()))
+    }
+
+    fn drafts(&self, events: &[EventKind], actor: &Actor) -> Vec<Draft> {
+        let at = self.drive.clock.now();
+        let deployment = Some(self.drive.deployment.clone());
+        let mut drafts: Vec<_> = events
+            .iter()
+            .map(|kind| Draft { at, deployment: deployment.clone(), actor: actor.clone(), kind: kind.clone() })
+            .collect();
+        for consequence in self.facts.consequences(self.machine.plan(), at, events) {
+            drafts.push(Draft { at, deployment: deployment.clone(), actor: actor.clone(), kind: consequence });
+        }
+        drafts
+    }
+
+    async fn take(&mut self, recorded: &Recorded) -> Result<(), DriveError> {
+        let event = recorded.event();
+        self.head = event.seq;
+        let replanned = matches!(event.kind, EventKind::Planned { .. });
+        if event.kind.drives() {
+            self.machine.apply(recorded)?;
+        }
+        self.facts.take(event);
+        if replanned {
+            self.runner = Runner::new(&self.drive, &self.machine).await?;
+        }
+        // A frontend that went away does not stop a deployment.
+        let _gone = self.drive.tell.send(Told::Event(Box::new(event.clone()))).await;
+        Ok(())
+    }
+}
+
+/// What a driver waited for.
+enum Next {
+    Stop,
+    Lost(LeaseError),
+    Answered(Result<(Effect, Answered), tokio::task::JoinError>),
+    Look,
+}
+
+enum Stored {
+    Yes,
+    InboxFirst,
+    EvidenceMoved,
+}
+
+macro_rules! points {
+    ($($work:pat => $name:literal),* $(,)?) => {
+        fn before(work: Work) -> &'static str {
+            match work { $($work => concat!("effect.", $name, ".before"),)* }
+        }
+        fn after(work: Work) -> &'static str {
+            match work { $($work => concat!("effect.", $name, ".after"),)* }
+        }
+        /// The failpoints around effects, for a sweep that has to hit them all.
+        pub const POINTS: &[&str] = &[$(concat!("effect.", $name, ".before"), concat!("effect.", $name, ".after"),)*];
+    };
+}
+
+points! {
+    Work::Judge => "judge",
+    Work::Claim(_) => "claim",
+    Work::Survey => "survey",
+    Work::Prepare(_) => "prepare",
+    Work::Activate(_) => "activate",
+    Work::Verify(_) => "verify",
+    Work::KeepArmed => "keep_armed",
+    Work::Watch => "watch",
+    Work::Look => "look",
+    Work::Confirm(_) => "confirm",
+    Work::Bake => "bake",
+    Work::Finish(_) => "finish",
+    Work::Restore(_) => "restore",
+    Work::VerifyOld(_) => "verify_old",
+    Work::Release(_) => "release",
+}
+
+impl std::fmt::Debug for Drive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Drive").field("environment", &self.environment).field("deployment", &self.deployment).finish_non_exhaustive()
+    }
+}
+

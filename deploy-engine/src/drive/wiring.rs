@@ -1,0 +1,69 @@
+//! What a driver needs to act for a plan: a target and the probes of each service, made from the configuration that goes with the
+//! release. Who makes them (from a manifest, or in an embedder's code) is not the driver's business.
+
+use async_trait::async_trait;
+use deploy_core::failure::Failure;
+use deploy_core::health::ProbeSpec;
+use deploy_core::id::{DeploymentId, Epoch, PlaceId, ServiceName, SliceName};
+use deploy_core::plan::Plan;
+use deploy_core::port::probe::Probe;
+use deploy_core::port::target::{Desired, Target};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How one slice is looked at.
+#[derive(Clone)]
+pub struct Eyes {
+    /// Who looks.
+    pub probe: Arc<dyn Probe>,
+    /// What to look at when it runs the release.
+    pub new: Vec<ProbeSpec>,
+    /// What to look at when it runs what was there before.
+    pub old: Vec<ProbeSpec>,
+}
+
+/// One service of a plan, bound.
+#[derive(Clone)]
+pub struct Bound {
+    /// The service.
+    pub name: ServiceName,
+    /// Its target.
+    pub target: Arc<dyn Target>,
+    /// What it shall run, without its secrets.
+    pub desired: Arc<Desired>,
+    /// How its slices are looked at.
+    pub eyes: BTreeMap<SliceName, Eyes>,
+    /// Releases kept in a place.
+    pub keep: usize,
+}
+
+/// The last epochs that the journal knows, by place.
+pub type Epochs = BTreeMap<PlaceId, Epoch>;
+
+/// Makes targets and probes for a plan.
+#[async_trait]
+pub trait Wiring: Send + Sync {
+    /// Binds every service of the plan, in the plan's order.
+    ///
+    /// # Errors
+    /// If the configuration that goes with the release cannot be had, or a secret cannot be resolved.
+    async fn bind(&self, plan: &Plan) -> Result<Vec<Bound>, Failure>;
+
+    /// What a service shall run, with its secrets, resolved now: for preparing alone.
+    ///
+    /// # Errors
+    /// A secret that has no value.
+    async fn with_secrets(&self, plan: &Plan, service: &ServiceName) -> Result<Arc<Desired>, Failure>;
+
+    /// The last epochs of all places of the environment.
+    async fn epochs(&self) -> Epochs;
+
+    /// Whether a deployment of this state has ended, so that a claim may be taken from it.
+    async fn has_ended(&self, deployment: &DeploymentId) -> bool;
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bound").field("name", &self.name).field("desired", &self.desired).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,262 @@
+//! The artifact store: trees by digest, made once from a commit and kept beside the state. Unchanged inputs: no build, the same
+//! artifact. Everything is written aside, flushed and renamed, so that a kill leaves nothing that looks whole and is not.
+
+use super::git::{Git, GitError};
+use super::process::{self, ProcessError, Program, plain_environment};
+use super::tree::{self, TreeError};
+use crate::failpoint;
+use deploy_core::digest::Digest;
+use deploy_core::failure::{Code, Failure};
+use deploy_core::id::CommitId;
+use deploy_core::tree::Listing;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The longest a build may take.
+const BUILD_LIMIT: Duration = Duration::from_secs(3600);
+
+/// What to make a tree from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recipe {
+    /// A folder of the commit, as it is.
+    Source {
+        /// Below the manifest's folder.
+        dir: String,
+    },
+    /// What a command makes of the commit.
+    Build {
+        /// Its name, for people.
+        name: String,
+        /// As argv.
+        argv: Vec<String>,
+        /// Where it runs, below the manifest's folder.
+        dir: String,
+        /// What it is made from; empty: the whole commit.
+        inputs: Vec<String>,
+        /// The folder it makes, below the manifest's folder.
+        output: String,
+    },
+}
+
+/// Why there is no artifact.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// The checkout.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// What it is made of.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The command.
+    #[error("could not build {name}")]
+    Process {
+        /// Which artifact.
+        name: String,
+        /// Why.
+        #[source]
+        source: ProcessError,
+    },
+    /// The command failed.
+    #[error("the build of {name} ended with {status}")]
+    Build {
+        /// Which artifact.
+        name: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// The last of its output.
+        tail: String,
+    },
+    /// It did not make what it was to make, or the commit has no such folder.
+    #[error("{what}: there is no folder `{path}`")]
+    NoOutput {
+        /// Which artifact or service.
+        what: String,
+        /// The folder.
+        path: String,
+    },
+    /// No input matches.
+    #[error("no file of the commit matches the inputs of {0}")]
+    NoInputs(String),
+    /// The store.
+    #[error("could not use the artifact store at {}", .path.display())]
+    Store {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl ArtifactError {
+    /// For people and programs.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Git(error) => error.failure(),
+            Self::Build { tail, .. } => {
+                Failure::new(Code::BuildFailed, self.to_string(), "mend it, commit, and try again").with_log(tail)
+            }
+            Self::NoOutput { .. } | Self::NoInputs(_) | Self::Tree(_) | Self::Process { .. } => {
+                let failure = Failure::new(Code::BuildFailed, self.to_string(), "mend it, commit, and try again");
+                std::error::Error::source(self).map_or(failure.clone(), |source| failure.caused_by(source))
+            }
+            Self::Store { source, .. } => {
+                Failure::new(Code::StateFull, self.to_string(), "free space, or see who owns the folder").caused_by(source)
+            }
+        }
+    }
+}
+
+/// The store.
+#[derive(Debug, Clone)]
+pub struct Artifacts {
+    root: PathBuf,
+}
+
+/// A tree in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredTree {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its folder.
+    pub path: PathBuf,
+    /// Whether it was made now.
+    pub made: bool,
+}
+
+fn store_error(path: &Path) -> impl FnOnce(std::io::Error) -> ArtifactError + use<'_> {
+    move |source| ArtifactError::Store { path: path.to_owned(), source }
+}
+
+impl Artifacts {
+    /// In this folder, which is made when it is needed.
+    pub fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The folder of a tree, if it is here.
+    pub fn tree(&self, digest: Digest) -> Option<PathBuf> {
+        let path = self.root.join("trees").join(digest.to_string()).join("tree");
+        path.is_dir().then_some(path)
+    }
+
+    /// Makes a tree of a commit, or finds the one that the same inputs made before.
+    ///
+    /// # Cancellation
+    /// Dropping the future ends a build with its children; a half-made tree is under a temporary name only.
+    pub async fn make(
+        &self,
+        git: &Git,
+        commit: &CommitId,
+        recipe: &Recipe,
+        line: impl FnMut(&str) + Send,
+    ) -> Result<StoredTree, ArtifactError> {
+        let key = recipe.key(git, commit).await?;
+        let record = self.root.join("builds").join(key.to_string());
+        if let Some(digest) = std::fs::read_to_string(&record).ok().and_then(|text| text.trim().parse().ok())
+            && let Some(path) = self.tree(digest)
+        {
+            return Ok(StoredTree { digest, path, made: false });
+        }
+        for folder in ["trees", "builds", "tmp"] {
+            let folder = self.root.join(folder);
+            std::fs::create_dir_all(&folder).map_err(store_error(&folder))?;
+        }
+        let scratch = tempfile::Builder::new()
+            .prefix("make-")
+            .tempdir_in(self.root.join("tmp"))
+            .map_err(store_error(&self.root))?;
+        let checkout = scratch.path().join("commit");
+        std::fs::create_dir_all(&checkout).map_err(store_error(&checkout))?;
+        git.export(commit, &checkout).await?;
+        let output = recipe.run(&checkout, line).await?;
+        failpoint::hit("artifact.made");
+        let stored = self.keep(&output, scratch.path()).await?;
+        failpoint::hit("artifact.kept");
+        write_whole(&record, stored.digest.to_string().as_bytes(), scratch.path()).map_err(store_error(&record))?;
+        Ok(stored)
+    }
+
+    /// Copies a folder into the store.
+    async fn keep(&self, output: &Path, scratch: &Path) -> Result<StoredTree, ArtifactError> {
+        let (output, aside) = (output.to_owned(), scratch.join("keep"));
+        let copied = aside.clone();
+        let listing = tokio::task::spawn_blocking(move || -> Result<Listing, TreeError> {
+            let listing = tree::list(&output)?;
+            tree::copy(&output, &listing, &copied.join("tree"))?;
+            Ok(listing)
+        })
+        .await
+        .map_err(|error| ArtifactError::Store { path: self.root.clone(), source: std::io::Error::other(error) })??;
+        let digest = listing.digest();
+        let home = self.root.join("trees").join(digest.to_string());
+        if !home.is_dir() {
+            std::fs::write(aside.join("listing"), listing.to_text()).map_err(store_error(&aside))?;
+            match std::fs::rename(&aside, &home) {
+                // Somebody else made the very same tree at the same moment.
+                Err(_) if home.is_dir() => {}
+                result => result.map_err(store_error(&home))?,
+            }
+        }
+        Ok(StoredTree { digest, path: home.join("tree"), made: true })
+    }
+}
+
+impl Recipe {
+    /// What decides what comes out.
+    async fn key(&self, git: &Git, commit: &CommitId) -> Result<Digest, ArtifactError> {
+        match self {
+            Self::Source { dir } => {
+                let all = matches!(dir.trim_matches('/'), "" | ".");
+                let pattern = if all { "**".to_owned() } else { dir.clone() };
+                let (digest, files) = git.digest_of(commit, std::slice::from_ref(&pattern)).await?;
+                if files == 0 {
+                    return Err(ArtifactError::NoOutput { what: "the commit".to_owned(), path: dir.clone() });
+                }
+                Ok(Digest::of_json(&("source", dir, digest)))
+            }
+            Self::Build { name, argv, dir, inputs, output } => {
+                let everything = ["**".to_owned()];
+                let patterns = if inputs.is_empty() { everything.as_slice() } else { inputs.as_slice() };
+                let (digest, files) = git.digest_of(commit, patterns).await?;
+                if files == 0 {
+                    return Err(ArtifactError::NoInputs(name.clone()));
+                }
+                Ok(Digest::of_json(&("build", argv, dir, output, digest)))
+            }
+        }
+    }
+
+    async fn run(&self, checkout: &Path, line: impl FnMut(&str) + Send) -> Result<PathBuf, ArtifactError> {
+        let (what, path) = match self {
+            Self::Source { dir } => ("the commit".to_owned(), dir.clone()),
+            Self::Build { name, argv, dir, output, .. } => {
+                let program = Program {
+                    argv: argv.clone(),
+                    dir: checkout.join(dir),
+                    env: plain_environment(),
+                    limit: BUILD_LIMIT,
+                };
+                let ended = process::run(&program, line)
+                    .await
+                    .map_err(|source| ArtifactError::Process { name: name.clone(), source })?;
+                if !ended.status.success() {
+                    return Err(ArtifactError::Build { name: name.clone(), status: ended.status, tail: ended.tail });
+                }
+                (name.clone(), output.clone())
+            }
+        };
+        let folder = checkout.join(&path);
+        if folder.is_dir() { Ok(folder) } else { Err(ArtifactError::NoOutput { what, path }) }
+    }
+}
+
+/// Writes a small file whole or not at all.
+fn write_whole(path: &Path, bytes: &[u8], scratch: &Path) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut aside = tempfile::NamedTempFile::new_in(scratch)?;
+    aside.write_all(bytes)?;
+    aside.as_file().sync_all()?;
+    aside.persist(path)?;
+    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+}

@@ -1,0 +1,6 @@
+//! Where releases come from: a git checkout, the artifacts built from a commit, and the store that keeps them.
+
+pub mod artifacts;
+pub mod git;
+pub mod process;
+pub mod tree;

@@ -1,0 +1,50 @@
+//! `activate`: hooks before, one atomic switch, restart, hooks after, all in one step under the lock.
+//!
+//! A restart or a hook after the switch that fails leaves the outcome `unknown`, which is the truth: the link says the new
+//! release, the processes may run either. The place remembers (`moving`) until a later step has ended it, and `verify` refuses
+//! until then, so that a half-done switch is never taken for a whole one.
+
+use crate::SshTarget;
+use crate::config::{HookPoint, HostScript};
+use crate::host::{ACTIVATE, Host, Request};
+use crate::layout;
+use crate::prepare::tree;
+use crate::seen::{self, look};
+use crate::transport::seconds;
+use crate::words;
+use deploy_core::port::target::{Move, Op, Runs, TargetError};
+
+/// A command's time limit and words, as steps take them; `0` and nothing if there is none.
+pub(crate) fn limited(request: Request, script: Option<&HostScript>, op: &Op) -> Request {
+    match script {
+        Some(script) => request
+            .arg(seconds(script.limit.min(op.limit)).to_string())
+            .arg(words::command(&script.command)),
+        None => request.arg("0").arg(""),
+    }
+}
+
+/// Moves a host to a prepared release.
+pub(crate) async fn activate(
+    target: &SshTarget,
+    host: &Host,
+    op: &Op,
+    step: &Move,
+) -> Result<Runs, TargetError> {
+    let binding = &target.binding;
+    let digest = tree(&step.to.entry, &step.slice)?;
+    let id = layout::release_id(digest, step.to.config, binding, &host.binding);
+    let mut request = Request::write(op)
+        .arg(seen::fingerprint(&step.expect))
+        .arg(&id)
+        .arg(words::list(&binding.shared));
+    request = limited(request, binding.restart.as_ref(), op);
+    for point in [HookPoint::Before, HookPoint::After] {
+        request = request.arg(binding.hooks_at(point).count().to_string());
+        for hook in binding.hooks_at(point) {
+            request = limited(request, Some(&hook.script), op);
+        }
+    }
+    host.run_as(ACTIVATE, "the switch", request).await?;
+    Ok(look(host, "").await?.runs)
+}

@@ -1,0 +1,210 @@
+//! What a target of this kind is told when it is made: hosts, path, commands. Plain values of our own; whoever reads
+//! manifests fills them in. No rule and no I/O here.
+
+use deploy_core::digest::Digest;
+use deploy_core::failure::{Code, Failure};
+use deploy_core::id::{EnvName, HostName, PlaceId, ServiceName, SliceName};
+use deploy_core::port::target::Secret;
+use deploy_core::tree::TreePath;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One service on the hosts of one environment.
+#[derive(Debug, Clone)]
+pub struct SshBinding {
+    /// The service.
+    pub service: ServiceName,
+    /// The environment.
+    pub environment: EnvName,
+    /// The hosts, in the manifest's order; each is a slice of the same name.
+    pub hosts: Vec<HostBinding>,
+    /// Absolute path on every host.
+    pub path: String,
+    /// What makes the service run what `current` says; none where a switch is enough.
+    pub restart: Option<HostScript>,
+    /// Folders that outlive releases, relative to the release's root.
+    pub shared: Vec<String>,
+    /// Commands at certain moments, in the order they run.
+    pub hooks: Vec<Hook>,
+    /// Called before and after every step on a host with a name of [`crate::FAILPOINTS`]; for tests that kill.
+    pub failpoint: Option<Failpoint>,
+}
+
+/// One host.
+#[derive(Debug, Clone)]
+pub struct HostBinding {
+    /// Its name, which is the slice's.
+    pub name: HostName,
+    /// How to get there.
+    pub address: Address,
+    /// Variables of this host alone; they win over the service's.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// How to get to a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// It is this machine.
+    Local,
+    /// Over ssh.
+    Ssh(SshAddress),
+}
+
+/// How to get to a host over ssh. The user's own configuration, agent, jump hosts and known hosts hold.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SshAddress {
+    /// `user@host`, `ssh://user@host:port`, or a name from the configuration.
+    pub destination: String,
+    /// Instead of the user's own configuration.
+    pub config_file: Option<PathBuf>,
+    /// Where the host takes no key.
+    pub password: Option<Secret>,
+}
+
+/// A command: a string for `sh -c`, or a program and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
+pub enum CommandWords {
+    /// For `sh -c`.
+    Shell(String),
+    /// As they are; never empty.
+    Argv(Vec<String>),
+}
+
+/// A command with a time limit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
+pub struct HostScript {
+    /// What.
+    pub command: CommandWords,
+    /// How long it may take before it is ended.
+    pub limit: Duration,
+}
+
+/// A command at a certain moment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
+pub struct Hook {
+    /// Its name, for messages.
+    pub name: String,
+    /// When.
+    pub at: HookPoint,
+    /// Globs over the release's files: it runs only if one of them differs from the previous release. Empty: always.
+    pub if_changed: Vec<String>,
+    /// What it makes, relative to the release's root: carried over from the previous release where it is skipped.
+    pub produces: Vec<String>,
+    /// What runs.
+    pub script: HostScript,
+}
+
+/// When a hook runs on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+pub enum HookPoint {
+    /// In the new release, before anything that serves changes.
+    Prepare,
+    /// In the new release, just before the switch.
+    Before,
+    /// In the new release, after switch and restart.
+    After,
+    /// In what was put back, when the deployment went back; its failure is only a note.
+    Failed,
+}
+
+/// A function called at every failpoint with its name.
+#[derive(Clone)]
+pub struct Failpoint(pub Arc<dyn Fn(&'static str) + Send + Sync>);
+
+impl fmt::Debug for Failpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Failpoint")
+    }
+}
+
+impl SshBinding {
+    /// The hooks of one moment.
+    pub(crate) fn hooks_at(&self, at: HookPoint) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter().filter(move |hook| hook.at == at)
+    }
+
+    /// What of this configuration is part of a release's content on a host: what was made with other commands or shared
+    /// folders is another folder.
+    pub(crate) fn content(&self, host: &HostBinding) -> Digest {
+        let hooks: Vec<_> = self.hooks_at(HookPoint::Prepare).collect();
+        Digest::of_json(&("deploy.ssh/1", &hooks, &self.shared, &host.variables))
+    }
+}
+
+impl Address {
+    /// The place at a path, the same text for whoever means the same place.
+    pub(crate) fn place(&self, path: &str) -> String {
+        match self {
+            Self::Local => format!("local:{path}"),
+            Self::Ssh(ssh) => {
+                let name = ssh.destination.strip_prefix("ssh://").unwrap_or(&ssh.destination);
+                format!("ssh:{name}:{path}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for CommandWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shell(text) => f.write_str(text),
+            Self::Argv(words) => f.write_str(&words.join(" ")),
+        }
+    }
+}
+
+/// Checks what no type says; answers with the path in its one spelling.
+pub(crate) fn check(binding: &SshBinding) -> Result<String, Box<Failure>> {
+    let invalid =
+        |message: String, next: &str| Err(Box::new(Failure::new(Code::ManifestInvalid, message, next)));
+    let parts: Vec<_> = binding
+        .path
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .collect();
+    if !binding.path.starts_with('/')
+        || parts.is_empty()
+        || parts.contains(&"..")
+        || binding.path.contains(['\n', '\0'])
+    {
+        return invalid(
+            format!(
+                "`{}` is no path for a service on a host",
+                binding.path.escape_debug()
+            ),
+            "write an absolute path, as in `/opt/shop`",
+        );
+    }
+    let path = format!("/{}", parts.join("/"));
+    let products = binding.hooks.iter().flat_map(|hook| &hook.produces);
+    for inner in binding.shared.iter().chain(products) {
+        if TreePath::new(inner.as_bytes()).is_err() {
+            let message = format!("`{}` is no path inside a release", inner.escape_debug());
+            return invalid(
+                message,
+                "write it relative to the release's root, without `..` or a last `/`",
+            );
+        }
+    }
+    for host in &binding.hosts {
+        let place = host.address.place(&path);
+        if SliceName::new(&host.name).is_err() || PlaceId::new(&place).is_err() {
+            return invalid(
+                format!("`{}` is no place on a host", place.escape_debug()),
+                "shorten the path",
+            );
+        }
+        // A destination that begins with a dash would be an option of ssh.
+        if matches!(&host.address, Address::Ssh(ssh) if ssh.destination.is_empty() || ssh.destination.starts_with('-'))
+        {
+            return invalid(
+                format!("{} has no host to connect to", host.name),
+                "write `user@host`",
+            );
+        }
+    }
+    Ok(path)
+}

@@ -1,0 +1,301 @@
+//! From what a step answered, or did not, to the port's errors: which code, which cause, and whether it may have
+//! happened. The one place that knows the names which steps give to failures.
+
+use crate::transport::{Broken, Reply};
+use crate::words;
+use deploy_core::failure::{Code, Failure, printable};
+use deploy_core::id::{DeploymentId, Epoch, StoreId};
+use deploy_core::port::target::{Cause, Certainty, Held, HolderNote, TargetError};
+
+/// Whether a step whose answer was lost may have changed what the caller asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// It only looks.
+    Look,
+    /// It writes.
+    Write,
+}
+
+/// No answer.
+pub(crate) fn broken(host: &str, step: &str, nature: Nature, broken: Broken) -> TargetError {
+    let (certainty, cause, failure) = match broken {
+        Broken::NotSent(cause, failure) => (Certainty::NotDone, cause, *failure),
+        Broken::TimedOut => (
+            Certainty::Unknown,
+            Cause::Transient,
+            Failure::new(
+                Code::TimedOut,
+                format!("`{step}` on {host} took too long"),
+                "raise its time limit, or look at what it waits for",
+            ),
+        ),
+        Broken::Lost { began: false, output } if missing_tool(&output).is_some() => {
+            let tool = missing_tool(&output).unwrap_or("sh");
+            (Certainty::NotDone, Cause::Final, no_tool(host, tool, "coreutils"))
+        }
+        Broken::Lost { began, output } => {
+            let what = if began {
+                "broke during"
+            } else {
+                "gave no answer to"
+            };
+            let message = format!("the connection to {host} {what} `{step}`");
+            let failure = Failure::new(Code::Unreachable, message, "deploy doctor").with_log(&output);
+            (Certainty::Unknown, Cause::Unreachable, failure)
+        }
+    };
+    let certainty = if nature == Nature::Look {
+        Certainty::NotDone
+    } else {
+        certainty
+    };
+    TargetError {
+        certainty,
+        cause,
+        failure: Box::new(failure),
+        held: None,
+    }
+}
+
+fn missing_tool(output: &str) -> Option<&'static str> {
+    let complaint = ["not found", "Unknown command", "No such file"];
+    ["timeout", "sh"].into_iter().find(|tool| {
+        output
+            .lines()
+            .any(|line| line.contains(tool) && complaint.iter().any(|text| line.contains(text)))
+    })
+}
+
+fn no_tool(host: &str, tool: &str, package: &str) -> Failure {
+    let message = format!("{host} has no `{tool}`");
+    let next = format!("install it there: apt-get install {package}");
+    Failure::new(Code::ToolMissing, message, next)
+}
+
+/// An answer that is a failure.
+pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> TargetError {
+    let touched = reply.get("touched").is_some();
+    let words = reply.get("fail").unwrap_or_default();
+    let word = |at: usize| words.get(at).map_or("", String::as_str);
+    let new = |code, message: String, next: &str| Failure::new(code, message, next);
+    let mut held = None;
+    let (cause, failure) = match word(0) {
+        "tool" => (Cause::Final, no_tool(host, word(1), word(2))),
+        "busy" => (
+            Cause::Transient,
+            new(
+                Code::ClaimHeld,
+                format!("another step of a deployment still runs in {path} on {host}"),
+                "wait for it to end, then try again",
+            ),
+        ),
+        "fenced" => {
+            held = holder(reply);
+            let message = format!("another claim is in force in {path} on {host}");
+            (
+                Cause::Fenced,
+                new(Code::Fenced, message, "deploy status --refresh"),
+            )
+        }
+        "held" => {
+            held = holder(reply);
+            let message = format!("{path} on {host} is claimed by {}", who(held.as_ref()));
+            (
+                Cause::Held,
+                new(
+                    Code::ClaimHeld,
+                    message,
+                    "wait for it to end, or say --lock-wait 15m",
+                ),
+            )
+        }
+        "foreign" => {
+            held = holder(reply);
+            let message = format!(
+                "{path} on {host} belongs to another state: {}",
+                who(held.as_ref())
+            );
+            let next = "if you mean to take it over, say --adopt";
+            (Cause::Held, new(Code::ClaimForeign, message, next))
+        }
+        "overtaken" => {
+            let message = format!(
+                "{path} on {host} runs {}, which is not what was expected",
+                word(1)
+            );
+            (
+                Cause::Overtaken,
+                new(Code::Overtaken, message, "look at it, then deploy again"),
+            )
+        }
+        "lost" => {
+            let message = format!("the checkpoint in {path} on {host} is gone or damaged");
+            let next = "deploy a known release forward";
+            (Cause::CheckpointLost, new(Code::CheckpointLost, message, next))
+        }
+        "mismatch" => {
+            let what = printable(&words[1..].join(" "), 300);
+            let message = format!("what is in {path} on {host} is not what was sent: {what}");
+            (
+                Cause::Transient,
+                new(Code::ContentMismatch, message, "it is sent again at the next try"),
+            )
+        }
+        "missing" => {
+            let message = format!("the release {} is not in {path} on {host}", word(1));
+            (
+                Cause::Final,
+                new(Code::ArtifactMissing, message, "deploy it anew from its commit"),
+            )
+        }
+        "cut" | "base-gone" => {
+            let message = format!("the upload to {host} was cut short");
+            (
+                Cause::Transient,
+                new(Code::RemoteFailed, message, "it is sent again at the next try"),
+            )
+        }
+        "hook" => {
+            let message = format!("{step} on {host} {}", ended(word(1)));
+            (
+                Cause::Final,
+                new(
+                    Code::HookFailed,
+                    message,
+                    "run it by hand in the release's folder",
+                ),
+            )
+        }
+        "restart" => {
+            let message = format!("the restart command on {host} {}", ended(word(1)));
+            (
+                Cause::Final,
+                new(Code::RemoteFailed, message, "run it by hand on the host"),
+            )
+        }
+        "no-product" => {
+            let what = printable(word(1), 200);
+            let message = format!("{step} on {host} did not make `{what}`, which it says it produces");
+            (
+                Cause::Final,
+                new(Code::HookFailed, message, "correct `produces`, or the command"),
+            )
+        }
+        "not-a-link" => {
+            let message = format!("{} on {host} is a folder, and should be a symlink", word(1));
+            (
+                Cause::Final,
+                new(Code::RemoteFailed, message, "move it away, then deploy again"),
+            )
+        }
+        "not-switched" => {
+            let message = format!("{} on {host} did not take the new target", word(1));
+            (
+                Cause::Overtaken,
+                new(Code::Overtaken, message, "look at it, then deploy again"),
+            )
+        }
+        "claim-damaged" => {
+            let message = format!("the claim file {} on {host} cannot be read", word(1));
+            let next = "look at it; it holds the state's id, the deployment and a number";
+            (Cause::Final, new(Code::RemoteFailed, message, next))
+        }
+        "denied" => {
+            let message = format!("{} on {host} may not be read", word(1));
+            (
+                Cause::Final,
+                new(
+                    Code::PermissionDenied,
+                    message,
+                    "give the deploying user rights on it",
+                ),
+            )
+        }
+        _ => said(host, step, path, &reply.output),
+    };
+    let certainty = if touched {
+        Certainty::Unknown
+    } else {
+        Certainty::NotDone
+    };
+    TargetError {
+        certainty,
+        cause,
+        failure: Box::new(failure.with_log(&reply.output)),
+        held: held.map(Box::new),
+    }
+}
+
+/// A failure without a name, from what the tools said.
+fn said(host: &str, step: &str, path: &str, output: &str) -> (Cause, Failure) {
+    let has = |texts: &[&str]| texts.iter().any(|text| output.contains(text));
+    let (code, message, next) = if has(&["No space left on device", "Disk quota exceeded"]) {
+        let next = "free space or inodes there; `keep` bounds how many releases stay";
+        (Code::TargetFull, format!("no room in {path} on {host}"), next)
+    } else if has(&[
+        "Permission denied",
+        "Operation not permitted",
+        "Read-only file system",
+    ]) {
+        let next = "give the deploying user rights on the path";
+        (
+            Code::PermissionDenied,
+            format!("{path} on {host} may not be written"),
+            next,
+        )
+    } else {
+        let next = "deploy doctor looks at reach, rights and tools";
+        (Code::RemoteFailed, format!("`{step}` failed on {host}"), next)
+    };
+    (Cause::Final, Failure::new(code, message, next))
+}
+
+fn ended(status: &str) -> String {
+    match status {
+        "124" | "137" => "was ended: it took longer than its time limit".to_owned(),
+        "127" => "was not found (status 127)".to_owned(),
+        other => format!("ended with status {other}"),
+    }
+}
+
+fn who(held: Option<&Held>) -> String {
+    let Some(held) = held else {
+        return "nobody known".to_owned();
+    };
+    let mut text = if held.note.who.is_empty() {
+        "somebody".to_owned()
+    } else {
+        held.note.who.clone()
+    };
+    if let Some(since) = held.note.since {
+        text.push_str(&format!(", since {since}"));
+    }
+    if !held.note.step.is_empty() {
+        text.push_str(&format!(", {}", held.note.step));
+    }
+    text
+}
+
+/// Who holds the place, from the `claim` record.
+pub(crate) fn holder(reply: &Reply) -> Option<Held> {
+    let words = reply.get("claim")?;
+    let note: Vec<_> = words
+        .get(3..)?
+        .iter()
+        .filter_map(|word| words::unword(word))
+        .collect();
+    let text = |at: usize| {
+        let bytes = note.get(at).map(Vec::as_slice).unwrap_or_default();
+        printable(&String::from_utf8_lossy(bytes), 200)
+    };
+    Some(Held {
+        store: StoreId::new(words.first()?).ok()?,
+        deployment: DeploymentId::new(words.get(1)?).ok(),
+        epoch: Epoch(words.get(2)?.parse().ok()?),
+        note: HolderNote {
+            who: text(0),
+            since: text(1).parse().ok(),
+            step: text(2),
+        },
+    })
+}

@@ -1,0 +1,188 @@
+//! One host as the verbs see it: runs a step by name with its arguments, and turns what comes back into the port's
+//! errors. Knows how scripts are put together; nothing about what they are for.
+
+use crate::config::{Failpoint, HostBinding};
+use crate::error::{self, Nature};
+use crate::transport::{Call, Input, Reply, Shell, seconds};
+use deploy_core::port::target::{Claim, Op, ProgressSink, TargetError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How long a step waits for another one's lock.
+const LOCK: Duration = Duration::from_secs(30);
+
+/// A step: its name, its script's parts after the prelude, and the failpoints around it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) nature: Nature,
+    before: &'static str,
+    after: &'static str,
+    parts: &'static [&'static str],
+}
+
+macro_rules! steps {
+    ($($name:ident $text:literal $nature:ident [$($part:literal)*];)*) => {
+        $(pub(crate) const $name: Step = Step {
+            name: $text,
+            nature: Nature::$nature,
+            before: concat!("ssh.", $text, ".before"),
+            after: concat!("ssh.", $text, ".after"),
+            parts: &[include_str!("script/frame.sh"), $(include_str!(concat!("script/", $part, ".sh"))),*],
+        };)*
+
+        /// The names a [`Failpoint`] is called with: before and after every step on a host.
+        pub const FAILPOINTS: &[&str] = &[$(concat!("ssh.", $text, ".before"), concat!("ssh.", $text, ".after")),*];
+    };
+}
+
+steps! {
+    LOOK "look" Look ["place" "look"];
+    CLAIM "claim" Write ["place" "claim"];
+    UPLOAD "upload" Write ["place" "sums" "upload"];
+    HOOK "hook" Write ["place" "run" "receive" "hook"];
+    SEAL "seal" Write ["place" "sums" "receive" "encode" "seal"];
+    ACTIVATE "activate" Write ["place" "run" "shared" "activate"];
+    RESTORE "restore" Write ["place" "run" "restore"];
+    FINISH "finish" Write ["place" "run" "finish"];
+    DOCTOR "doctor" Look ["place" "doctor"];
+}
+
+/// One host, connected when first needed.
+pub(crate) struct Host {
+    pub(crate) binding: HostBinding,
+    pub(crate) path: String,
+    pub(crate) shell: Arc<dyn Shell>,
+    failpoint: Option<Failpoint>,
+}
+
+/// What a step is run with.
+pub(crate) struct Request {
+    args: Vec<Vec<u8>>,
+    input: Input,
+    limit: Duration,
+    sink: Option<Arc<dyn ProgressSink>>,
+}
+
+impl Request {
+    /// For a step without a claim.
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self {
+            args: Vec::new(),
+            input: Input::Empty,
+            limit,
+            sink: None,
+        }
+    }
+
+    /// For a write: begins with the claim it is done under, and how long to wait for the lock.
+    pub(crate) fn write(op: &Op) -> Self {
+        let Claim {
+            store,
+            deployment,
+            epoch,
+        } = &op.claim;
+        let wait = seconds(LOCK.min(op.limit / 2));
+        Self::new(op.limit)
+            .arg(store.as_str())
+            .arg(deployment.as_str())
+            .arg(epoch.to_string())
+            .arg(wait.to_string())
+            .output_to(Arc::clone(&op.progress))
+    }
+
+    /// Adds an argument.
+    pub(crate) fn arg(mut self, arg: impl AsRef<[u8]>) -> Self {
+        self.args.push(arg.as_ref().to_vec());
+        self
+    }
+
+    /// What the step reads.
+    pub(crate) fn input(mut self, input: Input) -> Self {
+        self.input = input;
+        self
+    }
+
+    fn output_to(mut self, sink: Arc<dyn ProgressSink>) -> Self {
+        self.sink = Some(sink);
+        self
+    }
+}
+
+impl Host {
+    pub(crate) fn new(
+        binding: HostBinding,
+        path: String,
+        shell: Arc<dyn Shell>,
+        failpoint: Option<Failpoint>,
+    ) -> Self {
+        Self {
+            binding,
+            path,
+            shell,
+            failpoint,
+        }
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        self.binding.name.as_str()
+    }
+
+    /// The place that its path is.
+    pub(crate) fn place(&self) -> String {
+        self.binding.address.place(&self.path)
+    }
+
+    /// Runs a step. An answer that is a failure is an error.
+    pub(crate) async fn run(&self, step: Step, request: Request) -> Result<Reply, TargetError> {
+        self.run_as(step, step.name, request).await
+    }
+
+    /// The same, under a name of its own in messages.
+    pub(crate) async fn run_as(
+        &self,
+        step: Step,
+        what: &str,
+        request: Request,
+    ) -> Result<Reply, TargetError> {
+        let nonce = nonce();
+        let mut args = vec![nonce.clone().into_bytes(), self.path.clone().into_bytes()];
+        args.extend(request.args);
+        let call = Call {
+            script: step.parts.concat(),
+            args,
+            nonce,
+            input: request.input,
+            limit: request.limit,
+            sink: request.sink,
+        };
+        self.fail_at(step.before);
+        let reply = self.shell.run(call).await;
+        self.fail_at(step.after);
+        let reply = reply.map_err(|broken| error::broken(self.name(), what, step.nature, broken))?;
+        if reply.status == 0 {
+            Ok(reply)
+        } else {
+            Err(error::failed(self.name(), what, &self.path, &reply))
+        }
+    }
+
+    fn fail_at(&self, name: &'static str) {
+        if let Some(Failpoint(call)) = &self.failpoint {
+            call(name);
+        }
+    }
+}
+
+/// Unlike any other of this or another process; no secret.
+pub(crate) fn nonce() -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    format!(
+        "{:016x}{call:x}",
+        RandomState::new().hash_one((std::process::id(), call))
+    )
+}

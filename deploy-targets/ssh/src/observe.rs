@@ -1,0 +1,143 @@
+//! `observe`, `plan` and `verify`: looks, which change nothing.
+
+use crate::SshTarget;
+use crate::host::Host;
+use crate::layout;
+use crate::seen::{self, look};
+use crate::upload::{self, Content};
+use deploy_core::failure::{Code, Failure};
+use deploy_core::id::SliceName;
+use deploy_core::model::Entry;
+use deploy_core::port::target::{Cause, Desired, Difference, Runs, SliceSeen, TargetError};
+use deploy_core::tree::{Listing, Node};
+
+/// One look at one slice; what goes wrong is part of what was seen.
+pub(crate) async fn observe(host: &Host, slice: &SliceName) -> SliceSeen {
+    let (runs, held, kept) = match look(host, "").await {
+        Ok(seen) => (Ok(seen.runs.clone()), seen.held.clone(), seen.kept_refs()),
+        Err(error) => (Err(*error.failure), None, Vec::new()),
+    };
+    SliceSeen {
+        slice: slice.clone(),
+        runs,
+        held,
+        armed: None,
+        unbroken_since: None,
+        kept,
+    }
+}
+
+/// Whether the host's symlink names this release, whole, and the restart after the switch has ended.
+pub(crate) async fn verify(host: &Host, slice: &SliceName, wanted: &Runs) -> Result<SliceSeen, TargetError> {
+    let seen = look(host, "").await?;
+    let plain = |runs: &Runs| {
+        seen::fingerprint(runs)
+            .trim_end_matches("+interrupted")
+            .to_owned()
+    };
+    if seen.moving {
+        let message = format!(
+            "the switch on {} was cut short before its restart had ended",
+            host.name()
+        );
+        let failure = Failure::new(Code::RemoteFailed, message, "deploy resume");
+        return Err(TargetError::not_done(Cause::Final, failure));
+    }
+    if plain(&seen.runs) != plain(wanted) {
+        let name = |runs: &Runs| match seen::fingerprint(runs) {
+            "" => "nothing".to_owned(),
+            other => other.to_owned(),
+        };
+        let (there, wanted) = (name(&seen.runs), name(wanted));
+        let message = format!("{} on {} runs {there}, wanted {wanted}", host.path, host.name());
+        let failure = Failure::new(Code::Overtaken, message, "look at it, then deploy again");
+        return Err(TargetError::not_done(Cause::Overtaken, failure));
+    }
+    Ok(SliceSeen {
+        slice: slice.clone(),
+        runs: Ok(seen.runs.clone()),
+        held: seen.held.clone(),
+        armed: None,
+        unbroken_since: None,
+        kept: seen.kept_refs(),
+    })
+}
+
+/// What activating would change on a host.
+pub(crate) async fn plan(
+    target: &SshTarget,
+    host: &Host,
+    slice: &SliceName,
+    to: &Desired,
+) -> Result<Difference, TargetError> {
+    let difference = |lines, bytes| Difference {
+        slice: slice.clone(),
+        lines,
+        bytes,
+    };
+    let seen = look(host, "current").await?;
+    let Entry::Artifact(artifact) = &to.entry else {
+        return Ok(difference(
+            vec!["no artifact in this release".to_owned()],
+            Some(0),
+        ));
+    };
+    let id = layout::release_id(artifact.digest(), to.config, &target.binding, &host.binding);
+    if seen.at.as_deref() == Some(&id) && !seen.moving {
+        return Ok(difference(Vec::new(), Some(0)));
+    }
+    let mut lines = Vec::new();
+    let mut bytes = Some(0);
+    if seen.has(&id) {
+        lines.push("the release is on the host already".to_owned());
+    } else {
+        match upload::content(to, artifact.digest(), &target.binding).await? {
+            Some(Content { listing, .. }) => {
+                let base = seen.base.as_ref().map(|base| &base.listing);
+                let (change, send) = changes(base, &listing);
+                lines.push(change);
+                bytes = Some(send);
+            }
+            None => bytes = None,
+        }
+    }
+    if seen.at.is_none() && seen.runs != Runs::Nothing {
+        lines.push(format!("adopts what is live in {}", host.path));
+    }
+    if let Some(restart) = &target.binding.restart {
+        lines.push(format!("restart: {}", restart.command));
+    }
+    Ok(difference(lines, bytes))
+}
+
+/// Files that come, change and go, and how many bytes have to be sent.
+fn changes(base: Option<&Listing>, new: &Listing) -> (String, u64) {
+    let empty = Listing::default();
+    let base = base.unwrap_or(&empty);
+    let is_leaf = |node: &&Node| !matches!(node, Node::Dir { .. });
+    let (mut added, mut changed, mut bytes) = (0, 0, 0);
+    for (path, node) in new.nodes.iter().filter(|(_, node)| is_leaf(node)) {
+        match base.nodes.get(path) {
+            Some(old) if old == node => continue,
+            Some(_) => changed += 1,
+            None => added += 1,
+        }
+        if let Node::File { size, .. } = node {
+            bytes += size;
+        }
+    }
+    let removed = base
+        .nodes
+        .iter()
+        .filter(|(path, node)| is_leaf(node) && !new.nodes.contains_key(*path))
+        .count();
+    let files = |count: usize| {
+        if count == 1 {
+            "1 file".to_owned()
+        } else {
+            format!("{count} files")
+        }
+    };
+    let line = format!("+ {}, ~ {}, - {}", files(added), files(changed), files(removed));
+    (line, bytes)
+}

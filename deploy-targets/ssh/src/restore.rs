@@ -1,0 +1,34 @@
+//! `restore`: back to what the checkpoint says, from what is on the host alone.
+//!
+//! For a checkpoint of nothing the symlink goes and the restart command runs once more, with nothing to start: a service manager
+//! then leaves the service stopped. That this command fails is expected and only noted.
+
+use crate::SshTarget;
+use crate::activate::limited;
+use crate::config::HookPoint;
+use crate::host::{Host, RESTORE, Request};
+use crate::seen::{self, look};
+use deploy_core::port::target::{Op, Restore, Runs, TargetError};
+
+/// Puts a host back.
+pub(crate) async fn restore(
+    target: &SshTarget,
+    host: &Host,
+    op: &Op,
+    step: &Restore,
+) -> Result<Runs, TargetError> {
+    let ours: Vec<_> = step.ours.iter().map(seen::fingerprint).collect();
+    let mut request = Request::write(op)
+        .arg(&step.checkpoint.reference)
+        .arg(step.checkpoint.digest.to_string())
+        .arg(ours.join(" "));
+    request = limited(request, target.binding.restart.as_ref(), op);
+    for hook in target.binding.hooks_at(HookPoint::Failed) {
+        request = limited(request, Some(&hook.script), op);
+    }
+    let reply = host.run_as(RESTORE, "going back", request).await?;
+    for note in reply.all("note") {
+        op.progress.line(&note.join(" "));
+    }
+    Ok(look(host, "").await?.runs)
+}

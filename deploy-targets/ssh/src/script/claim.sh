@@ -1,0 +1,36 @@
+# Takes the claim by compare-and-set. Arguments: seconds to wait for the lock, store, deployment, known epoch, `take` or `refuse`
+# another store's, the note (encoded words), deployments whose claims may be taken.
+wait=$1 ours=$2 deployment=$3 known=$4 adopt=$5 note=$6 takeable=$7
+need flock util-linux
+need sha256sum coreutils
+if [ "$layout" = inside ]; then
+    mkdir -p "$path/.deploy"
+else
+    mkdir -p "$store"
+fi
+lock "$wait"
+read_claim
+if [ -n "$held_store" ]; then
+    if [ "$held_store" != "$ours" ]; then
+        if [ "$adopt" != take ]; then
+            emit_claim
+            fail foreign
+        fi
+        emit adopted
+    elif [ "$held_by" != - ] && [ "$held_by" != "$deployment" ]; then
+        case " $takeable " in
+            *" $held_by "*) ;;
+            *)
+                emit_claim
+                fail held
+                ;;
+        esac
+    fi
+fi
+[ -e "$store/$layout" ] || { : >"$store/$layout"; }
+epoch=$known
+[ -z "$held_epoch" ] || [ "$held_epoch" -le "$epoch" ] || epoch=$held_epoch
+epoch=$((epoch + 1))
+write_claim "$ours" "$deployment" "$epoch" "$note"
+recover
+emit epoch "$epoch"

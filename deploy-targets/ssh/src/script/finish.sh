@@ -1,0 +1,87 @@
+# Cleans up and releases the claim. Arguments: claim (3), seconds to wait for the lock, `release`, `prune` or `remove`, releases
+# kept, restart's limit and command (empty: none).
+store_id=$1 deployment=$2 epoch=$3 wait=$4 mode=$5 keep=$6 restart_limit=$7 restart_command=$8
+[ -d "$store" ] || fail fenced
+lock "$wait"
+read_claim
+if [ "$held_store" = "$store_id" ] && [ "$held_by" = - ] && [ "$held_epoch" = "$epoch" ]; then exit 0; fi
+if [ "$held_store" != "$store_id" ] || [ "$held_by" != "$deployment" ] || [ "$held_epoch" != "$epoch" ]; then
+    emit_claim
+    fail fenced
+fi
+recover
+look_at_link
+# A release goes by one rename, so that no half of it can be taken for one.
+discard() {
+    mkdir -p "$store/tmp"
+    mv -T "$1" "$store/tmp/gone.$$.${1##*/}" || return 0
+    rm -rf "$store/tmp/gone.$$.${1##*/}" || emit note "could not remove all of $1"
+}
+in_use() {
+    ls -l /proc/[0-9]*/cwd /proc/[0-9]*/root 2>/dev/null | grep -q -F -e "-> $real/$1" && return 0
+    return 1
+}
+pinned=" $at "
+pin_checkpoint() {
+    [ -e "$1" ] || return 0
+    { read -r _ _; read -r _ text; } <"$1"
+    decode "$text"
+    pinned="$pinned$decoded "
+}
+case $mode in
+    prune)
+        for body in "$store/checkpoints"/*; do
+            if [ "$body" = "$store/checkpoints/$deployment" ]; then pin_checkpoint "$body"; else rm -f "$body"; fi
+        done
+        for entry in "$store/environments"/*; do
+            [ "$entry" = "$store/environments/$deployment" ] || rm -f "$entry"
+        done
+        real=$(cd "$releases" 2>/dev/null && pwd -P) || real=$releases
+        kept=0
+        for entry in "$releases"/*; do
+            [ -d "$entry" ] || continue
+            number=0
+            if [ -e "$entry/.deploy/complete" ] && [ -e "$entry/.deploy/refs" ]; then
+                while read -r _ ref; do
+                    ref=${ref#v}
+                    [ "$ref" -le "$number" ] || number=$ref
+                done <"$entry/.deploy/refs"
+            fi
+            printf '%s %s\n' "$number" "${entry##*/}"
+        done | sort -rn >"$store/tmp.order"
+        while read -r number name; do
+            if [ "$number" -gt 0 ] && [ "$kept" -lt "$keep" ]; then
+                kept=$((kept + 1))
+                continue
+            fi
+            case $pinned in *" $name "*) continue ;; esac
+            if in_use "$name"; then
+                emit note "$name is in use"
+                continue
+            fi
+            discard "$releases/$name"
+        done <"$store/tmp.order"
+        rm -f "$store/tmp.order"
+        rm -rf "$store/tmp" || emit note "could not remove all of $store/tmp"
+        ;;
+    remove)
+        if [ -L "$link" ]; then
+            emit touched
+            rm -f "$link"
+            flush "${link%/*}"
+            if [ -n "$restart_command" ]; then
+                restart "$restart_limit" "$store" "" "$restart_command"
+                [ "$status" = 0 ] || emit note "restart ended with $status, with nothing to start"
+            fi
+        elif [ -n "$linked" ]; then
+            emit note "$link is not ours and was left"
+        fi
+        for entry in "$releases"/*; do
+            [ ! -d "$entry" ] || discard "$entry"
+        done
+        rm -rf "$store/tmp" "$store/checkpoints" "$store/environments" "$store/moving" "$store/restart.log" "$store/env"
+        rmdir "$releases" 2>/dev/null || :
+        ;;
+    release) rm -f "$store/environments/$deployment" ;;
+esac
+write_claim "$store_id" - "$epoch" "$held_note"

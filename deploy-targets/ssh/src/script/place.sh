@@ -1,0 +1,148 @@
+# Where things are in a service's path, what runs there, the claim, the lock and the switch.
+
+# fsync of files or folders; all of the machine's where the tool cannot do one.
+flush() { sync "$@" 2>/dev/null || sync; }
+flush_tree() { sync -f "$1" 2>/dev/null || sync; }
+# Stdin to a file, whole or not at all, on disk before it has its name.
+put() {
+    cat >"$1.new.$$"
+    flush "$1.new.$$"
+    mv -f -T "$1.new.$$" "$1"
+    flush "${1%/*}"
+}
+
+# Where things are: `inside` the path (`current` is switched), or `beside` it (a live folder that is adopted: the path itself is
+# switched). $store: ours. $releases. $link: the switched symlink. $prefix: what its text begins with.
+only_ours() {
+    for entry in "$path"/* "$path"/.[!.]* "$path"/..?*; do
+        [ -e "$entry" ] || [ -L "$entry" ] || continue
+        case ${entry##*/} in
+            .deploy | releases | shared | lost+found) ;;
+            current) [ -L "$entry" ] || return 1 ;;
+            *) [ -L "$path/current" ] && [ -d "$path/releases" ] || return 1 ;;
+        esac
+    done
+}
+if [ -e "$path.deploy/beside" ]; then
+    layout=beside
+elif [ -e "$path/.deploy/inside" ] || [ ! -e "$path" ] || { [ -d "$path" ] && only_ours; }; then
+    layout=inside
+else
+    layout=beside
+fi
+if [ "$layout" = beside ]; then
+    store=$path.deploy releases=$path.deploy/releases shared=$path.deploy/shared link=$path
+    prefix=${path##*/}.deploy/releases/
+else
+    store=$path/.deploy releases=$path/releases shared=$path/shared link=$path/current
+    prefix=releases/
+fi
+
+inode() {
+    set -- "$(ls -di "$1/.")"
+    set -- $1
+    number=$1
+}
+# What the symlink says, as a fingerprint: $linked. $at: the release's name, empty if it is none of ours.
+look_at_link() {
+    at= linked=
+    if [ -L "$link" ]; then
+        text=$(readlink "$link")
+        case $text in
+            "$prefix"*/*) ;;
+            "$prefix"?*) at=${text#"$prefix"} ;;
+        esac
+        if [ -z "$at" ]; then
+            set -- "$(printf %s "$text" | sha256sum)"
+            linked=foreign-${1%"${1#????????????????}"}
+        elif [ ! -d "$releases/$at" ]; then
+            linked=dangling-$at
+        elif [ "$at" = "${at#adopted-}" ] && [ ! -e "$releases/$at/.deploy/complete" ]; then
+            linked=incomplete-$at
+        else
+            linked=$at
+        fi
+    elif [ -d "$link" ]; then
+        inode "$link"
+        if [ "$layout" = beside ]; then linked=adopted-$number; else linked=directory-$number; fi
+    elif [ -e "$link" ]; then
+        linked=no-folder
+    elif [ -e "$store/adopting" ]; then
+        linked=adopting
+    fi
+}
+# What runs: $fingerprint, empty for nothing. A switch whose restart has not ended counts as what its deployment brought.
+look() {
+    look_at_link
+    fingerprint=$linked moving= mover=
+    if [ -e "$store/moving" ]; then
+        read -r mover moving <"$store/moving" || :
+        if [ -n "$moving" ]; then
+            fingerprint=$moving
+            read_claim
+            [ "$mover" = "$held_by" ] || fingerprint=$moving+interrupted
+        fi
+    fi
+}
+# $held_store, $held_by (`-`: nobody), $held_epoch, $held_note (three words, encoded). All empty: never claimed.
+read_claim() {
+    held_store= held_by= held_epoch= held_note=
+    [ -e "$store/claim" ] || return 0
+    {
+        read -r _ held_store
+        read -r _ held_by
+        read -r _ held_epoch
+        read -r _ held_note
+    } <"$store/claim" || :
+    case $held_epoch in
+        '' | *[!0-9]*) fail claim-damaged "$store/claim" ;;
+    esac
+}
+emit_claim() { [ -z "$held_store" ] || emit claim "$held_store" "$held_by" "$held_epoch" "$held_note"; }
+write_claim() { printf 'store %s\ndeployment %s\nepoch %s\nnote %s\n' "$1" "$2" "$3" "$4" | put "$store/claim"; }
+# Every write holds this lock to its end.
+lock() {
+    need flock util-linux
+    exec 9>>"$store/lock"
+    flock -n 9 && return 0
+    if flock --version >/dev/null 2>&1; then
+        flock -w "$1" 9 || fail busy
+        return 0
+    fi
+    # busybox has no -w.
+    tries=$1
+    until flock -n 9; do
+        [ "$tries" -gt 0 ] || fail busy
+        sleep 1
+        tries=$((tries - 1))
+    done
+}
+# Compares the claim under the lock: fence STORE DEPLOYMENT EPOCH SECONDS.
+fence() {
+    [ -d "$store" ] || fail fenced
+    lock "$4"
+    read_claim
+    if [ "$held_store" != "$1" ] || [ "$held_by" != "$2" ] || [ "$held_epoch" != "$3" ]; then
+        emit_claim
+        fail fenced
+    fi
+}
+# Makes the symlink say $1, atomically; on disk before and after.
+switch() {
+    mkdir -p "$store/tmp"
+    ln -s "$1" "$store/tmp/link.$$.$nonce"
+    flush "$store/tmp"
+    mv -f -T "$store/tmp/link.$$.$nonce" "$link"
+    flush "${link%/*}"
+    [ "$(readlink "$link")" = "$1" ] || fail not-switched "$link"
+}
+# An adoption that was cut short: what ran serves again. Under the lock.
+recover() {
+    [ -e "$store/adopting" ] || return 0
+    read -r adopted <"$store/adopting" || :
+    if [ ! -e "$link" ] && [ ! -L "$link" ] && [ -n "$adopted" ] && [ -d "$releases/$adopted" ]; then
+        switch "$prefix$adopted"
+    fi
+    rm -f "$store/adopting"
+    flush "$store"
+}

@@ -1,0 +1,71 @@
+# Puts a slice back to its checkpoint. Arguments: claim (3), seconds to wait for the lock, the checkpoint's reference and digest,
+# what this deployment may have put there (fingerprints, one word each), restart's limit and command (empty: none), then limit and
+# command of each `failed` hook.
+store_id=$1 deployment=$2 epoch=$3 wait=$4 reference=$5 known=$6 ours=$7 restart_limit=$8 restart_command=$9
+shift 9
+fence "$store_id" "$deployment" "$epoch" "$wait"
+recover
+body=$store/$reference
+[ -e "$body" ] || fail lost
+set_found=$(sha256sum <"$body")
+[ "${set_found%% *}" = "$known" ] || fail lost
+{ read -r _ was; read -r kind text; } <"$body"
+decode "$text"
+target=$decoded
+look
+case $kind in
+    absent) back= ;;
+    release)
+        back=$target
+        if [ "$linked" != "$back" ]; then
+            [ -d "$releases/$back" ] || fail lost
+            [ "$back" != "${back#adopted-}" ] || [ -e "$releases/$back/.deploy/complete" ] || fail lost
+        fi
+        ;;
+    foreign) back=${was%+interrupted} ;;
+    *) fail lost ;;
+esac
+if [ "$linked" = "$back" ] && [ -z "$moving" ]; then
+    emit runs "$linked"
+    exit 0
+fi
+case " $ours $back " in
+    *" $linked "*) ;;
+    *) [ -z "$linked" ] && [ -z "$back" ] || fail overtaken "${linked:-nothing}" ;;
+esac
+emit touched
+# Until the restart has ended, what was brought counts as running, so that a repeated step does it again.
+printf '%s %s\n' "$deployment" "${moving:-$linked}" | put "$store/moving"
+case $kind in
+    absent)
+        if [ -L "$link" ]; then rm -f "$link"; fi
+        flush "${link%/*}"
+        folder=$store settings_file=
+        ;;
+    release)
+        [ "$linked" = "$back" ] || switch "$prefix$back"
+        folder=$releases/$back settings_file=$folder/.deploy/run-env
+        ;;
+    foreign)
+        switch "$target"
+        folder=$link settings_file=
+        [ -d "$folder" ] || folder=$store
+        ;;
+esac
+if [ -n "$restart_command" ]; then
+    restart "$restart_limit" "$folder" "$settings_file" "$restart_command"
+    if [ "$status" != 0 ]; then
+        # Nothing is there to be started: that it does not start is what is wanted.
+        if [ "$kind" = absent ]; then emit note "restart ended with $status, with nothing to start"; else fail restart "$status"; fi
+    fi
+fi
+while [ $# -gt 0 ]; do
+    hook "$1" "$folder" "$store/environments/$deployment" "$2"
+    [ "$status" = 0 ] || emit note "a hook at failed ended with $status"
+    shift 2
+done
+rm -f "$store/moving"
+flush "$store"
+look_at_link
+[ "$linked" = "$back" ] || fail overtaken "${linked:-nothing}"
+emit runs "$linked"

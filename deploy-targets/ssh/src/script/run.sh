@@ -1,0 +1,63 @@
+# Running commands of the manifest: with a time limit, their environment from a file, in a folder, without the lock in
+# their hands (a daemon would keep it), while the lock is held as long as they run.
+
+# Exports the lines `NAME =word` of a file.
+load() {
+    [ -e "$1" ] || return 0
+    while read -r name word; do
+        decode "$word"
+        export "$name=$decoded"
+    done <"$1"
+}
+# run SECONDS FOLDER ENVFILE COMMAND, the last as encoded words; its output goes to fd 2. The status is in $status.
+run() {
+    limit=$1 folder=$2 settings=$3 words=$4
+    need timeout coreutils
+    (
+        exec 9>&-
+        trap - PIPE TERM HUP INT EXIT
+        cd "$folder"
+        if [ -n "$had_lc" ]; then LC_ALL=$had_lc; else unset LC_ALL; fi
+        load "$settings"
+        export DEPLOY_PATH="$path" DEPLOY_DIR="$folder"
+        set -f
+        set --
+        for word in $words; do
+            decode "$word"
+            set -- "$@" "$decoded"
+        done
+        exec timeout -k 5 "$limit" "$@"
+    ) </dev/null >&2 &
+    child=$!
+    # Keeps the lock if this shell is killed before the command ends.
+    (
+        trap - TERM HUP INT EXIT
+        exec >/dev/null 2>&1 </dev/null
+        rest=$((limit + 10))
+        while [ "$rest" -gt 0 ] && kill -0 "$child"; do
+            sleep 1 9>&- &
+            wait $!
+            rest=$((rest - 1))
+        done
+    ) &
+    keeper=$!
+    status=0
+    wait "$child" || status=$?
+    kill -KILL "$keeper" 2>/dev/null || :
+    wait "$keeper" 2>/dev/null || :
+}
+# A hook: what it leaves behind in its process group ends with it.
+hook() {
+    run "$@"
+    kill -TERM "-$child" 2>/dev/null || :
+    child=
+}
+# A restart: what it leaves behind is the service. Its output goes to a file, so that a service which keeps writing to it lives on.
+restart() {
+    : >"$store/restart.log"
+    exec 8>&2 2>"$store/restart.log"
+    run "$@"
+    exec 2>&8 8>&-
+    child=
+    tail -n 40 "$store/restart.log" >&2 || :
+}

@@ -1,0 +1,83 @@
+# Ends `prepare`: the release is complete, its environment is kept for later steps, the checkpoint is taken or proven readable.
+# Arguments: claim (3), seconds to wait for the lock, expected fingerprint (empty: nothing), release (empty: none), reference line
+# `DIGEST NUMBER`, digest of the journal's checkpoint (empty: none). Stdin: the environment, ended by a line `.`.
+store_id=$1 deployment=$2 epoch=$3 wait=$4 expect=$5 release=$6 ref=$7 known=$8
+read_claim
+if [ "$held_store" != "$store_id" ] || [ "$held_by" != "$deployment" ] || [ "$held_epoch" != "$epoch" ]; then
+    emit_claim
+    fail fenced
+fi
+aside=$store/tmp/env.$$.$nonce
+drop=$aside
+receive "$aside"
+fence "$store_id" "$deployment" "$epoch" "$wait"
+look
+if [ "$fingerprint" != "$expect" ]; then
+    fail overtaken "${fingerprint:-nothing}"
+fi
+mkdir -p "$store/environments" "$store/checkpoints"
+if [ -n "$release" ]; then
+    home=$releases/$release
+    [ -e "$home/.deploy/sums" ] || fail missing "$release"
+    if [ "$linked" != "$release" ]; then
+        bad=$(cd "$home" && check_sums) || :
+        if [ -n "$bad" ]; then
+            # It is sent again at the next try.
+            rm -f "$home/.deploy/complete"
+            fail mismatch "$bad"
+        fi
+    fi
+    touch "$home/.deploy/refs"
+    if ! grep -q -x -F -e "$ref" "$home/.deploy/refs"; then
+        { cat "$home/.deploy/refs"; printf '%s\n' "$ref"; } | put "$home/.deploy/refs"
+    fi
+    if [ ! -e "$home/.deploy/complete" ]; then
+        ( umask 077; put "$home/.deploy/run-env" <"$aside" )
+        flush_tree "$home"
+        printf 'complete\n' | put "$home/.deploy/complete"
+    fi
+    if [ "$layout" = inside ] && [ ! -L "$store/env" ]; then ln -s ../current/.deploy/env "$store/env"; fi
+fi
+( umask 077; put "$store/environments/$deployment" <"$aside" )
+
+body=$store/checkpoints/$deployment
+if [ -z "$known" ]; then
+    if [ -z "$linked" ]; then
+        kind=absent text==
+    elif [ -L "$link" ] && [ -z "$at" ]; then
+        kind=foreign
+        text=$(encode "$(readlink "$link")")
+    elif [ -n "$at" ]; then
+        kind=release text==$at
+    elif [ "$layout" = beside ]; then
+        kind=release text==$linked
+    else
+        kind=unknown text==
+    fi
+    printf 'fingerprint %s\n%s %s\n' "${fingerprint:--}" "$kind" "$text" | put "$body"
+else
+    [ -e "$body" ] || fail lost
+fi
+set -- "$(sha256sum <"$body")"
+found=${1%% *}
+[ -z "$known" ] || [ "$found" = "$known" ] || fail lost
+{ read -r _ was; read -r kind text; } <"$body"
+decode "$text"
+case $kind in
+    release)
+        # In its folder, or the live folder that is to be moved there.
+        if [ -d "$releases/$decoded" ]; then back=$releases/$decoded; else back=$path; fi
+        [ -d "$back" ] && [ -r "$back" ] && [ -x "$back" ] || fail lost
+        if [ -e "$back/.deploy/sums" ]; then
+            if ! ( cd "$back" && cut -c67- .deploy/sums | while IFS= read -r file; do [ -r "$file" ] || exit 1; done ); then
+                fail lost
+            fi
+        fi
+        ;;
+    unknown) fail not-a-link "$link" ;;
+esac
+emit checkpoint "checkpoints/$deployment" "$found" "$was"
+if [ -n "$at" ] && [ -e "$releases/$at/.deploy/refs" ]; then
+    read -r digest number <"$releases/$at/.deploy/refs" && emit was-ref "$digest" "$number"
+fi
+if [ -n "$release" ] && read -r digest number <"$releases/$release/.deploy/refs"; then emit will-ref "$digest" "$number"; fi

@@ -1,0 +1,131 @@
+//! What a look at a host told, read into types.
+
+use crate::error;
+use crate::host::{Host, LOOK, Request};
+use crate::transport::Reply;
+use deploy_core::id::Fingerprint;
+use deploy_core::model::ReleaseRef;
+use deploy_core::port::target::{Held, Runs, TargetError};
+use deploy_core::tree::Listing;
+use std::time::Duration;
+
+/// How long a look may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(30);
+
+/// One look at a host.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) runs: Runs,
+    pub(crate) held: Option<Held>,
+    /// A switch began whose restart has not ended.
+    pub(crate) moving: bool,
+    /// The release that `current` names, if it is one of ours.
+    pub(crate) at: Option<String>,
+    pub(crate) kept: Vec<Kept>,
+    /// The release whose listing was asked for, if it is there.
+    pub(crate) base: Option<Base>,
+}
+
+/// A complete release on the host.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) id: String,
+    /// The releases it is, first the one it was sent for.
+    pub(crate) refs: Vec<ReleaseRef>,
+}
+
+/// What is known of a release's content.
+#[derive(Debug)]
+pub(crate) struct Base {
+    pub(crate) id: String,
+    pub(crate) listing: Listing,
+    /// What its hooks were.
+    pub(crate) hooks: Vec<u8>,
+}
+
+/// Looks. `wanted` names the release whose listing is to come along: `current`, an id, or none.
+pub(crate) async fn look(host: &Host, wanted: &str) -> Result<Seen, TargetError> {
+    let reply = host.run(LOOK, Request::new(LOOK_LIMIT).arg(wanted)).await?;
+    Ok(read(&reply))
+}
+
+/// A reference as a release's folder has it.
+pub(crate) fn reference(words: &[String]) -> Option<ReleaseRef> {
+    Some(ReleaseRef {
+        digest: words.first()?.parse().ok()?,
+        number: words.get(1)?.parse().ok()?,
+    })
+}
+
+/// A fingerprint as a step said it, with the release it is.
+pub(crate) fn runs(fingerprint: Option<&str>, release: Option<ReleaseRef>) -> Runs {
+    match fingerprint.and_then(|text| Fingerprint::new(text).ok()) {
+        Some(fingerprint) => Runs::Release { fingerprint, release },
+        None => Runs::Nothing,
+    }
+}
+
+/// The fingerprint as steps take it; empty for nothing.
+pub(crate) fn fingerprint(runs: &Runs) -> &str {
+    match runs {
+        Runs::Nothing => "",
+        Runs::Release { fingerprint, .. } => fingerprint.as_str(),
+    }
+}
+
+fn read(reply: &Reply) -> Seen {
+    let mut kept: Vec<Kept> = Vec::new();
+    for record in &reply.records {
+        match record[0].as_str() {
+            "release" if record.len() == 2 => kept.push(Kept {
+                id: record[1].clone(),
+                refs: Vec::new(),
+            }),
+            "ref" => {
+                if let (Some(last), Some(reference)) = (kept.last_mut(), reference(&record[1..])) {
+                    last.refs.push(reference);
+                }
+            }
+            _ => {}
+        }
+    }
+    let told = reply.word("runs");
+    let release = kept
+        .iter()
+        .find(|kept| Some(kept.id.as_str()) == told)
+        .and_then(|kept| kept.refs.first().copied());
+    let base = reply.word("base").and_then(|id| {
+        Some(Base {
+            id: id.to_owned(),
+            listing: Listing::parse(reply.files.get("listing")?)?,
+            hooks: reply.files.get("hooks").cloned().unwrap_or_default(),
+        })
+    });
+    Seen {
+        runs: runs(told, release),
+        held: error::holder(reply),
+        moving: reply.get("moving").is_some(),
+        at: reply.word("at").map(str::to_owned),
+        kept,
+        base,
+    }
+}
+
+impl Seen {
+    /// The releases that can be gone back to without sending anything, newest first by their numbers.
+    pub(crate) fn kept_refs(&self) -> Vec<ReleaseRef> {
+        let mut refs: Vec<_> = self
+            .kept
+            .iter()
+            .flat_map(|kept| kept.refs.iter().copied())
+            .collect();
+        refs.sort_by_key(|reference| std::cmp::Reverse(reference.number));
+        refs.dedup();
+        refs
+    }
+
+    /// Whether that release is there, whole.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.kept.iter().any(|kept| kept.id == id)
+    }
+}

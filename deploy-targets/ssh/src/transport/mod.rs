@@ -1,0 +1,262 @@
+//! Running one step on one host and reading its framed answer. The border between what a step says and how it gets
+//! there: this machine ([`local`]) or a connection ([`ssh`]). Nothing here knows what a step is for.
+
+pub(crate) mod local;
+pub(crate) mod ssh;
+
+use crate::words;
+use async_trait::async_trait;
+use deploy_core::failure::Failure;
+use deploy_core::port::target::{Cause, ProgressSink};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
+use tokio::sync::mpsc;
+
+/// Longest line of output that is kept whole, in bytes.
+const LINE: u64 = 8 * 1024;
+/// Lines of output kept for a failure.
+const TAIL: usize = 40;
+/// How long output may lag behind the answer.
+const LAG: Duration = Duration::from_millis(500);
+/// How much later than the host the caller gives up on a step.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// One step to run.
+pub(crate) struct Call {
+    /// The whole script.
+    pub(crate) script: String,
+    /// Its arguments, any bytes but NUL; the first is the nonce.
+    pub(crate) args: Vec<Vec<u8>>,
+    /// Marks the step's own lines.
+    pub(crate) nonce: String,
+    /// What it reads.
+    pub(crate) input: Input,
+    /// The host ends it by then.
+    pub(crate) limit: Duration,
+    /// Takes its output line by line.
+    pub(crate) sink: Option<Arc<dyn ProgressSink>>,
+}
+
+/// Standard input of a step.
+pub(crate) enum Input {
+    /// Nothing.
+    Empty,
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// Pieces as they come; an error ends it early.
+    Stream(mpsc::Receiver<std::io::Result<Vec<u8>>>),
+}
+
+/// What a step answered.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    /// Its records: words split at spaces, in order.
+    pub(crate) records: Vec<Vec<String>>,
+    /// Files it sent along.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// Its exit status.
+    pub(crate) status: i32,
+    /// The last lines of its other output.
+    pub(crate) output: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// It was never started.
+    NotSent(Cause, Box<Failure>),
+    /// It was sent, and nothing is known of it since. `began`: it had started.
+    Lost { began: bool, output: String },
+    /// The host ended it, or should have, when its time was up.
+    TimedOut,
+}
+
+/// A way to run steps on one host.
+#[async_trait]
+pub(crate) trait Shell: Send + Sync {
+    /// Runs one. A dropped future ends what runs on this machine; a step on another host runs on to its own time limit, with its
+    /// lock, and counts as unknown.
+    async fn run(&self, call: Call) -> Result<Reply, Broken>;
+}
+
+impl Reply {
+    /// The words after the first record of that name.
+    pub(crate) fn get(&self, name: &str) -> Option<&[String]> {
+        let words = self.records.iter().find(|words| words[0] == name)?;
+        Some(&words[1..])
+    }
+
+    /// All records of that name.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [String]> {
+        self.records
+            .iter()
+            .filter(move |words| words[0] == name)
+            .map(|words| &words[1..])
+    }
+
+    /// The first word of the first record of that name.
+    pub(crate) fn word(&self, name: &str) -> Option<&str> {
+        self.get(name)?.first().map(String::as_str)
+    }
+}
+
+/// The program and arguments that run a call, for any login shell once each is in single quotes.
+pub(crate) fn argv(call: &Call) -> Vec<String> {
+    let mut argv: Vec<String> = ["timeout", "-k", "5"].map(str::to_owned).into();
+    argv.push(seconds(call.limit).to_string());
+    argv.extend(["sh", "-c", words::BOOT, "sh"].map(str::to_owned));
+    argv.push(words::script(&call.script));
+    argv.extend(call.args.iter().map(words::word));
+    argv
+}
+
+/// A time limit in whole seconds, at least one.
+pub(crate) fn seconds(limit: Duration) -> u64 {
+    limit
+        .as_millis()
+        .div_ceil(1000)
+        .try_into()
+        .unwrap_or(u64::MAX)
+        .max(1)
+}
+
+/// Feeds a step and reads its answer until it says that it has ended. Does not wait for the ends of its output: what the step
+/// left running may hold them open.
+pub(crate) async fn converse(
+    call: Call,
+    stdin: Option<impl AsyncWrite + Unpin + Send>,
+    stdout: impl AsyncRead + Unpin + Send,
+    stderr: impl AsyncRead + Unpin + Send,
+) -> Result<Reply, Broken> {
+    let limit = call.limit.saturating_add(GRACE);
+    let mut output = Vec::new();
+    let end = format!("@{} end", call.nonce);
+    let answer = {
+        let feeding = feed(call.input, stdin);
+        let reading = read_answer(&call.nonce, stdout);
+        let lines = follow(stderr, &end, call.sink.as_deref(), &mut output);
+        tokio::pin!(feeding, reading, lines);
+        let (mut fed, mut followed) = (false, false);
+        let deadline = tokio::time::sleep(limit);
+        tokio::pin!(deadline);
+        let answer = loop {
+            tokio::select! {
+                answer = &mut reading => break Some(answer),
+                () = &mut lines, if !followed => followed = true,
+                () = &mut feeding, if !fed => fed = true,
+                () = &mut deadline => break None,
+            }
+        };
+        if !followed {
+            // What is late by more than this is lost: it is for people only.
+            let _ = tokio::time::timeout(LAG, &mut lines).await;
+        }
+        answer
+    };
+    let output = output.join("\n");
+    match answer {
+        None => Err(Broken::TimedOut),
+        Some(Err(began)) => Err(Broken::Lost { began, output }),
+        // `timeout` and our own trap: the host ended it.
+        Some(Ok(reply)) if matches!(reply.status, 124 | 137 | 143) && reply.get("fail").is_none() => {
+            Err(Broken::TimedOut)
+        }
+        Some(Ok(reply)) => Ok(Reply { output, ..reply }),
+    }
+}
+
+async fn feed(input: Input, stdin: Option<impl AsyncWrite + Unpin>) {
+    let Some(mut stdin) = stdin else { return };
+    // A step that ends before it has read all says why in its answer.
+    match input {
+        Input::Empty => {}
+        Input::Bytes(bytes) => {
+            let _ = stdin.write_all(&bytes).await;
+        }
+        Input::Stream(mut pieces) => {
+            while let Some(Ok(piece)) = pieces.recv().await {
+                if stdin.write_all(&piece).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    let _ = stdin.shutdown().await;
+}
+
+/// The records between `begin` and `exit`. `Err` says whether it had begun when the output ended.
+async fn read_answer(nonce: &str, stdout: impl AsyncRead + Unpin) -> Result<Reply, bool> {
+    let mark = format!("@{nonce} ");
+    let mut stdout = BufReader::new(stdout);
+    let mut reply = Reply::default();
+    let mut began = false;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A login that floods is read and dropped, piece by piece.
+        match (&mut stdout).take(LINE * 8).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return Err(began),
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line);
+        let Some(record) = text.trim_end_matches('\n').strip_prefix(&mark) else {
+            continue;
+        };
+        let words: Vec<String> = record.split(' ').map(str::to_owned).collect();
+        match words[0].as_str() {
+            "begin" => began = true,
+            "exit" if began => {
+                reply.status = words.get(1).and_then(|status| status.parse().ok()).unwrap_or(-1);
+                return Ok(reply);
+            }
+            "raw" if began && words.len() == 3 => {
+                let size: u64 = words[2].parse().map_err(|_| began)?;
+                let mut bytes = Vec::new();
+                let read = (&mut stdout).take(size).read_to_end(&mut bytes).await;
+                if read.map(|read| read as u64).ok() != Some(size) {
+                    return Err(began);
+                }
+                reply.files.insert(words[1].clone(), bytes);
+            }
+            _ if began => reply.records.push(words),
+            _ => {}
+        }
+    }
+}
+
+/// Passes output on line by line, until it ends or says so.
+async fn follow(
+    stderr: impl AsyncRead + Unpin,
+    end: &str,
+    sink: Option<&dyn ProgressSink>,
+    tail: &mut Vec<String>,
+) {
+    let mut stderr = BufReader::new(stderr);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut stderr).take(LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end();
+        if text == end {
+            return;
+        }
+        if text.is_empty() {
+            continue;
+        }
+        if let Some(sink) = sink {
+            sink.line(text);
+        }
+        if tail.len() == TAIL {
+            tail.remove(0);
+        }
+        tail.push(text.to_owned());
+    }
+}

@@ -1,0 +1,257 @@
+//! Steps over one multiplexed connection to a host, by the user's own `ssh`: its configuration, agent, jump hosts and known
+//! hosts hold. The connection is made at the first step, and made anew after it broke.
+
+use super::{Broken, Call, Reply, Shell, argv, converse};
+use crate::config::SshAddress;
+use async_trait::async_trait;
+use deploy_core::failure::{Code, Failure};
+use deploy_core::port::target::Cause;
+use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, Semaphore};
+
+/// How long a connection may take to come up, name lookup and jump hosts included.
+const CONNECT: Duration = Duration::from_secs(15);
+/// A dead link is noticed after three of these.
+const ALIVE: Duration = Duration::from_secs(5);
+/// A killed deployer's connection goes after this many seconds.
+const IDLE: NonZeroUsize = NonZeroUsize::new(60).expect("60 is not 0");
+/// Steps at once over one connection: sshd's own default is 10.
+const CHANNELS: usize = 8;
+
+/// A host over ssh.
+pub(crate) struct Ssh {
+    address: SshAddress,
+    // Held while connecting, so that steps which start together share one connection.
+    session: Mutex<Option<Connection>>,
+    channels: Semaphore,
+}
+
+/// A connection, and the folder that holds its socket.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) session: Arc<Session>,
+    pub(crate) folder: Arc<tempfile::TempDir>,
+}
+
+impl Ssh {
+    pub(crate) fn new(address: SshAddress) -> Self {
+        Self {
+            address,
+            session: Mutex::new(None),
+            channels: Semaphore::new(CHANNELS),
+        }
+    }
+
+    /// The connection, made if there is none.
+    pub(crate) async fn connection(&self) -> Result<Connection, Broken> {
+        let mut held = self.session.lock().await;
+        if let Some(connection) = &*held {
+            return Ok(connection.clone());
+        }
+        let connecting = connect(&self.address);
+        let connection = tokio::time::timeout(CONNECT + ALIVE, connecting)
+            .await
+            .unwrap_or_else(|_| Err(refused(&self.address.destination, "no answer in time")))?;
+        *held = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// Forgets a connection that broke, unless another step has replaced it already.
+    pub(crate) async fn forget(&self, broken: &Connection) {
+        let mut held = self.session.lock().await;
+        if held
+            .as_ref()
+            .is_some_and(|connection| Arc::ptr_eq(&connection.session, &broken.session))
+        {
+            *held = None;
+        }
+    }
+}
+
+async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
+    // Short: a socket's path has little room. Only its owner may look inside.
+    let folder = tempfile::Builder::new()
+        .prefix("dpl")
+        .permissions(std::fs::Permissions::from_mode(0o700))
+        .tempdir_in("/tmp")
+        .map_err(|error| {
+            let next = "make /tmp writable: the connection's socket is there";
+            let failure = Failure::new(
+                Code::PermissionDenied,
+                "no folder for the connection's socket",
+                next,
+            );
+            Broken::NotSent(Cause::Final, Box::new(failure.caused_by(&error)))
+        })?;
+    let session = if let Some(password) = &address.password {
+        with_password(address, password.expose(), folder.path()).await?
+    } else {
+        let mut builder = SessionBuilder::default();
+        builder
+            .known_hosts_check(KnownHosts::Strict)
+            .connect_timeout(CONNECT)
+            .server_alive_interval(ALIVE)
+            .control_persist(ControlPersist::IdleFor(IDLE))
+            .control_directory(folder.path());
+        if let Some(file) = &address.config_file {
+            builder.config_file(file);
+        }
+        builder
+            .connect(&address.destination)
+            .await
+            .map_err(|error| refused(&address.destination, &chain(&error)))?
+    };
+    Ok(Connection {
+        session: Arc::new(session),
+        folder: Arc::new(folder),
+    })
+}
+
+/// The same connection where the host wants a password: `ssh` asks a helper for it, which finds it in its environment, so that
+/// it is on no argument list and in no file.
+async fn with_password(address: &SshAddress, password: &str, folder: &Path) -> Result<Session, Broken> {
+    let broken = |error: std::io::Error| refused(&address.destination, &error.to_string());
+    let helper = folder.join("ask");
+    tokio::fs::write(&helper, "#!/bin/sh\nprintf '%s\\n' \"$DEPLOY_SSH_PASSWORD\"\n")
+        .await
+        .map_err(broken)?;
+    tokio::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o700))
+        .await
+        .map_err(broken)?;
+    let (socket, log) = (folder.join("master"), folder.join("log"));
+    let mut command = tokio::process::Command::new("ssh");
+    command
+        .arg("-E")
+        .arg(&log)
+        .arg("-S")
+        .arg(&socket)
+        .args(["-M", "-f", "-N"]);
+    for option in [
+        format!("ControlPersist={IDLE}"),
+        "StrictHostKeyChecking=yes".to_owned(),
+        "NumberOfPasswordPrompts=1".to_owned(),
+        format!("ConnectTimeout={}", CONNECT.as_secs()),
+        format!("ServerAliveInterval={}", ALIVE.as_secs()),
+    ] {
+        command.arg("-o").arg(option);
+    }
+    if let Some(file) = &address.config_file {
+        command.arg("-F").arg(file);
+    }
+    let status = command
+        .arg("--")
+        .arg(&address.destination)
+        .env("SSH_ASKPASS", &helper)
+        .env("SSH_ASKPASS_REQUIRE", "force")
+        .env("DEPLOY_SSH_PASSWORD", password)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .status()
+        .await
+        .map_err(broken)?;
+    if !status.success() {
+        let said = tokio::fs::read_to_string(&log).await.unwrap_or_default();
+        return Err(refused(&address.destination, &said));
+    }
+    Ok(Session::resume(
+        socket.into_boxed_path(),
+        Some(log.into_boxed_path()),
+    ))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push('\n');
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+/// Why there is no connection, from what `ssh` said.
+fn refused(destination: &str, said: &str) -> Broken {
+    let (cause, failure) = if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        let message = format!("the host key of {destination} is not the one known for it");
+        let next =
+            format!("if the change is expected: ssh-keygen -R {destination}, then connect once by hand");
+        (Cause::Final, Failure::new(Code::HostKey, message, next))
+    } else if said.contains("Host key verification failed") || said.contains("host key is known for") {
+        let message = format!("the host key of {destination} is not known");
+        let next = format!("deploy trust {destination}");
+        (Cause::Final, Failure::new(Code::HostKey, message, next))
+    } else if said.contains("Permission denied") || said.contains("Too many authentication failures") {
+        let message = format!("{destination} lets nobody in with these keys");
+        let next = format!("ssh {destination} true");
+        (Cause::Final, Failure::new(Code::PermissionDenied, message, next))
+    } else {
+        let message = format!("{destination} cannot be reached");
+        let next = format!("ssh {destination} true");
+        (Cause::Unreachable, Failure::new(Code::Unreachable, message, next))
+    };
+    Broken::NotSent(cause, Box::new(failure.with_log(said)))
+}
+
+/// The command line as the login shell reads it.
+fn quoted(argv: &[String]) -> String {
+    let words: Vec<_> = argv.iter().map(|word| format!("'{word}'")).collect();
+    words.join(" ")
+}
+
+#[async_trait]
+impl Shell for Ssh {
+    async fn run(&self, call: Call) -> Result<Reply, Broken> {
+        let _channel = self.channels.acquire().await.expect("it is never closed");
+        let connection = self.connection().await?;
+        let mut command = connection.session.raw_command(quoted(&argv(&call)));
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = match command.spawn().await {
+            Ok(child) => child,
+            Err(error) => {
+                self.forget(&connection).await;
+                return Err(refused(&self.address.destination, &chain(&error)));
+            }
+        };
+        let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
+        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+            unreachable!("both were asked for");
+        };
+        let reply = converse(call, stdin, stdout, stderr).await;
+        match reply {
+            Ok(reply) => Ok(reply),
+            Err(broken) => {
+                if connection.session.check().await.is_err() {
+                    self.forget(&connection).await;
+                }
+                Err(match broken {
+                    // The server takes no more channels for now: nothing was started.
+                    Broken::Lost { began: false, output } if output.contains("Session open refused") => {
+                        let message = format!("{} takes no more sessions just now", self.address.destination);
+                        let failure = Failure::new(Code::Unreachable, message, "try again a little later");
+                        Broken::NotSent(Cause::Transient, Box::new(failure.with_log(&output)))
+                    }
+                    // The multiplexer was gone before it took the command.
+                    Broken::Lost { began: false, output }
+                        if output.contains("Control socket connect") || output.contains("port 9") =>
+                    {
+                        let message = format!("the connection to {} was gone", self.address.destination);
+                        let failure = Failure::new(Code::Unreachable, message, "try again");
+                        Broken::NotSent(Cause::Transient, Box::new(failure.with_log(&output)))
+                    }
+                    other => other,
+                })
+            }
+        }
+    }
+}

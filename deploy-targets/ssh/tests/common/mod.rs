@@ -1,0 +1,202 @@
+//! A service on hosts for the tests: this machine, or sshd on the loopback.
+
+use deploy_core::digest::Digest;
+use deploy_core::id::{Attempt, DeploymentId, Epoch, PlaceId, ReleaseNumber, SliceName, StoreId};
+use deploy_core::model::{ArtifactRef, Entry, ReleaseRef};
+use deploy_core::port::target::{
+    Adopt, Claim, ClaimRequest, Desired, HolderNote, Move, Op, Prepared, ProgressSink, Runs, Secret, Target,
+    TargetError,
+};
+use deploy_target_ssh::{
+    Address, CommandWords, Connections, Hook, HookPoint, HostBinding, HostScript, SshBinding, SshTarget,
+    listing,
+};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Ids as people would have them: `deployment(3)`.
+pub(crate) fn deployment(number: u32) -> DeploymentId {
+    DeploymentId::new(format!("01JB{number:022}")).unwrap()
+}
+pub(crate) fn store(number: u32) -> StoreId {
+    StoreId::new(format!("01SS{number:022}")).unwrap()
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Lines(pub(crate) Mutex<Vec<String>>);
+
+impl ProgressSink for Lines {
+    fn step(&self, _: u64, _: u64, _: &str) {}
+    fn line(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) binding: SshBinding,
+    pub(crate) lines: Arc<Lines>,
+    pub(crate) connections: Connections,
+}
+
+pub(crate) fn shell(text: &str) -> HostScript {
+    HostScript {
+        command: CommandWords::Shell(text.to_owned()),
+        limit: Duration::from_secs(20),
+    }
+}
+
+pub(crate) fn hook(name: &str, at: HookPoint, text: &str) -> Hook {
+    Hook {
+        name: name.to_owned(),
+        at,
+        if_changed: Vec::new(),
+        produces: Vec::new(),
+        script: shell(text),
+    }
+}
+
+impl World {
+    /// One local host; the service's path does not exist yet.
+    pub(crate) fn local() -> Self {
+        Self::at(Address::Local)
+    }
+
+    pub(crate) fn at(address: Address) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let binding = SshBinding {
+            service: "web".parse().unwrap(),
+            environment: "staging".parse().unwrap(),
+            hosts: vec![HostBinding {
+                name: "web-1".parse().unwrap(),
+                address,
+                variables: BTreeMap::new(),
+            }],
+            path: dir.path().join("opt/app").to_str().unwrap().to_owned(),
+            restart: Some(shell(
+                "echo \"$DEPLOY_DIR\" >>\"$(dirname \"$DEPLOY_PATH\")/restarts\"",
+            )),
+            shared: Vec::new(),
+            hooks: Vec::new(),
+            failpoint: None,
+        };
+        Self {
+            dir,
+            binding,
+            lines: Arc::default(),
+            connections: Connections::default(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("opt/app")
+    }
+
+    pub(crate) fn target(&self) -> SshTarget {
+        SshTarget::new(self.binding.clone(), &self.connections).unwrap()
+    }
+
+    pub(crate) fn restarts(&self) -> usize {
+        std::fs::read_to_string(self.dir.path().join("opt/restarts")).map_or(0, |text| text.lines().count())
+    }
+
+    pub(crate) fn op(&self, claim: &Claim) -> Op {
+        Op {
+            key: Digest::of("key"),
+            claim: claim.clone(),
+            attempt: Attempt(1),
+            limit: Duration::from_secs(30),
+            progress: Arc::clone(&self.lines) as Arc<dyn ProgressSink>,
+        }
+    }
+
+    /// A release with these files.
+    pub(crate) fn release(&self, number: u32, files: &[(&str, &str)]) -> Arc<Desired> {
+        let folder = self.dir.path().join(format!("artifact-{number}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, text) in files {
+            let file = folder.join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        self.release_of(number, &folder)
+    }
+
+    pub(crate) fn release_of(&self, number: u32, folder: &Path) -> Arc<Desired> {
+        let digest = listing::walk(folder).unwrap().digest();
+        Arc::new(Desired {
+            release: ReleaseRef {
+                digest: Digest::of(format!("release {number}")),
+                number: ReleaseNumber(number),
+            },
+            entry: Entry::Artifact(ArtifactRef::Tree { digest }),
+            config: Digest::of("config"),
+            local: Some(folder.to_owned()),
+            facts: BTreeMap::from([("DEPLOY_RELEASE".to_owned(), format!("v{number}"))]),
+            variables: BTreeMap::from([("TOKEN".to_owned(), Secret::new("a\"b\\c $d\n`e'"))]),
+        })
+    }
+}
+
+pub(crate) fn slice() -> SliceName {
+    SliceName::new("web-1").unwrap()
+}
+
+pub(crate) async fn place(target: &SshTarget) -> PlaceId {
+    target.slices().await.unwrap()[0].place.clone()
+}
+
+pub(crate) fn request(deployment_number: u32) -> ClaimRequest {
+    ClaimRequest {
+        store: store(1),
+        deployment: deployment(deployment_number),
+        known: Epoch(0),
+        may_take: Vec::new(),
+        adopt: Adopt::Refuse,
+        note: HolderNote {
+            who: "alice@laptop (pid 1)".to_owned(),
+            since: "2026-01-02T03:04:05Z".parse().ok(),
+            step: "activating v2".to_owned(),
+        },
+    }
+}
+
+pub(crate) async fn claim(target: &SshTarget, deployment_number: u32) -> Result<Claim, TargetError> {
+    target
+        .claim(&place(target).await, &request(deployment_number))
+        .await
+}
+
+pub(crate) async fn seen(target: &SshTarget) -> Runs {
+    target.observe(&[slice()]).await.unwrap().remove(0).runs.unwrap()
+}
+
+pub(crate) async fn step(target: &SshTarget, to: &Arc<Desired>) -> Move {
+    Move {
+        slice: slice(),
+        to: Arc::clone(to),
+        expect: seen(target).await,
+        arm: None,
+        checkpoint: None,
+    }
+}
+
+/// Claim, prepare, activate, verify.
+pub(crate) async fn bring(
+    world: &World,
+    target: &SshTarget,
+    number: u32,
+    to: &Arc<Desired>,
+) -> (Op, Move, Prepared) {
+    let claim = claim(target, number).await.unwrap();
+    let op = world.op(&claim);
+    let mut step = step(target, to).await;
+    let prepared = target.prepare(&op, &step).await.unwrap();
+    step.checkpoint = Some(prepared.checkpoint.clone());
+    let runs = target.activate(&op, &step).await.unwrap();
+    assert_eq!(runs, prepared.will_be);
+    target.verify(&op, &slice(), &runs).await.unwrap();
+    (op, step, prepared)
+}
