@@ -276,6 +276,7 @@ impl DeploymentView {
             }
             EventKind::SliceVerified { .. } if self.all_verified() => self.step = Phase::Verified,
             EventKind::BatchIntended { .. } => self.step = Phase::Activating,
+            EventKind::DeadlineMoved { due } => self.due = Some(*due),
             EventKind::SliceFailed {
                 slice, step, failure, ..
             } => {

@@ -203,6 +203,9 @@ impl DeploymentView {
         let why = match (&view.failure, view.progress) {
             (_, Progress::Overtaken) => "somebody else changed what runs there".to_owned(),
             (Some(failure), _) => failure.message.clone(),
+            (None, _) if view.running == Running::Unknown && view.seen_at.is_some() => {
+                "it could not be looked at".to_owned()
+            }
             (None, Progress::Waiting | Progress::Prepared) => "its turn never came".to_owned(),
             (None, Progress::Verified | Progress::Confirmed | Progress::Verifying) => {
                 "it is still on the new release".to_owned()
