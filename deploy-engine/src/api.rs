@@ -4,7 +4,7 @@ use deploy_core::digest::Digest;
 use deploy_core::event::Event;
 use deploy_core::failure::Failure;
 use deploy_core::gate::{Finding, Unmet, Verdict};
-use deploy_core::id::{Actor, CommitId, DeploymentId, EnvName, EvidenceName, ServiceName, SliceName};
+use deploy_core::id::{Actor, DeploymentId, EnvName, EvidenceName, ServiceName, SliceName};
 use deploy_core::model::Release;
 use deploy_core::plan::{Kind, Plan};
 use deploy_core::port::target::{Adopt, HealthSeen};
@@ -99,6 +99,28 @@ pub struct DeployAsk {
     pub only: Option<Digest>,
     /// A service that is removed by it (`retire`).
     pub retire: Option<ServiceName>,
+}
+
+impl DeployAsk {
+    /// A request with nothing special about it.
+    pub fn new(kind: Kind, environment: EnvName, what: What) -> Self {
+        Self {
+            kind,
+            environment,
+            what,
+            services: Vec::new(),
+            branch: None,
+            strategy: None,
+            reason: None,
+            adopt: Adopt::Refuse,
+            confirmed: false,
+            lock_wait: Duration::ZERO,
+            timeout: None,
+            key: None,
+            only: None,
+            retire: None,
+        }
+    }
 }
 
 /// What would happen.
@@ -282,13 +304,4 @@ impl EngineError {
             | Self::Defect(failure) => (**failure).clone(),
         }
     }
-}
-
-/// A commit that a release was asked for, told for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sources {
-    /// The commit.
-    pub commit: CommitId,
-    /// The branch, if known.
-    pub branch: Option<String>,
 }

@@ -1,10 +1,21 @@
-//! `deploy demo`: the guided real thing on this machine. The hook for the module that does it.
+//! `deploy demo`: the guided real thing on this machine. A program gets the story on stderr and its end on stdout.
 
 use crate::args::setup::Demo;
 use crate::context::Context;
+use crate::demo::{self, Outcome};
 use crate::error::{CliError, Exit};
-use deploy_core::failure::Code;
 
-pub(crate) fn run(_context: &mut Context<'_>, _args: &Demo) -> Result<Exit, CliError> {
-    Err(CliError::new(Code::NotYetActing, "this build has no demo", "deploy init writes a first manifest"))
+pub(crate) fn run(context: &mut Context<'_>, args: &Demo) -> Result<Exit, CliError> {
+    let report = if context.console.is_machine() {
+        let report = demo::run(args.keep, &mut std::io::stderr());
+        context.console.last(&report);
+        report
+    } else {
+        demo::run(args.keep, &mut std::io::stdout())
+    };
+    Ok(match report.outcome {
+        Outcome::AsAnnounced => Exit::Done,
+        Outcome::Failed => Exit::Failed,
+        Outcome::Interrupted => Exit::Interrupted,
+    })
 }

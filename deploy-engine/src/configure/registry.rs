@@ -24,6 +24,9 @@ pub struct Recipe<'a> {
     pub folder: &'a Path,
     /// Secrets to reach hosts with, by host.
     pub passwords: &'a BTreeMap<HostName, Secret>,
+    /// Connections, shared by all services.
+    #[cfg(feature = "ssh")]
+    pub connections: &'a deploy_target_ssh::Connections,
 }
 
 /// A target, and the hosts that its slices can be looked at from.

@@ -138,6 +138,7 @@ impl Facts {
                 Work::Finish(at) => format!("finishing {}", place(at)),
                 Work::Restore(slice) => format!("putting {} back", name(slice)),
                 Work::VerifyOld(slice) => format!("verifying that {} is back", name(slice)),
+                Work::Reach => "waiting for what cannot be reached".to_owned(),
                 Work::Release(at) => format!("releasing {}", place(at)),
             },
         );

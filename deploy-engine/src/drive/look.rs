@@ -88,6 +88,17 @@ impl Scope {
         Answer::Seen { seen: sights, runs, outdated: self.untouched && outdated, fresh, failure: trouble }
     }
 
+    /// Returns once every slice can be looked at.
+    pub(super) async fn until_reachable(&self) -> Answer {
+        loop {
+            let all = self.observe().await.is_ok_and(|seen| seen.values().all(|seen| seen.runs.is_ok()));
+            if all {
+                return Answer::Done { note: "everything can be reached".to_owned(), warning: None };
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+
     async fn observe(&self) -> Result<BTreeMap<(usize, SliceName), SliceSeen>, Failure> {
         let mut tasks = JoinSet::new();
         for (at, (bound, service)) in self.bound.iter().zip(&self.plan.services).enumerate() {

@@ -475,6 +475,7 @@ points! {
     Work::Restore(_) => "restore",
     Work::VerifyOld(_) => "verify_old",
     Work::Release(_) => "release",
+    Work::Reach => "reach",
 }
 
 impl std::fmt::Debug for Drive {

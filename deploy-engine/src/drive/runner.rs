@@ -17,7 +17,7 @@ use deploy_core::machine::state::{Direction, Reach, Stage};
 use deploy_core::machine::{Answer, Effect, Failed, Machine, Refusal, Work};
 use deploy_core::plan::{Change, Plan};
 use deploy_core::port::target::{
-    Adopt, Cause, Certainty, Checkpoint, Claim, ClaimRequest, Cleanup, HealthSeen, HolderNote, Move, NoProgress, Op,
+    Adopt, Cause, Certainty, Checkpoint, Claim, ClaimRequest, Cleanup, HealthSeen, HolderNote, Move, Op,
     ProgressSink, Restore, Runs, Target, TargetError,
 };
 use std::future::Future;
@@ -149,6 +149,10 @@ impl Runner {
                 let limit = left + self.plan.limits.bake;
                 Box::pin(async move { watched.bake(left, limit).await })
             }
+            Work::Reach => {
+                let scope = self.scope(machine, facts);
+                Box::pin(async move { scope.until_reachable().await })
+            }
             Work::Finish(place) => self.finish(effect, place, machine, false),
             Work::Release(place) => self.finish(effect, place, machine, true),
         }
@@ -225,7 +229,8 @@ impl Runner {
             deployment: self.deployment.clone(),
             known,
             may_take: vec![self.deployment.clone()],
-            adopt: facts.adopt.unwrap_or(Adopt::Refuse),
+            // Who was adopted away from, or adopted us away, is not fought over once something was touched.
+            adopt: if machine.state().reach < Reach::Activating { facts.adopt.unwrap_or(Adopt::Refuse) } else { Adopt::Refuse },
             note: HolderNote {
                 who: self.who.clone(),
                 since: Some(self.clock.now()),
@@ -240,7 +245,7 @@ impl Runner {
         let wiring = Arc::clone(&self.wiring);
         Box::pin(async move {
             let Some(target) = target else { return Answer::Claimed { epoch: known.next(), adopted: None } };
-            match claim_from_ended(&*target, &id, request, &*wiring, patience).await {
+            match claim_adopting(&*target, &id, request, &*wiring, patience).await {
                 Ok((claim, adopted)) => Answer::Claimed { epoch: claim.epoch, adopted },
                 Err(error) => {
                     let refusal = match error.cause {
@@ -440,6 +445,25 @@ async fn claim_from_ended(
     claim(request).await.map(|claim| (claim, None))
 }
 
+/// Takes another state's place over, as was asked; a place of our own is claimed as ever.
+async fn claim_adopting(
+    target: &dyn Target,
+    place: &deploy_core::id::PlaceId,
+    request: ClaimRequest,
+    wiring: &dyn Wiring,
+    patience: Patience,
+) -> Result<(Claim, Option<StoreId>), TargetError> {
+    let refusing = ClaimRequest { adopt: Adopt::Refuse, ..request.clone() };
+    match claim_from_ended(target, place, refusing, wiring, patience).await {
+        Err(error) if error.cause == Cause::Held && request.adopt == Adopt::Take => {
+            let other = error.held.map(|held| held.store).filter(|store| *store != request.store);
+            let (claim, _) = claim_from_ended(target, place, request, wiring, patience).await?;
+            Ok((claim, other))
+        }
+        result => result,
+    }
+}
+
 /// What the platform says runs; an answer where that is not what is wanted.
 async fn platform_says(
     target: &dyn Target,
@@ -530,9 +554,4 @@ impl ProgressSink for Sink {
     fn line(&self, text: &str) {
         self.step(0, 0, &deploy_core::failure::printable(text, 300));
     }
-}
-
-/// For calls that nobody watches.
-pub(super) fn quiet() -> Arc<dyn ProgressSink> {
-    Arc::new(NoProgress)
 }

@@ -45,6 +45,8 @@ pub struct Engine {
     artifacts: Artifacts,
     identity: Identity,
     caller: Caller,
+    #[cfg(feature = "ssh")]
+    connections: Arc<deploy_target_ssh::Connections>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -84,6 +86,8 @@ impl Engine {
             artifacts: Artifacts::at(home.join("artifacts")),
             identity: opening.identity,
             caller,
+            #[cfg(feature = "ssh")]
+            connections: Arc::default(),
         })
     }
 

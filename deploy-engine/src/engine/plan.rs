@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 /// From the start of activation to the commit point, where nothing says otherwise.
 const ACTIVATION: Duration = Duration::from_secs(30 * 60);
 /// For going back.
-const GOING_BACK: Duration = Duration::from_secs(15 * 60);
+const GOING_BACK: Duration = Duration::from_secs(5 * 60);
 /// The longest an unclear health extends the bake.
 const UNCLEAR_BAKE: Duration = Duration::from_secs(10 * 60);
 /// Attempts in one direction because of unknown or fenced outcomes.

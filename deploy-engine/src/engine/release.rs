@@ -2,7 +2,7 @@
 
 use super::scene::Views;
 use super::{Engine, configure_error, failed, git_error, usage};
-use crate::api::{EngineError, What};
+use crate::api::EngineError;
 use crate::configure;
 use crate::source::artifacts::Recipe;
 use crate::source::git::Git;
@@ -185,16 +185,6 @@ impl Engine {
             .resolve(text)
             .cloned()
             .map_err(|error| usage(Code::UnknownName, error.to_string(), "deploy releases shows what there is"))
-    }
-
-    /// The words for what was asked, for messages.
-    pub(super) fn asked_for(what: &What) -> String {
-        match what {
-            What::Commit { rev, .. } => rev.clone().unwrap_or_else(|| "HEAD".to_owned()),
-            What::Release(text) => text.clone(),
-            What::Upstream => "what upstream verified".to_owned(),
-            What::Previous => "the previous release".to_owned(),
-        }
     }
 }
 

@@ -6,8 +6,6 @@ use crate::api::{DeployAsk, Driven, EngineError, What};
 use deploy_core::failure::Code;
 use deploy_core::id::{EnvName, ServiceName};
 use deploy_core::plan::Kind;
-use deploy_core::port::target::Adopt;
-use std::time::Duration;
 
 impl Engine {
     /// Removes a service from an environment, as a deployment: it can be watched, resumed and audited like any other.
@@ -31,21 +29,13 @@ impl Engine {
                 format!("deploy status -e {name}"),
             ));
         };
+        let kind = if self.environment(name).await?.after.is_empty() { Kind::Deploy } else { Kind::Promote };
+        let what = What::Release(release.number.to_string());
         let ask = DeployAsk {
-            kind: if self.environment(name).await?.after.is_empty() { Kind::Deploy } else { Kind::Promote },
-            environment: name.clone(),
-            what: What::Release(release.number.to_string()),
-            services: Vec::new(),
-            branch: None,
-            strategy: None,
             reason: Some(format!("retire {service}")),
-            adopt: Adopt::Refuse,
             confirmed,
-            lock_wait: Duration::ZERO,
-            timeout: None,
-            key: None,
-            only: None,
             retire: Some(service.clone()),
+            ..DeployAsk::new(kind, name.clone(), what)
         };
         self.deploy(ask, wires).await
     }

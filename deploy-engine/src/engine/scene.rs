@@ -123,6 +123,8 @@ impl Engine {
             folder: &self.folder,
             artifacts: &self.artifacts,
             caller: &self.caller,
+            #[cfg(feature = "ssh")]
+            connections: &self.connections,
         }
     }
 }

@@ -96,6 +96,14 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
+    /// On a network disk, where two machines would each have their own idea of SQLite's log.
+    #[error("{} is on a network disk ({kind})", .path.display())]
+    NetworkDisk {
+        /// Which file.
+        path: PathBuf,
+        /// Which kind of disk.
+        kind: &'static str,
+    },
     /// This SQLite can damage a write-ahead log when it is reset.
     #[error("SQLite {found} is too old: 3.51.3 or newer is needed")]
     OldSqlite {
@@ -136,6 +144,7 @@ impl StoreError {
             | Self::Unreadable { .. }
             | Self::Busy { .. }
             | Self::Sqlite { .. }
+            | Self::NetworkDisk { .. }
             | Self::OldSqlite { .. } => Code::StateUnreadable,
             Self::Ephemeral { .. } => Code::StateEphemeral,
             Self::NotAState { .. } | Self::Damaged { .. } => Code::StateCorrupt,
@@ -174,6 +183,7 @@ impl StoreError {
             ),
             Self::Busy { .. } => "run the command again once the other one has ended".to_owned(),
             Self::Sqlite { .. } => "run the command again; `deploy audit verify` checks the file".to_owned(),
+            Self::NetworkDisk { .. } => "name a file on a disk of this machine with --state".to_owned(),
             Self::OldSqlite { .. } => "build deploy with its own SQLite (the default)".to_owned(),
             Self::Closed => "run `deploy resume`".to_owned(),
         }
@@ -189,7 +199,12 @@ impl From<StoreError> for Failure {
 fn store_failure(error: &StoreError) -> Failure {
     let failure = Failure::new(error.code(), error.to_string(), error.next());
     match std::error::Error::source(error) {
-        Some(source) => failure.caused_by(source),
+        Some(source) => {
+            let mut failure = failure.caused_by(source);
+            // SQLite's error has itself as its cause.
+            failure.causes.dedup();
+            failure
+        }
         None => failure,
     }
 }

@@ -63,6 +63,40 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_by_environment ON inbox (environment, seq);
 ";
 
+/// Names the network disks whose machines do not share memory: SQLite's log would be torn by two of them. Others (FUSE, 9p) are
+/// mostly folders of this very machine, seen from a container.
+fn network(kind: u64) -> Option<&'static str> {
+    match kind {
+        0x6969 => Some("NFS"),
+        0xff53_4d42 => Some("CIFS"),
+        0xfe53_4d42 => Some("SMB"),
+        _ => None,
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn refuse_network_disks(path: &Path) -> Result<(), StoreError> {
+    // What cannot be asked is said by whatever is done next.
+    let Ok(disk) = rustix::fs::statfs(path) else {
+        return Ok(());
+    };
+    // The kernel's numbers are 32 bits wide; some are negative in the type that the C library gives them.
+    #[expect(clippy::cast_sign_loss, reason = "only the bits count")]
+    let kind = disk.f_type as u64 & 0xffff_ffff;
+    match network(kind) {
+        Some(kind) => Err(StoreError::NetworkDisk {
+            path: path.to_owned(),
+            kind,
+        }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn refuse_network_disks(_: &Path) -> Result<(), StoreError> {
+    Ok(())
+}
+
 /// What to do where there is no state yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Create {
@@ -248,6 +282,7 @@ pub(super) fn open_to_write(
         })?;
         failpoint::hit("store.create.file");
     }
+    refuse_network_disks(path)?;
     let failed = |error| StoreError::sqlite(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
@@ -351,4 +386,23 @@ pub(super) fn identity(
         path: path.to_owned(),
         what: error.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_disks_are_told_from_others() {
+        for (kind, name) in [
+            (0x6969, Some("NFS")),
+            (0xff53_4d42, Some("CIFS")),
+            (0xfe53_4d42, Some("SMB")),
+            (0xef53, None),
+            (0x0102_1994, None),
+            (0x6573_5546, None),
+        ] {
+            assert_eq!(network(kind), name, "{kind:x}");
+        }
+    }
 }

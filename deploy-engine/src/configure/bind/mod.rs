@@ -10,7 +10,7 @@ use crate::drive::{Bound, Eyes};
 use crate::source::artifacts::Artifacts;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, ServiceName, SliceName};
-use deploy_core::manifest::{Environment, Facts, HealthProbe, Project, Service, VarName, config_version};
+use deploy_core::manifest::{Environment, Facts, HealthProbe, Project, Service, VarName};
 use deploy_core::model::{Entry, Release};
 use deploy_core::port::target::{Desired, Secret};
 use deploy_health::Prober;
@@ -34,6 +34,9 @@ pub struct Binder<'a> {
     pub artifacts: &'a Artifacts,
     /// The caller's environment.
     pub caller: &'a Caller,
+    /// Connections, shared by all services.
+    #[cfg(feature = "ssh")]
+    pub connections: &'a deploy_target_ssh::Connections,
 }
 
 impl Binder<'_> {
@@ -66,6 +69,8 @@ impl Binder<'_> {
             facts: &facts,
             folder: self.folder,
             passwords: &passwords,
+            #[cfg(feature = "ssh")]
+            connections: self.connections,
         };
         registry::make(&recipe).await
     }
@@ -118,7 +123,7 @@ impl Binder<'_> {
         Ok(Desired {
             release: self.release.to_ref(),
             entry,
-            config: config_version(self.environment),
+            config: service_version(service),
             local,
             facts: commands,
             variables,
@@ -186,6 +191,11 @@ impl Binder<'_> {
             keep: self.project.keep as usize,
         })
     }
+}
+
+/// The version of one service's own configuration: what another service's keys, or a gate's, do not change.
+fn service_version(service: &Service) -> deploy_core::digest::Digest {
+    deploy_core::digest::Digest::of_json(&("deploy.service/1", &service.target, &service.vars, &service.secrets, &service.hooks))
 }
 
 /// Whether secrets are resolved.

@@ -6,7 +6,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::manifest::{self, HookPoint, HostAddress, TargetConfig};
 use deploy_core::id::SliceName;
 use deploy_target_ssh::{
-    Address, CommandWords, Failpoint, Hook, HostBinding, HostScript, SshAddress, SshBinding, SshTarget,
+    Address, CheckState, CommandWords, Failpoint, Hook, HostBinding, HostScript, SshAddress, SshBinding, SshTarget,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(in crate::configure) async fn make(recipe: &Recipe<'_>) -> Result<Made, Fail
             "deploy config shows where it is set",
         )
     })?;
-    let hosts: Vec<_> = recipe
+    let hosts_of: Vec<_> = recipe
         .environment
         .hosts_of(recipe.service)
         .into_iter()
@@ -41,19 +41,20 @@ pub(in crate::configure) async fn make(recipe: &Recipe<'_>) -> Result<Made, Fail
     let binding = SshBinding {
         service: recipe.service.name.clone(),
         environment: recipe.environment.name.clone(),
-        hosts,
+        hosts: hosts_of.clone(),
         path: absolute(recipe.folder, &path),
         restart: config.restart.as_ref().map(|command| script(command, RESTART_LIMIT)),
         shared: config.shared.iter().map(|path| path.as_str().to_owned()).collect(),
         hooks: recipe.service.hooks.iter().filter_map(hook).collect(),
         failpoint: Some(Failpoint(Arc::new(failpoint::hit))),
     };
-    let target = Arc::new(SshTarget::new(binding));
+    let target = Arc::new(SshTarget::new(binding, recipe.connections).map_err(|failure| *failure)?);
     let slices = deploy_core::port::target::Target::slices(&*target).await.map_err(|error| *error.failure)?;
-    let hosts = slices
-        .iter()
-        .filter_map(|slice| Some((slice.name.clone(), target.host(slice.name.as_str())?)))
-        .collect::<BTreeMap<SliceName, _>>();
+    let exec = |slice: &SliceName| {
+        let host = hosts_of.iter().find(|host| host.name.as_str() == slice.as_str())?;
+        Some((slice.clone(), recipe.connections.host_exec(&host.address)))
+    };
+    let hosts = slices.iter().filter_map(|slice| exec(&slice.name)).collect::<BTreeMap<_, _>>();
     Ok(Made { doctor: Some(Arc::clone(&target) as _), target, slices, hosts })
 }
 
@@ -105,12 +106,14 @@ impl crate::configure::registry::Doctor for SshTarget {
         self.doctor()
             .await
             .into_iter()
-            .map(|found| crate::api::Diagnosis {
-                subject: found.host.to_string(),
-                check: found.check.to_owned(),
-                well: found.well,
-                found: found.found,
-                fix: found.fix,
+            .map(|check| {
+                let (well, fix) = match check.state {
+                    CheckState::Well => (true, None),
+                    CheckState::Warning { fix } => (true, Some(fix)),
+                    CheckState::Bad { fix } => (false, Some(fix)),
+                };
+                let (subject, name) = (check.host.to_string(), check.name.to_owned());
+                crate::api::Diagnosis { subject, check: name, well, found: check.detail, fix }
             })
             .collect()
     }
