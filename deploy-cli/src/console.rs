@@ -145,13 +145,6 @@ impl Console {
         emit(&mut io::stderr().lock(), &format!("{text}\n"));
     }
 
-    /// A message that `-q` and programs are spared.
-    pub(crate) fn remark(&mut self, text: &str) {
-        if self.mode == Mode::Text && self.loudness > Loudness::Quiet {
-            self.message(text);
-        }
-    }
-
     /// Asks for a line; `None` where nobody can answer. Blocks.
     pub(crate) fn ask(&mut self, question: &str) -> Option<String> {
         if !self.asks {

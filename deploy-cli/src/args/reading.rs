@@ -14,8 +14,12 @@ pub(crate) struct Gates {
     #[arg(long, value_name = "R")]
     pub(crate) release: Option<String>,
     /// At this time, as 2026-12-24T12:00:00Z [now]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) at: Option<Timestamp>,
+}
+
+fn moment(text: &str) -> Result<Timestamp, &'static str> {
+    text.parse().map_err(|_| "a time is written as 2026-12-24T12:00:00Z")
 }
 
 /// `deploy status`.

@@ -27,7 +27,7 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Man) -> Result<Exit, CliErro
     let count = pages.len();
     for (name, command) in pages {
         let path = folder.join(format!("{name}.1"));
-        let written = page(command.name(name)).and_then(|page| std::fs::write(&path, page));
+        let written = page(command).and_then(|page| std::fs::write(&path, page));
         written.map_err(|error| unwritable(&path, &error))?;
     }
     done(context, &format!("{count} pages written to {}", folder.display()), None);

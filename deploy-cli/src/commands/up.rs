@@ -77,5 +77,6 @@ pub(crate) fn asked(kind: Kind, environment: EnvName, what: What, how: &How) -> 
         timeout: how.timeout,
         key: None,
         only: None,
+        retire: None,
     }
 }

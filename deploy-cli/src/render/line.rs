@@ -2,7 +2,6 @@
 
 use super::{Paint, span};
 use deploy_core::failure::printable;
-use deploy_core::time::Timestamp;
 use std::time::Duration;
 
 /// What a line's mark says. Each line has a word besides.
@@ -110,11 +109,4 @@ impl Line {
         };
         laid.trim_end().to_owned()
     }
-}
-
-/// A line and when it came to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stamped {
-    pub(crate) at: Timestamp,
-    pub(crate) line: Line,
 }

@@ -15,7 +15,6 @@ use std::time::Duration;
 const LINES: usize = 12;
 
 /// What is on the screen.
-#[derive(Debug)]
 pub(crate) struct Live {
     plain: Plain,
     activity: Activity,
@@ -23,6 +22,12 @@ pub(crate) struct Live {
     bars: BTreeMap<Subject, (&'static str, ProgressBar)>,
     style: ProgressStyle,
     muted: bool,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("plain", &self.plain).field("activity", &self.activity).finish_non_exhaustive()
+    }
 }
 
 impl Live {

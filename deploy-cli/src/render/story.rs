@@ -137,6 +137,7 @@ impl Story {
                     AttemptReason::UnknownOutcome => {
                         vec![step(Mark::Warn, "the outcome of a step is unknown: looking, then trying again")]
                     }
+                    AttemptReason::Reachable => vec![step(Mark::Note, "can be reached again: going on")],
                     AttemptReason::Fenced => {
                         vec![step(Mark::Warn, "a place has a newer claim, or went back by itself: looking again")]
                     }
