@@ -72,6 +72,8 @@ impl Engine {
             return self.resume_one(&ask.environment, &known, ask.lock_wait, wires, ask.confirmed).await;
         }
         self.refuse_not_acting(&ask.environment, ask.kind).await?;
+        let configured = self.environment(&ask.environment).await?;
+        self.record_rules(&configured, &self.views().await?.environment(&ask.environment)).await?;
         let release = self.release_for(&ask, &mut |_| {}).await?;
         self.run_checks(&ask.environment, &release).await?;
         let shape = Shape::of(&ask)?;
