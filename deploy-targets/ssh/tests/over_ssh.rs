@@ -8,7 +8,7 @@ use common::{World, bring, claim, place, seen, slice};
 use deploy_core::failure::Code;
 use deploy_core::health::CommandLine;
 use deploy_core::port::probe::{HostCommand, HostExecError, Reach};
-use deploy_core::port::target::{Cause, Certainty, Cleanup, Restore, Runs, Target as _};
+use deploy_core::port::target::{Cause, Certainty, Cleanup, Restore, Runs, Secret, Target as _};
 use deploy_target_ssh::{Address, CheckState, Connections, SshAddress};
 use sshd::Sshd;
 use std::fs;
@@ -100,6 +100,31 @@ async fn a_changed_or_unknown_host_key_is_refused() {
         unknown.failure
     );
     assert!(!world.path().exists());
+}
+
+/// `ssh` asks for a password and for a key's passphrase in the same way.
+#[tokio::test]
+async fn a_password_is_handed_over_and_a_wrong_one_is_said() {
+    let sshd = Sshd::start("");
+    let protect = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-p", "-P", "", "-N", "open sesame", "-f"])
+        .arg(sshd.dir.path().join("client"))
+        .status()
+        .unwrap();
+    assert!(protect.success());
+    let with = |password: &str| match sshd.address() {
+        Address::Ssh(address) => Address::Ssh(SshAddress {
+            password: Some(Secret::new(password)),
+            ..address
+        }),
+        Address::Local => unreachable!(),
+    };
+    let world = World::at(with("open sesame"));
+    claim(&world.target(), 1).await.unwrap();
+    let world = World::at(with("open simsim"));
+    let refused = claim(&world.target(), 1).await.unwrap_err();
+    assert_eq!(refused.failure.code, Code::PermissionDenied);
+    assert!(!format!("{refused:?}").contains("simsim"));
 }
 
 #[tokio::test]
