@@ -268,10 +268,10 @@ fn who(held: Option<&Held>) -> String {
         held.note.who.clone()
     };
     if let Some(since) = held.note.since {
-        text.push_str(&format!(", since {since}"));
+        text = format!("{text}, since {since}");
     }
     if !held.note.step.is_empty() {
-        text.push_str(&format!(", {}", held.note.step));
+        text = format!("{text}, {}", held.note.step);
     }
     text
 }

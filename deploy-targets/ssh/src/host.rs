@@ -151,7 +151,7 @@ impl Host {
         let mut args = vec![nonce.clone().into_bytes(), self.path.clone().into_bytes()];
         args.extend(request.args);
         let call = Call {
-            script: step.parts.concat(),
+            script: script_of(step),
             args,
             nonce,
             input: request.input,
@@ -174,6 +174,11 @@ impl Host {
             call(name);
         }
     }
+}
+
+/// A step's whole script.
+pub(crate) fn script_of(step: Step) -> String {
+    step.parts.concat()
 }
 
 /// Unlike any other of this or another process; no secret.

@@ -287,3 +287,32 @@ impl Shell for Ssh {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Input;
+
+    /// `sh`, `fish` and `csh` read such a line alike: between the quotes there is nothing that one of them takes for more.
+    #[test]
+    fn any_login_shell_reads_the_command_line() {
+        let call = Call {
+            script: crate::host::script_of(crate::host::ACTIVATE),
+            args: vec![(1..=255).collect(), b"it's !1 $(id) `id` \\'\n".to_vec()],
+            nonce: String::new(),
+            input: Input::Empty,
+            limit: CONNECT,
+            sink: None,
+        };
+        let line = quoted(&argv(&call));
+        assert!(
+            line.is_ascii() && !line.contains(['!', '\n']) && !line.contains("\\\\") && !line.contains("\\'")
+        );
+        let inside: usize = line
+            .split("' '")
+            .map(|part| part.trim_matches('\'').matches('\'').count())
+            .sum();
+        assert_eq!(inside, 0);
+        assert!(line.len() < 100_000, "{}", line.len());
+    }
+}

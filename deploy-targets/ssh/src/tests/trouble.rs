@@ -1,11 +1,9 @@
 //! What can go wrong on a host, and what must not come of it.
 
-mod common;
-
-use common::{World, bring, claim, deployment, hook, place, request, seen, shell, slice, step};
+use super::common::{World, bring, claim, deployment, hook, place, request, seen, shell, slice, step};
+use crate::{FAILPOINTS, Failpoint, HookPoint};
 use deploy_core::failure::Code;
 use deploy_core::port::target::{Cause, Certainty, Cleanup, Restore, Runs, Target as _};
-use deploy_target_ssh::{FAILPOINTS, Failpoint, HookPoint};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::sync::{Arc, Mutex};
@@ -382,10 +380,10 @@ async fn a_tree_with_our_own_folder_is_refused_and_setuid_is_dropped() {
     let bad = world.release(1, &[(".deploy/listing", "x")]);
     let error = target.prepare(&op, &step(&target, &bad).await).await.unwrap_err();
     assert_eq!(error.failure.code, Code::ManifestInvalid);
-    let good = world.release(2, &[("tool", "x")]);
+    world.release(2, &[("tool", "x")]);
     let tool = world.dir.path().join("artifact-2/tool");
     fs::set_permissions(&tool, fs::Permissions::from_mode(0o6755)).unwrap();
-    let good = world.release_of(2, tool.parent().unwrap());
+    let good = World::release_of(2, tool.parent().unwrap());
     let mut step = step(&target, &good).await;
     step.checkpoint = Some(target.prepare(&op, &step).await.unwrap().checkpoint);
     target.activate(&op, &step).await.unwrap();
@@ -451,7 +449,7 @@ async fn of_many_claims_at_once_one_wins() {
     for number in 1..=12 {
         let (target, place) = (Arc::clone(&target), place.clone());
         let mut wants = request(number);
-        wants.store = common::store(number % 2);
+        wants.store = super::common::store(number % 2);
         tasks.spawn(async move { target.claim(&place, &wants).await });
     }
     let answers = tasks.join_all().await;

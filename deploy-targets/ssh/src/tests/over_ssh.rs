@@ -1,16 +1,12 @@
 //! The same verbs over real sshd, and how it looks when there is no way in.
 
-mod common;
-#[path = "common/sshd.rs"]
-mod sshd;
-
-use common::{World, bring, claim, place, seen, slice};
+use super::common::{World, bring, claim, place, seen, slice};
+use super::sshd::Sshd;
+use crate::{Address, CheckState, Connections, SshAddress};
 use deploy_core::failure::Code;
 use deploy_core::health::CommandLine;
 use deploy_core::port::probe::{HostCommand, HostExecError, Reach};
 use deploy_core::port::target::{Cause, Certainty, Cleanup, Restore, Runs, Secret, Target as _};
-use deploy_target_ssh::{Address, CheckState, Connections, SshAddress};
-use sshd::Sshd;
 use std::fs;
 use std::time::Duration;
 
@@ -153,13 +149,13 @@ async fn a_cut_connection_is_made_anew() {
     let sshd = Sshd::start("");
     let mut world = World::at(sshd.address());
     // The restart ends the session it runs in, as one does that restarts the network.
-    world.binding.restart = Some(common::shell(
+    world.binding.restart = Some(super::common::shell(
         "p=$$; until [ \"$(cat /proc/$p/comm)\" = sshd ]; do p=$(cut -d' ' -f4 /proc/$p/stat); done; kill -KILL $p",
     ));
     let target = world.target();
     let first = world.release(1, &[("a", "1")]);
     let op = world.op(&claim(&target, 1).await.unwrap());
-    let mut step = common::step(&target, &first).await;
+    let mut step = super::common::step(&target, &first).await;
     let prepared = target.prepare(&op, &step).await.unwrap();
     step.checkpoint = Some(prepared.checkpoint.clone());
     let lost = target.activate(&op, &step).await.unwrap_err();
@@ -176,7 +172,7 @@ async fn a_cut_connection_is_made_anew() {
     assert_eq!(seen(&target).await, prepared.will_be);
 }
 
-async fn hosts() -> (Sshd, Vec<std::sync::Arc<dyn deploy_core::port::probe::HostExec>>) {
+fn hosts() -> (Sshd, Vec<std::sync::Arc<dyn deploy_core::port::probe::HostExec>>) {
     let sshd = Sshd::start("");
     let connections = Connections::default();
     let execs = vec![
@@ -188,7 +184,7 @@ async fn hosts() -> (Sshd, Vec<std::sync::Arc<dyn deploy_core::port::probe::Host
 
 #[tokio::test]
 async fn commands_run_on_a_host_and_tell_how_they_ended() {
-    let (_sshd, execs) = hosts().await;
+    let (_sshd, execs) = hosts();
     for exec in execs {
         let mut command =
             HostCommand::new(CommandLine::Shell("pwd; cat; echo \"$A\" >&2; exit 3".to_owned()));
@@ -228,7 +224,7 @@ async fn commands_run_on_a_host_and_tell_how_they_ended() {
 #[tokio::test]
 async fn ports_are_reached_as_the_host_sees_them() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let (_sshd, execs) = hosts().await;
+    let (_sshd, execs) = hosts();
     assert_eq!(
         execs[0].forward("localhost", 1, PATIENCE).await.unwrap().reach(),
         &Reach::Direct
