@@ -67,6 +67,34 @@ async fn noise_at_login_is_passed_over() {
     bring(&world, &target, 1, &world.release(1, &[("a", "1")])).await;
 }
 
+/// Whatever shell the user has there.
+#[tokio::test]
+async fn any_login_shell_will_do() {
+    for shell in ["fish", "tcsh"] {
+        let program = std::path::Path::new("/usr/bin").join(shell);
+        assert!(program.exists(), "install {shell}");
+        let sshd = Sshd::start("");
+        let login = sshd.dir.path().join("login");
+        let text = format!(
+            "#!/bin/sh\nexec {} -c \"$SSH_ORIGINAL_COMMAND\"\n",
+            program.display()
+        );
+        fs::write(&login, text).unwrap();
+        run_mode(&login);
+        let key = fs::read_to_string(sshd.dir.path().join("client.pub")).unwrap();
+        let line = format!("command=\"{}\" {key}", login.display());
+        fs::write(sshd.dir.path().join("authorized"), line).unwrap();
+        let mut world = World::at(sshd.address());
+        world.binding.hooks = vec![super::common::hook(
+            "odd",
+            crate::HookPoint::Prepare,
+            "test 'it''s !1' = \"its !1\" && echo \\\\ 'a\nb'",
+        )];
+        let target = world.target();
+        bring(&world, &target, 1, &world.release(1, &[("a !b\n'c", "1")])).await;
+    }
+}
+
 fn run_mode(file: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
