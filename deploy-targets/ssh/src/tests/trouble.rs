@@ -169,6 +169,42 @@ async fn a_failed_hook_before_the_switch_changes_nothing_and_shows_its_output() 
 }
 
 #[tokio::test]
+async fn what_commands_print_shows_no_variable() {
+    let mut world = World::local();
+    world.binding.hooks = vec![hook("env", HookPoint::Prepare, "env; exit 1")];
+    let target = world.target();
+    let op = world.op(&claim(&target, 1).await.unwrap());
+    let step = step(&target, &world.release(1, &[("a", "1")])).await;
+    let error = target.prepare(&op, &step).await.unwrap_err();
+    let told = format!("{error:?}{:?}", world.lines.0.lock().unwrap());
+    assert!(told.contains("TOKEN=***") && !told.contains("c $d"), "{told}");
+}
+
+/// A listing beside the artifact is believed only where it is the one that the release names.
+#[tokio::test]
+async fn an_artifact_is_the_one_that_the_release_names() {
+    let world = World::local();
+    let target = world.target();
+    let op = world.op(&claim(&target, 1).await.unwrap());
+    let to = world.release(1, &[("d/a", "1")]);
+    let folder = to.local.clone().unwrap();
+    let listing = crate::listing::walk(&folder).unwrap().to_text();
+    fs::write(folder.join("d/a"), "2").unwrap();
+    let step = step(&target, &to).await;
+    let error = target.prepare(&op, &step).await.unwrap_err();
+    assert_eq!(error.failure.code, Code::ContentMismatch);
+    // Said of the right tree, and the host still finds the file that is not.
+    fs::write(folder.with_file_name("listing"), listing).unwrap();
+    let error = target.prepare(&op, &step).await.unwrap_err();
+    assert_eq!(error.failure.code, Code::ContentMismatch);
+    assert!(error.failure.message.contains("./d/a"), "{error}");
+    fs::write(folder.join("d/a"), "1").unwrap();
+    // Copied with other bits on its folders: what counts is what the listing says.
+    fs::set_permissions(folder.join("d"), fs::Permissions::from_mode(0o711)).unwrap();
+    target.prepare(&op, &step).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_hook_that_hangs_is_ended_and_one_that_leaves_a_child_holds_nothing_up() {
     let mut world = World::local();
     let mut hangs = hook("hangs", HookPoint::Prepare, "sleep 60");
