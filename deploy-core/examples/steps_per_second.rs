@@ -1,5 +1,6 @@
-//! How many steps the machine takes in a second: a deployment of one service with sixteen slices, from its plan to success, with
-//! every effect answered at once. A step is one answer: `outstanding`, `decide`, and `apply` of what follows.
+//! How many steps the machine takes in a second: a deployment of one service with sixteen slices, or as many as the first argument
+//! says, from its plan to success, with every effect answered at once. A step is one answer: `outstanding`, `decide`, and `apply`
+//! of what follows.
 //!
 //! `cargo run --release -p deploy-core --example steps_per_second` prints one line of JSON for each way of driving.
 
@@ -21,12 +22,11 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const SLICES: usize = 16;
 const SPAN: Duration = Duration::from_secs(2);
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-fn plan() -> Result<Plan> {
+fn plan(slices: usize) -> Result<Plan> {
     let old = Runs::Release {
         fingerprint: Fingerprint::new("old")?,
         release: None,
@@ -75,14 +75,14 @@ fn plan() -> Result<Plan> {
             max_failures: 0,
         })?,
         on_failure: OnFailure::Rollback,
-        bake: Duration::from_secs(60),
+        bake: Duration::from_mins(1),
         abilities: Abilities {
             fence: Fence::Lock,
             arms: true,
             removes: true,
             unbroken_since: false,
         },
-        slices: (0..SLICES).map(slice).collect::<Result<_>>()?,
+        slices: (0..slices).map(slice).collect::<Result<_>>()?,
         dropped: false,
     };
     let input = PlanInput {
@@ -92,9 +92,9 @@ fn plan() -> Result<Plan> {
         reference: release.to_ref(),
         config: Digest::of("configuration"),
         limits: Limits {
-            activation: Duration::from_secs(900),
-            going_back: Duration::from_secs(600),
-            bake: Duration::from_secs(300),
+            activation: Duration::from_mins(15),
+            going_back: Duration::from_mins(10),
+            bake: Duration::from_mins(5),
             attempts: 3,
         },
         services: vec![service],
@@ -106,7 +106,7 @@ fn plan() -> Result<Plan> {
 }
 
 /// What every effect answers when all goes well; `None` for those that answer only when something does not.
-fn answer(effect: Effect, checkpoint: &Checkpoint, new: &Runs) -> Option<Answer> {
+fn answer(slices: usize, effect: Effect, checkpoint: &Checkpoint, new: &Runs) -> Option<Answer> {
     let seen = |runs, armed| Answer::Seen {
         seen: vec![
             SliceSight {
@@ -114,9 +114,9 @@ fn answer(effect: Effect, checkpoint: &Checkpoint, new: &Runs) -> Option<Answer>
                 armed,
                 healthy: true
             };
-            SLICES
+            slices
         ],
-        runs: vec![None; SLICES],
+        runs: vec![None; slices],
         outdated: false,
         fresh: true,
         failure: None,
@@ -166,7 +166,8 @@ fn drive(
             .outstanding()
             .into_iter()
             .filter_map(|effect| {
-                answer(effect, checkpoint, new).map(|answer| Input::Answered { effect, answer })
+                answer(plan.slices.len(), effect, checkpoint, new)
+                    .map(|answer| Input::Answered { effect, answer })
             })
             .take(if at_once { usize::MAX } else { 1 })
             .collect();
@@ -194,7 +195,9 @@ fn drive(
 }
 
 fn main() -> Result<()> {
-    let plan = Arc::new(plan()?);
+    let plan = Arc::new(plan(
+        std::env::args().nth(1).map_or(Ok(16), |count| count.parse())?,
+    )?);
     let actor = Actor::new("bench")?;
     let new = Runs::Release {
         fingerprint: Fingerprint::new("new")?,

@@ -104,6 +104,8 @@ pub enum AttemptReason {
     UnknownOutcome,
     /// The place has a newer epoch: something reverted by itself, or somebody took the claim.
     Fenced,
+    /// What could not be reached can be again.
+    Reachable,
 }
 
 /// What a deployment was asked to be.
@@ -284,7 +286,8 @@ pub enum EventKind {
         /// When going back gives up waiting for what cannot be reached.
         due: Timestamp,
     },
-    /// A service with `on_failure = "hold"` failed: everything stays as it is, disarmed, for a human.
+    /// Everything stays as it is, disarmed, for a human: a service with `on_failure = "hold"` failed, somebody else changed a slice
+    /// after the commit point, or going back cannot go on (what it would put back next is needed by what cannot be observed).
     HeldBack {
         /// Why.
         failure: Failure,
@@ -325,6 +328,11 @@ pub enum EventKind {
     AskAccepted {
         /// What.
         ask: Ask,
+    },
+    /// The time to the commit point counts anew: a pause has ended.
+    DeadlineMoved {
+        /// When it must have committed.
+        due: Timestamp,
     },
     /// The claims are being released before this end.
     Closing {

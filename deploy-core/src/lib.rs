@@ -15,8 +15,12 @@
 //! that records it, and recovery is the same six steps.
 
 pub mod digest;
+#[cfg(test)]
+mod edge_cases;
 pub mod event;
 pub mod failure;
+#[cfg(test)]
+mod fixture;
 pub mod gate;
 pub mod health;
 pub mod id;

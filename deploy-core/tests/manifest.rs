@@ -113,7 +113,7 @@ fn an_overriding_probe_of_another_type_replaces() {
     let chat = service(&environment, "chat");
     assert_eq!(
         (chat.kind(), chat.bake),
-        (TargetKind::Fly, Duration::from_secs(600))
+        (TargetKind::Fly, Duration::from_mins(10))
     );
     let TargetConfig::Fly(fly) = &chat.target else {
         panic!("fly")
@@ -122,7 +122,7 @@ fn an_overriding_probe_of_another_type_replaces() {
     assert_eq!(
         fly.token
             .iter()
-            .flat_map(|token| token.secrets())
+            .flat_map(deploy_core::manifest::Template::secrets)
             .map(VarName::as_str)
             .collect::<Vec<_>>(),
         ["FLY_API_TOKEN"]
@@ -375,4 +375,82 @@ proptest! {
         let back: manifest::Template = serde_json::from_str(&stored).map_err(|e| TestCaseError::fail(e.to_string()))?;
         prop_assert_eq!(back.literal(), Some(text.as_str()));
     }
+}
+
+#[test]
+fn gates_are_resolved() {
+    let production = resolve_with(text_of("reference.toml"), "production", &[]);
+    let freeze = production.freezes.values().next().expect("a freeze");
+    let manifest::FreezeWindow::Weekly { from, to } = &freeze.window else {
+        panic!("weekly")
+    };
+    assert_eq!(
+        (from.to_string(), to.to_string()),
+        ("Fri 16:00".to_owned(), "Mon 08:00".to_owned())
+    );
+    assert_eq!(
+        (from.minute_of_week(), freeze.tz.as_str()),
+        (4 * 1440 + 960, "Europe/Berlin")
+    );
+    let evidence: Vec<_> = production
+        .checklist
+        .before
+        .values()
+        .map(|item| item.evidence.is_some())
+        .collect();
+    assert_eq!(evidence, [false, true]);
+    assert!(production.confirm.deploy && production.confirm.rollback);
+
+    let text = text_of("minimal.toml").to_owned()
+        + "[environments.production.freeze.holidays]\nfrom = 2026-12-24T00:00:00\nto = \"2026-12-27 00:00\"\ntz = \"Europe/Berlin\"\n\
+           [environments.next]\nafter = [\"production\"]\nhosts.h.local = true\n\
+           [environments.production.checklist]\nafter.works = \"It works\"\nbefore = \"not a phase\"\n";
+    let production = resolve_with(&text, "production", &[]);
+    let holidays = &production.freezes.values().next().expect("a freeze").window;
+    let manifest::FreezeWindow::Once { from, to } = holidays else {
+        panic!("once")
+    };
+    assert_eq!(
+        (from.to_string(), to.to_string()),
+        (
+            "2026-12-23T23:00:00.000Z".to_owned(),
+            "2026-12-26T23:00:00.000Z".to_owned()
+        ),
+        "local time of the zone"
+    );
+    assert_eq!(production.checklist.before.len(), 1);
+    let next = resolve_with(&text, "next", &[]);
+    assert_eq!(
+        next.inherited_checklist
+            .values()
+            .map(BTreeMap::len)
+            .sum::<usize>(),
+        1,
+        "`after` gates the next"
+    );
+}
+
+#[test]
+fn what_up_refuses_is_known_with_the_variables() {
+    let text = text_of("polydev.toml");
+    let manifest = manifest::parse("deploy.toml", text).unwrap_or_else(|problems| panic!("{problems}"));
+    let refused = |caller: &[(&str, &str)]| -> Vec<String> {
+        let environment = resolve_with(text, "development", caller);
+        let found = manifest::acting::not_yet_in(&manifest, &environment);
+        found
+            .into_iter()
+            .filter(|one| one.weakens_gate)
+            .map(|one| one.key)
+            .collect()
+    };
+    assert_eq!(refused(&[]), ["services.controller.analysis.errors"]);
+    assert_eq!(
+        refused(&[("DEPLOY_STRATEGY", "blue-green")]),
+        [
+            "services.controller.strategy.kind",
+            "services.frontend.strategy.kind",
+            "services.controller.analysis.errors"
+        ],
+        "the agent has no ports and stays at rolling"
+    );
 }

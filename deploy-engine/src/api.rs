@@ -97,6 +97,8 @@ pub struct DeployAsk {
     pub key: Option<String>,
     /// Only if the plan is just this one (`apply`).
     pub only: Option<Digest>,
+    /// A service that is removed by it (`retire`).
+    pub retire: Option<ServiceName>,
 }
 
 /// What would happen.

@@ -11,7 +11,7 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
         input.clock(),
         input.plan.map_or(Duration::ZERO, |plan| plan.longest),
     );
-    let free = first_free(input.rules.freezes.values(), now, span);
+    let free = first_free(&input.rules.freezes, now, span);
     let mut judged = Vec::new();
     for (name, window) in &input.rules.freezes {
         let Some(touched) = window.touches(now, span) else {

@@ -237,11 +237,11 @@ impl Rules {
             &mut note,
         );
         for (name, items) in &old.upstream_items {
-            let none = BTreeMap::new();
+            let nothing = BTreeMap::new();
             entries(
                 &format!("checklist after {name}"),
                 items,
-                new.upstream_items.get(name).unwrap_or(&none),
+                new.upstream_items.get(name).unwrap_or(&nothing),
                 strictest.upstream_items.entry(name.clone()).or_default(),
                 |old, new| old.evidence == new.evidence,
                 &mut note,

@@ -75,11 +75,11 @@ impl std::str::FromStr for WeekTime {
     fn from_str(text: &str) -> Result<Self, NotATime> {
         let parse = || {
             let (day, time) = text.trim().split_once(' ')?;
-            let is = |name: &&str| name.eq_ignore_ascii_case(day);
+            let is = |name: &str| name.eq_ignore_ascii_case(day);
             let day = DAYS
                 .iter()
-                .position(|name| is(&name))
-                .or_else(|| LONG_DAYS.iter().position(|name| is(&name)))?;
+                .position(|name| is(name))
+                .or_else(|| LONG_DAYS.iter().position(|name| is(name)))?;
             let (hour, minute) = time.trim().split_once(':')?;
             let two = |text: &str, below: u16| {
                 (matches!(text.len(), 1 | 2) && text.bytes().all(|byte| byte.is_ascii_digit()))
@@ -227,17 +227,14 @@ fn instant(zoned: jiff::Zoned) -> Timestamp {
 }
 
 /// The first time at or after `start` at which something that lasts `span` touches none of the windows; `None` if none is near.
-pub fn first_free<'a>(
-    windows: impl IntoIterator<Item = &'a Window> + Clone,
+pub fn first_free(
+    windows: &std::collections::BTreeMap<String, Window>,
     start: Timestamp,
     span: Duration,
 ) -> Option<Timestamp> {
     let mut at = start;
     for _ in 0..256 {
-        let touched = windows
-            .clone()
-            .into_iter()
-            .find_map(|window| window.touches(at, span));
+        let touched = windows.values().find_map(|window| window.touches(at, span));
         match touched {
             None => return Some(at),
             Some(interval) if interval.to > at => at = interval.to,

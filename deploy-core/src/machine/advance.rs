@@ -1,9 +1,11 @@
 //! What follows by itself: events that need no input beyond the ones before them. Each batch of a decision runs until nothing
 //! follows any more, so that one transaction carries it as far as it goes.
 
-use super::state::{At, Direction, Hold, Pace, Reach, Stage, Step};
+use super::state::{At, Direction, Hold, Pace, Reach, SliceState, Stage, Step};
 use super::{Machine, Outcome};
 use crate::event::{AttemptReason, EventKind};
+use crate::failure::{Code, Failure};
+use crate::id::SliceIx;
 use crate::plan::Kind;
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -35,14 +37,14 @@ pub(super) fn advance(machine: &Machine, now: Timestamp) -> Option<EventKind> {
 
 fn moving(machine: &Machine, step: Step, now: Timestamp) -> Option<EventKind> {
     let state = &machine.state;
-    let back = matches!(step, Step::Restoring);
-    if state.direction == Direction::Back && !back && !machine.attempt_is_back() {
+    // A new direction needs new claims before anything else: what is under way for the old one is fenced off.
+    if state.direction != state.claimed_for {
         return Some(machine.attempt(AttemptReason::TurnedBack));
     }
     match step {
         Step::Preparing if state.slices.iter().all(|slice| slice.prepared) => Some(EventKind::AllPrepared),
         Step::Activating => activating(machine),
-        Step::Confirming if state.slices.iter().all(|slice| !slice.armed) => {
+        Step::Confirming if machine.disarmed() => {
             let bake = machine
                 .plan
                 .services
@@ -64,16 +66,16 @@ fn moving(machine: &Machine, step: Step, now: Timestamp) -> Option<EventKind> {
             if state
                 .places
                 .iter()
-                .all(|place| matches!(place.hold, Hold::Finished | Hold::Lost)) =>
+                .all(|place| matches!(place.hold, Hold::Finished | Hold::Lost | Hold::Taken)) =>
         {
-            let lost = state.places.iter().any(|place| place.hold == Hold::Lost);
+            let lost = state.places.iter().any(|place| place.hold != Hold::Finished);
             Some(if lost {
                 closing(Outcome::NeedsHuman)
             } else {
                 ended(Outcome::Succeeded)
             })
         }
-        Step::Holding if state.slices.iter().all(|slice| !slice.armed) => Some(closing(Outcome::NeedsHuman)),
+        Step::Holding if machine.disarmed() => Some(closing(Outcome::NeedsHuman)),
         Step::Restoring => restoring(machine),
         _ => None,
     }
@@ -81,29 +83,26 @@ fn moving(machine: &Machine, step: Step, now: Timestamp) -> Option<EventKind> {
 
 fn activating(machine: &Machine) -> Option<EventKind> {
     let state = &machine.state;
-    let ready: Vec<_> = machine
-        .plan
-        .slice_indices()
-        .filter(|slice| {
-            let of = state.slice(*slice);
-            of.at == At::Untouched && of.moves && of.prepared && machine.may_activate(*slice)
-        })
-        .collect();
-    if !ready.is_empty() && state.pace == Pace::Going {
-        return Some(EventKind::BatchIntended { slices: ready });
+    if state.pace == Pace::Going {
+        let ready: Vec<_> = machine
+            .plan
+            .slice_indices()
+            .filter(|slice| machine.to_activate(*slice))
+            .collect();
+        if !ready.is_empty() {
+            return Some(EventKind::BatchIntended { slices: ready });
+        }
     }
     // Only a rollback goes on past a slice that failed; when nothing is left that could move, a human has to.
-    let running = state
-        .slices
-        .iter()
-        .any(|slice| matches!(slice.at, At::Intended | At::Activated))
-        || machine.plan.slice_indices().any(|slice| machine.to_verify(slice));
-    let failed = state
-        .slices
-        .iter()
-        .any(|slice| matches!(slice.at, At::Unknown | At::Overtaken | At::Stuck));
-    (machine.plan.kind == Kind::Rollback && failed && !running && ready.is_empty())
-        .then(|| closing(Outcome::NeedsHuman))
+    let failed = machine.plan.kind == Kind::Rollback
+        && state
+            .slices
+            .iter()
+            .any(|slice| matches!(slice.at, At::Unknown | At::Overtaken | At::Stuck));
+    let busy = |slice: SliceIx| {
+        state.slice(slice).at == At::Intended || machine.to_verify(slice) || machine.to_activate(slice)
+    };
+    (failed && !machine.plan.slice_indices().any(busy)).then(|| closing(Outcome::NeedsHuman))
 }
 
 fn restoring(machine: &Machine) -> Option<EventKind> {
@@ -116,19 +115,25 @@ fn restoring(machine: &Machine) -> Option<EventKind> {
     if !ready.is_empty() {
         return Some(EventKind::RestoreIntended { slices: ready });
     }
-    if state
-        .slices
-        .iter()
-        .any(|slice| matches!(slice.at, At::RestoreIntended | At::Restored))
-    {
+    let running = |slice: &SliceState| matches!(slice.at, At::RestoreIntended | At::Restored);
+    if state.slices.iter().any(running) || machine.awaits() {
         return None;
     }
-    let back = state.slices.iter().all(|slice| slice.is_back());
-    Some(closing(if back {
-        Outcome::RolledBack
+    Some(if state.slices.iter().all(|slice| slice.is_back()) {
+        closing(Outcome::RolledBack)
+    } else if machine.disarmed() {
+        closing(Outcome::NeedsHuman)
     } else {
-        Outcome::NeedsHuman
-    }))
+        // What is armed still is needed by what is not off the release: it stays, disarmed, or it would move after the end.
+        held("what is left cannot be put back safely")
+    })
+}
+
+/// Everything stays as it is, for a human.
+pub(super) fn held(why: &str) -> EventKind {
+    EventKind::HeldBack {
+        failure: Failure::new(Code::NeedsHuman, why, "deploy status --refresh looks at what runs now"),
+    }
 }
 
 fn closing(outcome: Outcome) -> EventKind {
@@ -157,21 +162,23 @@ impl Machine {
         }
     }
 
-    /// Whether the current attempt began after the deployment turned back: then it is claiming or surveying for that.
-    fn attempt_is_back(&self) -> bool {
-        matches!(
-            self.state.stage,
-            Stage::Moving(Step::Claiming | Step::Surveying | Step::Restoring)
-        )
+    /// Whether nothing is armed where we could disarm it.
+    pub(super) fn disarmed(&self) -> bool {
+        !self.plan.slice_indices().any(|slice| self.to_disarm(slice))
     }
 
     /// The slices that are not where the deployment's end says they should be.
-    pub(super) fn strays(&self) -> Vec<crate::id::SliceIx> {
-        let forward = self.state.direction == Direction::Forward;
+    pub(super) fn strays(&self) -> Vec<SliceIx> {
+        let state = &self.state;
+        let forward = match state.direction {
+            Direction::Forward => true,
+            Direction::Back => false,
+            Direction::Held => state.reach >= Reach::Committed && !state.turned_back,
+        };
         self.plan
             .slice_indices()
             .filter(|slice| {
-                let state = self.state.slice(*slice);
+                let state = state.slice(*slice);
                 if forward {
                     !state.is_verified()
                 } else {

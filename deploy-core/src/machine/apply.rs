@@ -1,7 +1,8 @@
 //! The only mutation. Total over what `decide` can emit; anything else is a journal that this machine did not write.
 
-use super::state::{At, Direction, Hold, Pace, PlaceState, Reach, Stage, State, Step, Then};
-use super::{Ask, Failed, Machine, Outcome, Sight, SliceSight, Verb};
+use super::order::Order;
+use super::state::{At, Direction, Hold, Pace, PlaceState, Reach, SliceState, Stage, State, Step, Then};
+use super::{Ask, Failed, Machine, Outcome, Refusal, Sight, SliceSight, Verb};
 use crate::event::{AttemptReason, EventKind};
 use crate::id::{Attempt, SliceIx};
 use crate::plan::Kind;
@@ -30,6 +31,7 @@ impl Machine {
                 ensure(plan.digest() == *digest, "the plan is not what its digest says")?;
                 let (tries, attempt) = (self.state.tries, self.state.attempt);
                 self.plan = Arc::new((**plan).clone());
+                self.order = Arc::new(Order::of(&self.plan));
                 self.state = State {
                     tries,
                     attempt,
@@ -84,12 +86,15 @@ impl Machine {
                 self.claims_settled();
                 Ok(())
             }
-            EventKind::ClaimFailed { place, .. } => {
+            EventKind::ClaimFailed { place, refusal, .. } => {
                 ensure(
                     self.state.stage == Stage::Moving(Step::Claiming),
                     "nothing is being claimed",
                 )?;
-                self.place_mut(place.at())?.hold = Hold::Lost;
+                self.place_mut(place.at())?.hold = match refusal {
+                    Refusal::Held => Hold::Taken,
+                    Refusal::Unreachable | Refusal::Broken => Hold::Lost,
+                };
                 self.claims_settled();
                 Ok(())
             }
@@ -128,6 +133,7 @@ impl Machine {
                 self.state.reach = Reach::Activating;
                 self.state.due = Some(*due);
                 self.state.stage = Stage::Moving(Step::Activating);
+                self.look_if_verified();
                 Ok(())
             }
             EventKind::BatchIntended { slices } => {
@@ -156,6 +162,7 @@ impl Machine {
                 Ok(())
             }
             EventKind::SliceActivated { slice, armed, .. } => {
+                self.ensure_step(Step::Activating, "nothing is being activated")?;
                 let state = self.slice_mut(*slice)?;
                 ensure(state.at == At::Intended, "its activation was not intended")?;
                 state.at = At::Activated;
@@ -163,15 +170,14 @@ impl Machine {
                 Ok(())
             }
             EventKind::SliceVerified { slice, .. } => {
+                self.ensure_step(Step::Activating, "nothing is being activated")?;
                 let state = self.slice_mut(*slice)?;
                 ensure(
                     matches!(state.at, At::Activated | At::Untouched),
                     "there was nothing to verify",
                 )?;
                 state.at = At::Verified;
-                if self.all_verified() {
-                    self.state.stage = Stage::Moving(Step::Looking);
-                }
+                self.look_if_verified();
                 Ok(())
             }
             EventKind::SliceFailed { slice, step, how, .. } => {
@@ -179,18 +185,22 @@ impl Machine {
                 let state = self.slice_mut(*slice)?;
                 let stray = match how {
                     Failed::Overtaken => At::Overtaken,
-                    Failed::Unknown | Failed::Fenced | Failed::Unreachable => At::Unknown,
-                    Failed::NotDone | Failed::Unhealthy | Failed::CheckpointLost => At::Stuck,
+                    Failed::Unreachable => At::Unknown,
+                    Failed::NotDone
+                    | Failed::Unknown
+                    | Failed::Fenced
+                    | Failed::Unhealthy
+                    | Failed::CheckpointLost => At::Stuck,
                 };
                 match (step, how) {
+                    // Whatever is armed there still, we cannot disarm.
                     (Verb::Confirm, _) => state.armed = false,
-                    (Verb::Activate, Failed::Overtaken) => state.at = At::Overtaken,
-                    (Verb::Restore | Verb::VerifyOld, _) => state.at = stray,
-                    (Verb::Activate | Verb::Verify, _) if rollback => state.at = stray,
+                    (Verb::Activate, Failed::Overtaken) | (Verb::Restore | Verb::VerifyOld, _) => state.at = stray,
                     (Verb::Prepare, _) if rollback => {
                         state.at = stray;
                         state.prepared = true;
                     }
+                    (Verb::Activate | Verb::Verify | Verb::Watch | Verb::Look, _) if rollback => state.at = stray,
                     _ => {}
                 }
                 Ok(())
@@ -202,6 +212,7 @@ impl Machine {
                 )?;
                 ensure(self.all_verified(), "not every slice is verified")?;
                 self.state.reach = Reach::Committed;
+                self.state.pace = Pace::Going;
                 self.state.due = None;
                 self.state.tries = 0;
                 self.state.stage = Stage::Moving(Step::Confirming);
@@ -275,6 +286,7 @@ impl Machine {
                 )?;
                 ensure(self.plan.kind != Kind::Rollback, "a rollback never turns back")?;
                 self.state.direction = Direction::Back;
+                self.state.turned_back = true;
                 self.state.due = Some(*due);
                 self.state.tries = 0;
                 self.state.pace = Pace::Going;
@@ -285,13 +297,15 @@ impl Machine {
                     matches!(self.state.stage, Stage::Moving(_)),
                     "nothing is under way",
                 )?;
+                ensure(self.state.direction != Direction::Held, "it is held already")?;
                 ensure(
-                    self.state.direction == Direction::Forward,
-                    "it has turned back already",
+                    self.state.reach >= Reach::Activating,
+                    "nothing that serves was changed",
                 )?;
                 self.state.direction = Direction::Held;
                 self.state.due = None;
-                self.state.stage = Stage::Moving(Step::Holding);
+                self.state.tries = 0;
+                self.state.pace = Pace::Going;
                 Ok(())
             }
             EventKind::RestoreIntended { slices } => {
@@ -307,6 +321,7 @@ impl Machine {
                 Ok(())
             }
             EventKind::SliceRestored { slice, .. } => {
+                self.ensure_step(Step::Restoring, "nothing is being put back")?;
                 let state = self.slice_mut(*slice)?;
                 ensure(state.at == At::RestoreIntended, "it was not to be put back")?;
                 state.at = At::Restored;
@@ -314,6 +329,7 @@ impl Machine {
                 Ok(())
             }
             EventKind::SliceBack { slice, .. } => {
+                self.ensure_step(Step::Restoring, "nothing is being put back")?;
                 let state = self.slice_mut(*slice)?;
                 ensure(state.at == At::Restored, "it was not put back")?;
                 state.at = At::Back;
@@ -335,6 +351,11 @@ impl Machine {
                     }
                     Ask::Cancel | Ask::Abandon | Ask::Supersede => {}
                 }
+                Ok(())
+            }
+            EventKind::DeadlineMoved { due } => {
+                ensure(self.state.due.is_some(), "there is no deadline")?;
+                self.state.due = Some(*due);
                 Ok(())
             }
             EventKind::Closing { outcome, .. } => {
@@ -372,12 +393,13 @@ impl Machine {
             "attempts are counted without a gap",
         )?;
         self.state.attempt = attempt;
+        self.state.claimed_for = self.state.direction;
         match reason {
             AttemptReason::UnknownOutcome | AttemptReason::Fenced => {
                 self.state.tries = self.state.tries.saturating_add(1);
             }
             AttemptReason::Takeover => self.state.tries = 0,
-            AttemptReason::Start | AttemptReason::TurnedBack => {}
+            AttemptReason::Start | AttemptReason::TurnedBack | AttemptReason::Reachable => {}
         }
         for place in &mut self.state.places {
             if place.hold != Hold::Finished {
@@ -405,27 +427,39 @@ impl Machine {
             seen.len() == self.state.slices.len(),
             "every slice is seen or known not to be",
         )?;
+        let (direction, reach) = (self.state.direction, self.state.reach);
+        let rollback = self.plan.kind == Kind::Rollback;
         for slice in self.plan.slice_indices() {
-            let sight = self.sight(slice, seen);
-            let rollback = self.plan.kind == Kind::Rollback;
-            let (reach, direction) = (self.state.reach, self.state.direction);
-            let unfenced = self.plan.service(self.plan.slice(slice).service).abilities.fence == Fence::None;
+            let Some(sight) = self.sight(slice, seen) else { continue };
+            let planned = self.plan.slice(slice);
+            let unfenced = self.plan.service(planned.service).abilities.fence == Fence::None;
+            let way_back = self.state.has_checkpoint(planned.unit);
             let state = &mut self.state.slices[slice.at()];
             if unfenced && state.at == At::Unknown {
                 continue;
             }
-            state.armed = sight.armed;
-            match direction {
-                Direction::Back => state.at = seen_going_back(state.touched(), state.at, sight),
-                Direction::Forward if reach == Reach::Activating => {
-                    state.at = seen_going_forward(state.at, state.moves, sight.runs, rollback);
+            if sight.runs != Sight::Unreachable {
+                state.armed = sight.armed;
+            }
+            match (direction, reach) {
+                (Direction::Back, _) => state.at = seen_going_back(*state, sight),
+                (Direction::Held, _) => state.at = seen_held(*state, sight.runs),
+                (Direction::Forward, Reach::Nothing | Reach::Prepared) if rollback => {
+                    state.at = match sight.runs {
+                        Sight::Unreachable => At::Unknown,
+                        Sight::Foreign => At::Overtaken,
+                        Sight::Old | Sight::New | Sight::Both => At::Untouched,
+                    };
+                    // What cannot be had is not prepared either: it holds up only what needs it.
+                    state.prepared = state.at != At::Untouched || !state.moves || way_back;
                 }
-                // What a rollback cannot reach holds up only what needs it.
-                Direction::Forward if rollback && sight.runs == Sight::Unreachable => {
-                    state.at = At::Unknown;
-                    state.prepared = true;
+                (Direction::Forward, Reach::Nothing | Reach::Prepared) => {}
+                (Direction::Forward, Reach::Activating) => {
+                    state.at = seen_going_forward(*state, sight.runs, rollback, way_back);
                 }
-                Direction::Forward | Direction::Held => {}
+                (Direction::Forward, Reach::Committed | Reach::Baked | Reach::Finishing) => {
+                    state.at = seen_settled(*state, sight.runs);
+                }
             }
         }
         self.state.stage = Stage::Moving(match (self.state.direction, self.state.reach) {
@@ -436,21 +470,39 @@ impl Machine {
             (Direction::Forward, Reach::Committed | Reach::Baked) => Step::Confirming,
             (Direction::Forward, Reach::Finishing) => Step::Finishing,
         });
+        if self.state.direction == Direction::Forward && self.state.reach == Reach::Activating {
+            self.look_if_verified();
+        }
         Ok(())
     }
 
-    /// What a survey says of a slice; in a place whose claim could not be had, nothing that was seen can be relied on.
-    pub(super) fn sight(&self, slice: SliceIx, seen: &[SliceSight]) -> SliceSight {
-        let lost = self.state.place(self.plan.slice(slice).place).hold == Hold::Lost;
+    /// What a survey or a look says of a slice, if that matters: in a place whose claim could not be had, nothing that was seen can
+    /// be relied on; in one that somebody else took, everything is theirs; a finished one is not ours to judge any more.
+    pub(super) fn sight(&self, slice: SliceIx, seen: &[SliceSight]) -> Option<SliceSight> {
         let mut sight = seen[slice.at()];
-        if lost {
-            sight.runs = Sight::Unreachable;
+        match self.state.place(self.plan.slice(slice).place).hold {
+            _ if self.leaves(slice) => return None,
+            Hold::Finished => return None,
+            Hold::Lost => sight.runs = Sight::Unreachable,
+            Hold::Taken => sight.runs = Sight::Foreign,
+            Hold::Free | Hold::Held => {}
         }
-        sight
+        Some(sight)
     }
 
     pub(super) fn all_verified(&self) -> bool {
         self.state.slices.iter().all(|slice| slice.is_verified())
+    }
+
+    /// Nothing is left to move or to verify: the last look.
+    fn look_if_verified(&mut self) {
+        if self.all_verified() {
+            self.state.stage = Stage::Moving(Step::Looking);
+        }
+    }
+
+    fn ensure_step(&self, step: Step, why: &'static str) -> Applied {
+        ensure(self.state.stage == Stage::Moving(step), why)
     }
 
     /// Every place is claimed or known not to be had: look at the slices.
@@ -472,7 +524,7 @@ impl Machine {
         }
     }
 
-    fn slice_mut(&mut self, slice: SliceIx) -> Result<&mut super::state::SliceState, &'static str> {
+    fn slice_mut(&mut self, slice: SliceIx) -> Result<&mut SliceState, &'static str> {
         self.state
             .slices
             .get_mut(slice.at())
@@ -485,28 +537,55 @@ impl Machine {
 }
 
 /// Going forward again after a crash or an unknown outcome that left everything wholly old or new.
-fn seen_going_forward(at: At, moves: bool, runs: Sight, rollback: bool) -> At {
-    match (runs, at) {
-        // What does not move is verified again in its turn.
-        _ if !moves => At::Untouched,
-        (Sight::New | Sight::Both, At::Untouched) => At::Untouched,
-        (Sight::New | Sight::Both, _) => At::Activated,
-        (Sight::Old, _) => At::Untouched,
+fn seen_going_forward(slice: SliceState, runs: Sight, rollback: bool, way_back: bool) -> At {
+    match (runs, slice.at) {
         (Sight::Foreign, _) if rollback => At::Overtaken,
         (Sight::Unreachable, _) if rollback => At::Unknown,
         (Sight::Foreign | Sight::Unreachable, at) => at,
+        // What does not move is verified again in its turn.
+        _ if !slice.moves => At::Untouched,
+        (Sight::Both, At::Untouched) => At::Untouched,
+        (Sight::New | Sight::Both, _) => At::Activated,
+        // It was not to be had when everything was prepared.
+        (Sight::Old, at) if !way_back => at,
+        (Sight::Old, _) => At::Untouched,
     }
 }
 
-fn seen_going_back(touched: bool, at: At, sight: SliceSight) -> At {
-    match (sight.runs, touched) {
+/// After the commit point.
+fn seen_settled(slice: SliceState, runs: Sight) -> At {
+    match (runs, slice.at) {
+        (Sight::New | Sight::Both, At::Confirmed) => At::Confirmed,
+        (Sight::New | Sight::Both, _) => At::Verified,
+        (Sight::Old, at) if !slice.moves => at,
+        (Sight::Old, _) => At::Stuck,
+        (Sight::Foreign, _) => At::Overtaken,
+        (Sight::Unreachable, _) => At::Unknown,
+    }
+}
+
+/// Held as it stands.
+fn seen_held(slice: SliceState, runs: Sight) -> At {
+    match (runs, slice.at) {
+        (Sight::Unreachable, _) => At::Unknown,
+        (Sight::Foreign, _) => At::Overtaken,
+        (Sight::Both, at) => at,
+        (Sight::New, at @ (At::Verified | At::Confirmed)) => at,
+        (Sight::New, _) => At::Activated,
+        (Sight::Old, _) if slice.touched() => At::Restored,
+        (Sight::Old, at) => at,
+    }
+}
+
+fn seen_going_back(slice: SliceState, sight: SliceSight) -> At {
+    match (sight.runs, slice.touched()) {
         (Sight::Unreachable, _) => At::Unknown,
         (Sight::Foreign, _) | (Sight::New, false) => At::Overtaken,
         (Sight::New, true) => At::ToRestore,
         // Still armed: putting it back disarms it.
-        (Sight::Old | Sight::Both, true) if sight.armed => At::ToRestore,
-        (Sight::Old | Sight::Both, true) if at == At::Back => At::Back,
+        (Sight::Old | Sight::Both, _) if sight.armed => At::ToRestore,
+        (Sight::Old | Sight::Both, true) if slice.at == At::Back => At::Back,
         (Sight::Old | Sight::Both, true) => At::Restored,
-        (Sight::Old | Sight::Both, false) => at,
+        (Sight::Old | Sight::Both, false) => slice.at,
     }
 }

@@ -2,18 +2,15 @@
 
 use super::advance::advance;
 use super::state::{At, Direction, Pace, Reach, Stage, Step};
-use super::{
-    Answer, Ask, Decision, Effect, Failed, Guard, Input, Machine, Outcome, Rejected, Sight, SliceSight,
-    TurnReason, Verb, Work,
-};
+use super::{Answer, Ask, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, TurnReason, Work};
 use crate::event::{AttemptReason, EventKind};
 use crate::failure::{Code, Failure};
 use crate::gate::Verdict;
-use crate::id::{DeploymentId, SliceIx};
-use crate::plan::{Kind, OnFailure};
+use crate::id::DeploymentId;
+use crate::plan::Kind;
 use crate::time::Timestamp;
 
-type Reaction = Result<Vec<EventKind>, Rejected>;
+pub(super) type Reaction = Result<Vec<EventKind>, Rejected>;
 
 pub(super) fn decide(machine: &Machine, now: Timestamp, inputs: &[Input]) -> Result<Decision, Rejected> {
     let mut scratch = machine.clone();
@@ -22,11 +19,7 @@ pub(super) fn decide(machine: &Machine, now: Timestamp, inputs: &[Input]) -> Res
     for input in inputs {
         match scratch.react(now, input) {
             Err(why) => rejected = why,
-            Ok(reaction) => {
-                for event in reaction {
-                    scratch.take(event, now, &mut events);
-                }
-            }
+            Ok(reaction) => scratch.take(reaction, now, &mut events),
         }
     }
     if events.is_empty() {
@@ -42,7 +35,14 @@ pub(super) fn decide(machine: &Machine, now: Timestamp, inputs: &[Input]) -> Res
 fn guard(events: &[EventKind]) -> Guard {
     events.iter().fold(Guard::Nothing, |guard, event| {
         guard.max(match event {
-            EventKind::ActivationBegun { .. } | EventKind::Gated { .. } => Guard::Evidence,
+            // Also waiting: evidence that came in while the gates were judged must not be slept through.
+            EventKind::ActivationBegun { .. }
+            | EventKind::Gated { .. }
+            | EventKind::Waiting { .. }
+            | EventKind::Closing {
+                outcome: Outcome::Refused,
+                ..
+            } => Guard::Evidence,
             EventKind::Committed | EventKind::FinishBegun => Guard::Inbox,
             _ => Guard::Nothing,
         })
@@ -50,14 +50,19 @@ fn guard(events: &[EventKind]) -> Guard {
 }
 
 impl Machine {
-    /// Takes an event and all that follows from it by itself.
-    fn take(&mut self, event: EventKind, now: Timestamp, events: &mut Vec<EventKind>) {
-        let mut next = Some(event);
-        while let Some(event) = next {
-            self.apply_kind(&event)
-                .expect("the machine applies what it decides");
+    /// Takes what follows from an input, then all that follows from that by itself.
+    fn take(&mut self, reaction: Vec<EventKind>, now: Timestamp, events: &mut Vec<EventKind>) {
+        let mut apply = |machine: &mut Self, event: EventKind| {
+            machine
+                .apply_kind(&event)
+                .expect("the machine applies what it decides: the model checker holds this");
             events.push(event);
-            next = advance(self, now);
+        };
+        for event in reaction {
+            apply(self, event);
+        }
+        while let Some(event) = advance(self, now) {
+            apply(self, event);
         }
     }
 
@@ -80,7 +85,7 @@ impl Machine {
                 if effect.attempt != self.state.attempt {
                     return Err(Rejected::Late);
                 }
-                if !self.outstanding().contains(effect) {
+                if !self.is_outstanding(effect.work) {
                     return Err(Rejected::NotOutstanding);
                 }
                 self.answered(now, *effect, answer)
@@ -138,6 +143,13 @@ impl Machine {
                     (Direction::Back | Direction::Held, _) => Err(Rejected::GoingBack),
                     (_, Reach::Finishing) => Err(Rejected::Finishing),
                     (_, Reach::Committed | Reach::Baked) => Err(Rejected::NoChange),
+                    // A pause does not eat the time to the commit point.
+                    (_, Reach::Activating) if ask == Ask::Continue => Ok(vec![
+                        accepted,
+                        EventKind::DeadlineMoved {
+                            due: now.after(self.plan.limits.activation),
+                        },
+                    ]),
                     _ => Ok(vec![accepted]),
                 }
             }
@@ -174,34 +186,35 @@ impl Machine {
         };
         match self.state.direction {
             Direction::Back => {
+                let failure = late("going back took too long");
                 let mut events: Vec<_> = self
                     .plan
                     .slice_indices()
-                    .filter(|slice| !self.state.slice(*slice).is_back())
                     .filter(|slice| {
-                        !matches!(
-                            self.state.slice(*slice).at,
-                            At::Overtaken | At::Stuck | At::Unknown
-                        )
+                        let state = self.state.slice(*slice);
+                        !state.is_back() && !matches!(state.at, At::Overtaken | At::Stuck | At::Unknown)
                     })
                     .map(|slice| EventKind::SliceUnknown {
                         slice,
                         failure: late("it was not back in time"),
                     })
                     .collect();
-                events.push(closing(
-                    Outcome::NeedsHuman,
-                    Some(late("going back took too long")),
-                ));
+                // What may be armed is disarmed first: nothing moves after the end.
+                events.push(if step == Step::Restoring && self.disarmed() {
+                    closing(Outcome::NeedsHuman, Some(failure))
+                } else {
+                    EventKind::HeldBack { failure }
+                });
                 Ok(events)
             }
-            Direction::Held => Ok(vec![closing(Outcome::NeedsHuman, None)]),
+            Direction::Held => Err(Rejected::NoChange),
             Direction::Forward if step == Step::Baking || self.plan.kind == Kind::Rollback => {
                 Ok(vec![closing(
                     Outcome::NeedsHuman,
                     Some(late("health stayed unclear")),
                 )])
             }
+            Direction::Forward if self.state.pace == Pace::Paused => Err(Rejected::NoChange),
             Direction::Forward if self.state.reach == Reach::Activating => Ok(vec![self.turn_back(
                 now,
                 TurnReason::TooLate,
@@ -277,7 +290,8 @@ impl Machine {
                 runs: runs.clone(),
             }]),
             (Work::Look, Answer::Seen { fresh: false, .. }) => Err(Rejected::Stale),
-            (Work::Look, Answer::Seen { seen, failure, .. }) => Ok(self.looked(now, seen, failure.as_ref())),
+            (Work::Look, Answer::Seen { seen, failure, .. }) => self.looked(now, seen, failure.as_ref()),
+            (Work::Reach, Answer::Done { .. }) => Ok(vec![self.attempt(AttemptReason::Reachable)]),
             (Work::Verify(slice), Answer::Done { note, .. }) => Ok(vec![EventKind::SliceVerified {
                 slice,
                 note: note.clone(),
@@ -335,220 +349,7 @@ impl Machine {
         events
     }
 
-    fn surveyed_now(
-        &self,
-        now: Timestamp,
-        seen: &[SliceSight],
-        surveyed: EventKind,
-        outdated: bool,
-        failure: Option<&Failure>,
-    ) -> Reaction {
-        if seen.len() != self.state.slices.len() {
-            return Err(Rejected::Mismatch);
-        }
-        let sights: Vec<_> = self
-            .plan
-            .slice_indices()
-            .map(|slice| (slice, self.sight(slice, seen)))
-            .collect();
-        let unreachable = sights.iter().any(|(_, sight)| sight.runs == Sight::Unreachable);
-        let exhausted = self.state.tries >= self.plan.limits.attempts;
-        let rollback = self.plan.kind == Kind::Rollback;
-        if self.state.direction != Direction::Forward {
-            return Ok(vec![surveyed]);
-        }
-        Ok(match self.state.reach {
-            Reach::Nothing | Reach::Prepared if outdated && exhausted => vec![
-                surveyed,
-                closing(
-                    Outcome::Failed,
-                    Some(Failure::new(
-                        Code::Overtaken,
-                        "what runs keeps changing while this deployment starts",
-                        "find out who else deploys there: deploy status --refresh",
-                    )),
-                ),
-            ],
-            Reach::Nothing | Reach::Prepared if outdated => vec![EventKind::PlanOutdated],
-            Reach::Nothing | Reach::Prepared if unreachable && !rollback => {
-                vec![surveyed, closing(Outcome::Failed, failure.cloned())]
-            }
-            Reach::Nothing | Reach::Prepared => vec![surveyed],
-            Reach::Activating if rollback => vec![surveyed],
-            Reach::Activating => match self.not_clean(&sights) {
-                Some(reason) => vec![surveyed, self.turn_back(now, reason, failure.cloned())],
-                None => vec![surveyed],
-            },
-            Reach::Committed | Reach::Baked => {
-                let off = sights
-                    .iter()
-                    .any(|(_, sight)| matches!(sight.runs, Sight::Old | Sight::Foreign));
-                if off && !rollback {
-                    vec![
-                        surveyed,
-                        self.turn_back(
-                            now,
-                            self.not_clean(&sights).unwrap_or(TurnReason::Reverted),
-                            failure.cloned(),
-                        ),
-                    ]
-                } else if off || (unreachable && exhausted) {
-                    vec![surveyed, closing(Outcome::NeedsHuman, failure.cloned())]
-                } else if unreachable {
-                    vec![surveyed, self.attempt(AttemptReason::UnknownOutcome)]
-                } else {
-                    vec![surveyed]
-                }
-            }
-            Reach::Finishing => {
-                let off = sights
-                    .iter()
-                    .any(|(_, sight)| matches!(sight.runs, Sight::Old | Sight::Foreign));
-                if off {
-                    vec![surveyed, closing(Outcome::NeedsHuman, failure.cloned())]
-                } else {
-                    vec![surveyed]
-                }
-            }
-        })
-    }
-
-    /// Why what was seen cannot be proven clean: every touched slice, open intents included, wholly old or new under our claim,
-    /// and where it was armed still armed.
-    fn not_clean(&self, sights: &[(SliceIx, SliceSight)]) -> Option<TurnReason> {
-        sights.iter().find_map(|(slice, sight)| {
-            let state = self.state.slice(*slice);
-            let arms = self.plan.service(self.plan.slice(*slice).service).abilities.arms;
-            let was_on = state.moves && matches!(state.at, At::Activated | At::Verified | At::Confirmed);
-            match sight.runs {
-                Sight::Unreachable => Some(TurnReason::NotClean),
-                Sight::Foreign => Some(TurnReason::Foreign),
-                Sight::Old if was_on => Some(TurnReason::Reverted),
-                Sight::New if !state.touched() && state.moves => Some(TurnReason::Foreign),
-                Sight::New if arms && state.moves && self.state.reach < Reach::Committed && !sight.armed => {
-                    Some(TurnReason::NotClean)
-                }
-                _ if state.at == At::Unknown => Some(TurnReason::NotClean),
-                Sight::Old | Sight::New | Sight::Both => None,
-            }
-        })
-    }
-
-    fn looked(&self, now: Timestamp, seen: &[SliceSight], failure: Option<&Failure>) -> Vec<EventKind> {
-        let sights: Vec<_> = self
-            .plan
-            .slice_indices()
-            .map(|slice| (slice, self.sight(slice, seen)))
-            .collect();
-        let rollback = self.plan.kind == Kind::Rollback;
-        let off = |(_, sight): &(SliceIx, SliceSight)| !matches!(sight.runs, Sight::New | Sight::Both);
-        let reason = self
-            .not_clean(&sights)
-            .or_else(|| sights.iter().any(off).then_some(TurnReason::Reverted))
-            .or_else(|| {
-                sights
-                    .iter()
-                    .any(|(_, sight)| !sight.healthy)
-                    .then_some(TurnReason::Unhealthy)
-            });
-        match reason {
-            None => vec![EventKind::Committed],
-            Some(_) if rollback => vec![closing(Outcome::NeedsHuman, failure.cloned())],
-            Some(reason) => vec![self.turn_back(now, reason, failure.cloned())],
-        }
-    }
-
-    fn failed(
-        &self,
-        now: Timestamp,
-        work: Work,
-        how: Failed,
-        slice: Option<SliceIx>,
-        failure: &Failure,
-    ) -> Reaction {
-        let rollback = self.plan.kind == Kind::Rollback;
-        let exhausted = self.state.tries >= self.plan.limits.attempts;
-        let (step, slice) = match work {
-            Work::Prepare(slice) => (Verb::Prepare, Some(slice)),
-            Work::Activate(slice) => (Verb::Activate, Some(slice)),
-            Work::Verify(slice) => (Verb::Verify, Some(slice)),
-            Work::Confirm(slice) => (Verb::Confirm, Some(slice)),
-            Work::Restore(slice) => (Verb::Restore, Some(slice)),
-            Work::VerifyOld(slice) => (Verb::VerifyOld, Some(slice)),
-            Work::Watch => (Verb::Watch, slice),
-            Work::KeepArmed => (Verb::Confirm, None),
-            Work::Bake => (Verb::Bake, slice),
-            Work::Look | Work::Survey => (Verb::Look, None),
-            Work::Finish(_) => (Verb::Finish, None),
-            Work::Judge | Work::Claim(_) | Work::Release(_) => return Err(Rejected::Mismatch),
-        };
-        let named = slice.map(|slice| EventKind::SliceFailed {
-            slice,
-            step,
-            how,
-            failure: failure.clone(),
-        });
-        let mut events: Vec<_> = named.into_iter().collect();
-        // An unknown outcome leads to an observation under a new claim, never to a blind retry; so does a fenced write.
-        let again = match how {
-            Failed::Fenced => Some(AttemptReason::Fenced),
-            Failed::Unknown => Some(AttemptReason::UnknownOutcome),
-            _ if work == Work::KeepArmed => Some(AttemptReason::Fenced),
-            _ => None,
-        };
-        if let Some(reason) = again
-            && !exhausted
-        {
-            // The slice is not marked: what became of it is learned by looking.
-            return Ok(vec![self.attempt(reason)]);
-        }
-        match (self.state.direction, self.state.reach) {
-            (Direction::Back, _) => {
-                if work == Work::Survey {
-                    events.push(closing(Outcome::NeedsHuman, Some(failure.clone())));
-                }
-            }
-            (Direction::Held, _) => {
-                if work != Work::KeepArmed && slice.is_none() {
-                    events.push(closing(Outcome::NeedsHuman, Some(failure.clone())));
-                }
-            }
-            (Direction::Forward, Reach::Nothing | Reach::Prepared) => {
-                if !(rollback && work != Work::Survey) {
-                    events.push(closing(Outcome::Failed, Some(failure.clone())));
-                }
-            }
-            (Direction::Forward, Reach::Finishing) => {
-                events.push(closing(Outcome::NeedsHuman, Some(failure.clone())))
-            }
-            (Direction::Forward, _) if rollback => {
-                if slice.is_none() || matches!(work, Work::Watch | Work::Confirm(_)) {
-                    events.push(closing(Outcome::NeedsHuman, Some(failure.clone())));
-                }
-            }
-            // Unclear health after the commit point: the new release is left, and a human is asked.
-            (Direction::Forward, Reach::Committed | Reach::Baked)
-                if work == Work::Bake && how == Failed::Unreachable =>
-            {
-                events.push(closing(Outcome::NeedsHuman, Some(failure.clone())));
-            }
-            (Direction::Forward, _) => {
-                let holds = slice.is_some_and(|slice| {
-                    self.plan.service(self.plan.slice(slice).service).on_failure == OnFailure::Hold
-                });
-                if holds && self.state.reach == Reach::Activating {
-                    events.push(EventKind::HeldBack {
-                        failure: failure.clone(),
-                    });
-                } else {
-                    events.push(self.turn_back(now, turn_reason(work, how), Some(failure.clone())));
-                }
-            }
-        }
-        Ok(events)
-    }
-
-    fn turn_back(&self, now: Timestamp, reason: TurnReason, failure: Option<Failure>) -> EventKind {
+    pub(super) fn turn_back(&self, now: Timestamp, reason: TurnReason, failure: Option<Failure>) -> EventKind {
         EventKind::TurnedBack {
             reason,
             failure,
@@ -557,23 +358,7 @@ impl Machine {
     }
 }
 
-fn turn_reason(work: Work, how: Failed) -> TurnReason {
-    match how {
-        Failed::Unhealthy => TurnReason::Unhealthy,
-        Failed::Overtaken => TurnReason::Foreign,
-        Failed::Fenced => TurnReason::Reverted,
-        Failed::Unknown => TurnReason::NotClean,
-        Failed::NotDone | Failed::Unreachable | Failed::CheckpointLost => {
-            if matches!(work, Work::Confirm(_) | Work::KeepArmed) {
-                TurnReason::Reverted
-            } else {
-                TurnReason::Failed
-            }
-        }
-    }
-}
-
-fn closing(outcome: Outcome, failure: Option<Failure>) -> EventKind {
+pub(super) fn closing(outcome: Outcome, failure: Option<Failure>) -> EventKind {
     EventKind::Closing {
         outcome,
         failure,

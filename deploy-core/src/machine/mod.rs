@@ -16,9 +16,11 @@
 mod advance;
 mod apply;
 mod decide;
+mod failed;
 mod order;
 mod outstanding;
 pub mod state;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -193,7 +195,8 @@ pub enum Work {
     /// Judge all gates for the plan; the answer is decided upon in a transaction that has seen the same evidence. Before anything
     /// is claimed: observe and plan first.
     Judge,
-    /// Claim a place.
+    /// Claim a place. Another store's may be adopted, if that was asked for, only before anything that serves may have changed: who
+    /// was adopted away does not come back for it.
     Claim(PlaceIx),
     /// Look at every slice under our claims. Before anything was touched: plan again, and say whether the plan is still the same.
     Survey,
@@ -221,6 +224,9 @@ pub enum Work {
     VerifyOld(SliceIx),
     /// Release a claim, nothing else.
     Release(PlaceIx),
+    /// Wait until what could not be reached (or claimed, for that reason) can be; going back has nothing else to do. Answers
+    /// [`Answer::Done`] then, and nothing before.
+    Reach,
 }
 
 /// What a driver feeds the machine.
@@ -273,7 +279,8 @@ pub enum Answer {
         /// For people.
         failure: Failure,
     },
-    /// To [`Work::Survey`] and [`Work::Look`].
+    /// To [`Work::Survey`] and [`Work::Look`]. A slice that could not be seen is [`Sight::Unreachable`]; the effect as a whole
+    /// fails only where a claim is not ours any more ([`Failed::Fenced`]).
     Seen {
         /// For the machine.
         seen: Vec<SliceSight>,
@@ -383,6 +390,7 @@ pub struct CorruptJournal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     plan: Arc<Plan>,
+    order: Arc<order::Order>,
     state: State,
 }
 
@@ -418,7 +426,8 @@ impl Machine {
     /// A deployment that was requested and planned, and nothing else yet.
     pub fn new(plan: Arc<Plan>) -> Self {
         let state = State::new(&plan);
-        Self { plan, state }
+        let order = Arc::new(order::Order::of(&plan));
+        Self { plan, order, state }
     }
 
     /// What it brings where.

@@ -3,6 +3,7 @@
 use super::state::{At, Direction, Hold, Pace, Stage, Step};
 use super::{Effect, Machine, Work};
 use crate::id::{PlaceIx, SliceIx};
+use crate::port::target::Fence;
 
 pub(super) fn outstanding(machine: &Machine) -> Vec<Effect> {
     let mut work = Vec::new();
@@ -49,23 +50,24 @@ fn moving(machine: &Machine, step: Step, work: &mut Vec<Work>) {
         }
         Step::Looking => work.push(Work::Look),
         Step::Confirming => {
-            work.extend(
-                slices(|m, slice| m.state.slice(slice).armed && m.may_confirm(slice)).map(Work::Confirm),
-            );
+            work.extend(slices(|m, slice| m.to_disarm(slice) && m.may_confirm(slice)).map(Work::Confirm));
         }
-        Step::Holding => work.extend(slices(|m, slice| m.state.slice(slice).armed).map(Work::Confirm)),
+        Step::Holding => work.extend(slices(Machine::to_disarm).map(Work::Confirm)),
         Step::Baking => work.push(Work::Bake),
         Step::Finishing => work.extend(places(machine, Hold::Held).map(Work::Finish)),
         Step::Restoring => {
             work.extend(slices(|m, slice| m.state.slice(slice).at == At::RestoreIntended).map(Work::Restore));
             work.extend(slices(|m, slice| m.state.slice(slice).at == At::Restored).map(Work::VerifyOld));
+            if work.is_empty() && machine.awaits() {
+                work.push(Work::Reach);
+            }
         }
     }
     let settled = !matches!(
         step,
         Step::Claiming | Step::Surveying | Step::Preparing | Step::Judging
     );
-    if settled && machine.state.slices.iter().any(|slice| slice.armed) {
+    if settled && machine.plan.slice_indices().any(|slice| machine.to_disarm(slice)) {
         work.push(Work::KeepArmed);
     }
     if matches!(step, Step::Activating)
@@ -84,13 +86,21 @@ fn places(machine: &Machine, hold: Hold) -> impl Iterator<Item = PlaceIx> + use<
 }
 
 impl Machine {
-    /// Whether a slice is to be verified: it was moved, or there is nothing to move and its turn has come.
-    pub(super) fn to_verify(&self, slice: SliceIx) -> bool {
-        let state = self.state.slice(slice);
-        state.at == At::Activated
-            || (!state.moves
-                && state.at == At::Untouched
-                && self.state.pace == Pace::Going
-                && self.may_activate(slice))
+    /// Whether this is to be running now.
+    pub(super) fn is_outstanding(&self, work: Work) -> bool {
+        outstanding(self).iter().any(|effect| effect.work == work)
+    }
+
+    /// Whether a slice is armed, as far as is known, where we hold the claim.
+    pub(super) fn to_disarm(&self, slice: SliceIx) -> bool {
+        self.state.slice(slice).armed && self.state.place(self.plan.slice(slice).place).hold == Hold::Held
+    }
+
+    /// Whether something could not be reached that may yet be, in time.
+    pub(super) fn awaits(&self) -> bool {
+        self.plan.slice_indices().any(|slice| {
+            let fence = self.plan.service(self.plan.slice(slice).service).abilities.fence;
+            self.state.slice(slice).at == At::Unknown && fence != Fence::None
+        })
     }
 }

@@ -17,6 +17,10 @@ pub struct State {
     pub reach: Reach,
     /// Which way. Never returns to `Forward`.
     pub direction: Direction,
+    /// Which way the current attempt was begun to go. Where it differs, the next attempt begins before anything else happens.
+    pub claimed_for: Direction,
+    /// Whether it ever turned back.
+    pub turned_back: bool,
     /// Whether new slices may be started.
     pub pace: Pace,
     /// By [`PlaceIx`].
@@ -110,7 +114,8 @@ pub enum Direction {
     Forward,
     /// Turned back; final.
     Back,
-    /// Held for a human, by `on_failure = "hold"`; final.
+    /// Held for a human as it stands, disarmed; final. By `on_failure = "hold"`, by a foreign change after the commit point, or
+    /// because going back cannot go on.
     Held,
 }
 
@@ -139,8 +144,10 @@ pub enum Hold {
     Free,
     /// Ours.
     Held,
-    /// Could not be had.
+    /// Could not be had: it cannot be reached, or something is broken there.
     Lost,
+    /// Somebody else has it: a foreign change of all that is there.
+    Taken,
     /// Cleaned up and given back for good.
     Finished,
 }
@@ -183,19 +190,21 @@ pub enum At {
     Unknown,
     /// Somebody else changed it.
     Overtaken,
-    /// A step failed for good; it is where it was.
+    /// A step on it failed for good.
     Stuck,
 }
 
 impl State {
     /// Of a deployment that has just been planned.
     pub fn new(plan: &Plan) -> Self {
-        let moves = |slice: SliceIx| plan.service(plan.slice(slice).service).change == Change::Move;
+        let change = |slice: SliceIx| plan.service(plan.slice(slice).service).change;
         Self {
             stage: Stage::Open,
             attempt: Attempt(0),
             reach: Reach::Nothing,
             direction: Direction::Forward,
+            claimed_for: Direction::Forward,
+            turned_back: false,
             pace: Pace::Going,
             places: vec![
                 PlaceState {
@@ -207,9 +216,14 @@ impl State {
             slices: plan
                 .slice_indices()
                 .map(|slice| SliceState {
-                    at: At::Untouched,
-                    prepared: !moves(slice),
-                    moves: moves(slice),
+                    // Nothing is asked of what only leaves: it is removed in the end.
+                    at: if change(slice) == Change::Remove {
+                        At::Verified
+                    } else {
+                        At::Untouched
+                    },
+                    prepared: change(slice) != Change::Move,
+                    moves: change(slice) == Change::Move,
                     armed: false,
                 })
                 .collect(),

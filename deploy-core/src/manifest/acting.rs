@@ -43,7 +43,7 @@ impl std::fmt::Display for NotYet {
 pub fn not_yet(manifest: &Manifest) -> Vec<NotYet> {
     let mut found = of_project(manifest);
     for name in manifest.environments() {
-        if let Some(environment) = assemble::leniently(manifest, name) {
+        if let Some(environment) = assemble::leniently(manifest.draft(), name) {
             found.extend(of_environment(manifest, &environment));
         }
     }
@@ -223,7 +223,7 @@ fn of_environment(manifest: &Manifest, environment: &Environment) -> Vec<NotYet>
 }
 
 fn artifact_not_yet(manifest: &Manifest, name: &str) -> Option<(&'static str, &'static str)> {
-    let project = assemble::lenient_artifacts(manifest)?;
+    let project = assemble::lenient_artifacts(manifest.draft())?;
     let artifact = project.get(name)?;
     if artifact.on.is_some() {
         return Some(("on", "artifacts are built here only"));

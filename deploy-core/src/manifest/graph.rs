@@ -41,7 +41,6 @@ pub(crate) fn order(graph: &Graph) -> Result<Vec<String>, Vec<String>> {
             };
             stack.push((name, next + 1));
             match done.get(target.as_str()) {
-                Some(true) => {}
                 Some(false) => {
                     let from = stack.iter().position(|(name, _)| name == target).unwrap_or(0);
                     let mut circle: Vec<String> =
@@ -50,7 +49,7 @@ pub(crate) fn order(graph: &Graph) -> Result<Vec<String>, Vec<String>> {
                     return Err(circle);
                 }
                 None if graph.contains_key(target) => stack.push((target, 0)),
-                None => {}
+                Some(true) | None => {}
             }
         }
     }

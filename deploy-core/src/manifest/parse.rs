@@ -44,7 +44,13 @@ pub fn parse(file_name: &str, text: &str) -> Result<Manifest, Problems> {
     if cx.failed() {
         return Err(cx.into_problems().into());
     }
-    let keys = Root::from_node(&root, &mut cx);
+    Root::from_node(&root, &mut cx);
+    // Keys that depend on variables are not known yet; the name may not.
+    let name = root.at(&["project", "name"]).and_then(|node| {
+        let name = ProjectName::new(node.as_str()?);
+        name.map_err(|error| cx.problem(node.span, error.to_string(), "write another name"))
+            .ok()
+    });
     for (key, help) in [
         ("environments", "add `[environments.production]`"),
         ("services", "add `[services.web]`"),
@@ -74,26 +80,42 @@ pub fn parse(file_name: &str, text: &str) -> Result<Manifest, Problems> {
         .unwrap_or_default();
     let order = graph::environments(&root, &mut cx);
     let mut problems = cx.into_problems();
-    let manifest = |name, environments| Manifest {
-        file: file_name.to_owned(),
-        text: text.to_owned(),
-        root: root.clone(),
-        name,
-        environments,
-    };
     // The rules across keys are judged on whatever could be read, so that all problems come at once.
-    let placeholder = || ProjectName::new("unnamed").expect("invariant: a name");
-    let name = keys.map_or_else(placeholder, |keys| keys.project.name);
-    let manifest = manifest(name, order.unwrap_or_else(|| names.clone()));
-    problems.extend(assemble::check(&manifest, &names));
-    if problems.is_empty() {
-        Ok(manifest)
-    } else {
-        Err(problems.into())
+    let draft = Draft {
+        file: file_name,
+        text,
+        root: &root,
+    };
+    problems.extend(assemble::check(draft, &names));
+    match (name, order) {
+        (Some(name), Some(environments)) if problems.is_empty() => Ok(Manifest {
+            file: file_name.to_owned(),
+            text: text.to_owned(),
+            name,
+            root,
+            environments,
+        }),
+        _ => Err(problems.into()),
     }
 }
 
+/// What is there of a manifest, right or not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Draft<'m> {
+    pub(crate) file: &'m str,
+    pub(crate) text: &'m str,
+    pub(crate) root: &'m Node,
+}
+
 impl Manifest {
+    pub(crate) fn draft(&self) -> Draft<'_> {
+        Draft {
+            file: &self.file,
+            text: &self.text,
+            root: &self.root,
+        }
+    }
+
     /// The project's name.
     pub fn name(&self) -> &ProjectName {
         &self.name
@@ -114,7 +136,7 @@ impl Manifest {
     /// # Errors
     /// An unset variable, or a value that breaks a rule once it is expanded.
     pub fn project(&self, caller: &dyn Fn(&str) -> Option<String>) -> Result<Project, Problems> {
-        assemble::project(self, caller)
+        assemble::project(self.draft(), caller)
     }
 
     /// Where the state is, if the manifest says so.
@@ -122,7 +144,7 @@ impl Manifest {
     /// # Errors
     /// An unset variable.
     pub fn state(&self, caller: &dyn Fn(&str) -> Option<String>) -> Result<Option<String>, Problems> {
-        assemble::state(self, caller)
+        assemble::state(self.draft(), caller)
     }
 
     /// The path of an environment's `env_file`, below the manifest's folder; read it, give it to
@@ -133,7 +155,7 @@ impl Manifest {
         caller: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<super::RelPath>, Problems> {
         self.known(environment)?;
-        assemble::env_file(self, environment, caller)
+        assemble::env_file(self.draft(), environment, caller)
     }
 
     /// One environment, its layers merged and its `${…}` expanded.
@@ -152,7 +174,7 @@ impl Manifest {
             caller,
             lenient: false,
         };
-        let (resolved, problems) = assemble::environment(self, environment, &inputs);
+        let (resolved, problems) = assemble::environment(self.draft(), environment, &inputs);
         match (resolved, problems.is_empty()) {
             (Some(resolved), true) => Ok(resolved),
             _ => Err(problems.into()),
@@ -161,8 +183,12 @@ impl Manifest {
 
     /// Every service that is enabled in an environment with what it runs, as far as that can be said without variables that are not
     /// set here: what a release has to hold. An environment that cannot be read at all has none.
-    pub fn contents(&self, environment: &EnvName) -> BTreeMap<ServiceName, (super::Content, super::TargetKind)> {
-        assemble::leniently(self, environment)
+    pub fn contents(
+        &self,
+        environment: &EnvName,
+        caller: &dyn Fn(&str) -> Option<String>,
+    ) -> BTreeMap<ServiceName, (super::Content, super::TargetKind)> {
+        assemble::leniently_with(self.draft(), environment, caller)
             .map(|environment| {
                 let services = environment.services.into_iter();
                 services.map(|(name, service)| (name, (service.content.clone(), service.kind()))).collect()

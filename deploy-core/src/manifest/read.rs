@@ -119,7 +119,7 @@ impl<'a> Cx<'a> {
     /// Reports a problem at a place, with the line shown.
     pub(crate) fn problem(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         let shown = excerpt(self.text, span.start..span.end);
-        let problem = self.located(span, message.into(), help.into());
+        let problem = self.located(span, &message.into(), &help.into());
         self.problems.push(Problem {
             excerpt: Some(shown),
             ..problem
@@ -133,19 +133,19 @@ impl<'a> Cx<'a> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let problem = self.located(span, message.into(), help.into());
+        let problem = self.located(span, &message.into(), &help.into());
         self.problems.push(problem);
     }
 
-    fn located(&self, span: Span, message: String, help: String) -> Problem {
+    fn located(&self, span: Span, message: &str, help: &str) -> Problem {
         let (line, column) = position(self.text, span.start);
         Problem {
             file: self.file.to_owned(),
             line,
             column,
             key: self.path(),
-            message: printable(&message, 600),
-            help: printable(&help, 600),
+            message: printable(message, 600),
+            help: printable(help, 600),
             excerpt: None,
         }
     }
@@ -325,6 +325,25 @@ macro_rules! keys {
                 let this = Self { $($field: $field?),* };
                 $(if !cx.partial { $rules(&this, node, cx); })?
                 Some(this)
+            }
+        }
+
+        #[cfg(test)]
+        impl $name {
+            /// The examples of its keys that its own reader refuses.
+            pub(crate) fn bad_examples() -> Vec<String> {
+                let mut bad = Vec::new();
+                $({
+                    let mut cx = $crate::manifest::read::Cx::new(stringify!($name), $example);
+                    cx.within(stringify!($field), |cx| match $crate::manifest::node::value($example) {
+                        Some(node) => {
+                            <$ty as $crate::manifest::read::FromNode>::from_node(&node, cx);
+                        }
+                        None => cx.missing($example, $crate::manifest::node::Span::default()),
+                    });
+                    bad.extend(cx.into_problems().iter().map(ToString::to_string));
+                })*
+                bad
             }
         }
     };

@@ -129,20 +129,17 @@ fn forms(schema: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn below<'s, 'p>(schema: &'s Value, part: &'p str) -> Option<(&'s Value, &'p str)> {
-    let named = forms(schema).find_map(|form| form.get("properties")?.get(part));
-    named.map(|next| (next, part)).or_else(|| {
-        let next = forms(schema).find_map(|form| {
-            let of_items = form
-                .get("items")
-                .and_then(|items| items.get("properties")?.get(part));
-            of_items.or_else(|| form.get("additionalProperties").filter(|next| next.is_object()))
-        })?;
-        let of_items = forms(schema).any(|form| {
-            form.get("items")
-                .is_some_and(|items| items["properties"].get(part).is_some())
-        });
-        Some((next, if of_items { part } else { "*" }))
-    })
+    let tables = || forms(schema).chain(forms(schema).filter_map(|form| form.get("items")));
+    if let Some(next) = tables().find_map(|form| form.get("properties")?.get(part)) {
+        return Some((next, part));
+    }
+    let of_any_name = tables().find_map(|form| {
+        let patterns = form.get("patternProperties").and_then(Value::as_object);
+        patterns
+            .and_then(|patterns| patterns.values().next())
+            .or_else(|| form.get("additionalProperties").filter(|next| next.is_object()))
+    });
+    of_any_name.map(|next| (next, "*"))
 }
 
 fn description(schema: &Value) -> String {
@@ -251,6 +248,56 @@ mod tests {
     }
 
     #[test]
+    fn every_example_is_read_by_its_own_reader() {
+        use super::super::keys::{
+            artifact, environment, gates, health, later, project, service, strategy, target,
+        };
+        let bad = [
+            artifact::ArtifactKeys::bad_examples(),
+            artifact::BuildHost::bad_examples(),
+            artifact::Check::bad_examples(),
+            artifact::GithubCheck::bad_examples(),
+            environment::EnvironmentKeys::bad_examples(),
+            environment::HostKeys::bad_examples(),
+            gates::Allow::bad_examples(),
+            gates::Approval::bad_examples(),
+            gates::ChecklistItem::bad_examples(),
+            gates::FreezeKeys::bad_examples(),
+            health::Bounds::bad_examples(),
+            health::Expect::bad_examples(),
+            health::Probe::bad_examples(),
+            health::VersionExpect::bad_examples(),
+            later::Analysis::bad_examples(),
+            later::Jwt::bad_examples(),
+            later::Load::bad_examples(),
+            later::LoadMax::bad_examples(),
+            later::Notify::bad_examples(),
+            later::Server::bad_examples(),
+            later::SmokeStep::bad_examples(),
+            later::SmokeSuite::bad_examples(),
+            project::HostRecords::bad_examples(),
+            project::ProjectKeys::bad_examples(),
+            project::Root::bad_examples(),
+            service::Hook::bad_examples(),
+            service::ServiceKeys::bad_examples(),
+            strategy::CanaryStep::bad_examples(),
+            strategy::Proxy::bad_examples(),
+            strategy::Strategy::bad_examples(),
+            target::Backup::bad_examples(),
+            target::ComposeConfig::bad_examples(),
+            target::ExecConfig::bad_examples(),
+            target::FlyConfig::bad_examples(),
+            target::GoldenImageConfig::bad_examples(),
+            target::K8sConfig::bad_examples(),
+            target::MigrationCommands::bad_examples(),
+            target::MigrationsConfig::bad_examples(),
+            target::SshConfig::bad_examples(),
+        ]
+        .concat();
+        assert!(bad.is_empty(), "{}", bad.join("\n"));
+    }
+
+    #[test]
     fn keys_are_explained_by_place_and_in_general() {
         let by_place = explain("services.web.bake").expect("a key");
         assert_eq!(Some(&by_place), explain("services.*.bake").as_ref());
@@ -267,6 +314,9 @@ mod tests {
         );
         assert!(explain("environments.*.services.*.ssh.path").is_some());
         assert!(explain("services.web.strategy.steps.for").is_some());
+        assert!(explain("environments.production.vars.LOG_LEVEL").is_some());
+        assert!(explain("services.web.health.ready.expect.json./status").is_some());
         assert!(explain("services.web.helth").is_none());
+        assert!(explain("").is_some_and(|root| root.keys.iter().any(|(key, _)| key == "services")));
     }
 }

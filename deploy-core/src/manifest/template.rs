@@ -125,11 +125,12 @@ impl std::borrow::Borrow<str> for VarName {
 
 /// A text whose variables are filled in, and whose late facts and secrets are still open. Serialized as in the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "Stored", into = "Stored")]
 pub struct Template(Vec<Part>);
 
 /// A piece of a [`Template`].
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Part {
     /// As it stands.
     Text(String),
@@ -244,28 +245,54 @@ impl fmt::Display for Template {
     }
 }
 
-impl From<Template> for String {
-    fn from(template: Template) -> String {
-        template.to_string()
+/// How a template is stored: as it would stand in the manifest, or, for the few that have no such form (a `$` before a
+/// fact), in pieces.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Text(String),
+    Pieces(Vec<Part>),
+}
+
+impl From<Template> for Stored {
+    fn from(template: Template) -> Self {
+        let text = template.to_string();
+        match from_text(&text) {
+            Ok(back) if back == template => Self::Text(text),
+            _ => Self::Pieces(template.0),
+        }
     }
 }
 
-impl TryFrom<String> for Template {
+impl TryFrom<Stored> for Template {
     type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let mut template = Self::default();
-        for piece in parse(&text)? {
-            template.push(match piece {
-                Piece::Text(text) => Part::Text(text),
-                Piece::Fact(fact) => Part::Fact(fact),
-                Piece::Var { name, default: None } => Part::Secret(name),
-                Piece::Var { name, .. } => {
-                    return Err(format!("`{name}` has a default, a stored template has none"));
+    fn try_from(stored: Stored) -> Result<Self, String> {
+        match stored {
+            Stored::Text(text) => from_text(&text),
+            Stored::Pieces(parts) => {
+                let mut template = Self::default();
+                for part in parts {
+                    template.push(part);
                 }
-            });
+                Ok(template)
+            }
         }
-        Ok(template)
     }
+}
+
+fn from_text(text: &str) -> Result<Template, String> {
+    let mut template = Template::default();
+    for piece in parse(text)? {
+        template.push(match piece {
+            Piece::Text(text) => Part::Text(text),
+            Piece::Fact(fact) => Part::Fact(fact),
+            Piece::Var { name, default: None } => Part::Secret(name),
+            Piece::Var { name, .. } => {
+                return Err(format!("`{name}` has a default, a stored template has none"));
+            }
+        });
+    }
+    Ok(template)
 }
 
 /// A piece of a text as it stands in the manifest.
@@ -346,3 +373,6 @@ fn reference(body: &str) -> Result<Piece, String> {
     let name = VarName::new(name).map_err(|error| error.to_string())?;
     Ok(Piece::Var { name, default })
 }
+
+#[cfg(test)]
+mod tests;

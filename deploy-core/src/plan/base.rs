@@ -12,7 +12,10 @@ use crate::port::target::{Abilities, Runs};
 use std::collections::BTreeSet;
 
 /// What these services run, taken together.
-pub(super) fn base<'a>(facts: &BaseFacts, services: impl Iterator<Item = &'a ServiceInput> + Clone) -> Base {
+pub(super) fn base<'a>(
+    facts: &BaseFacts,
+    services: &(impl Iterator<Item = &'a ServiceInput> + Clone),
+) -> Base {
     let running = || services.clone().flat_map(running);
     let unseen = || {
         services
@@ -39,13 +42,14 @@ pub(super) fn base<'a>(facts: &BaseFacts, services: impl Iterator<Item = &'a Ser
 /// A rollback does not turn back. From a mixed base nothing that runs has a way back: putting back what was there would make it
 /// just as mixed again, and going to the rollback destination instead is not planned yet.
 pub(super) fn way_back(kind: Kind, change: Change, base: &Base, now: &Runs, abilities: Abilities) -> WayBack {
-    match (change, now) {
-        (Change::Keep | Change::Remove, _) => WayBack::Checkpoint,
-        (Change::Move, _) if kind == Kind::Rollback => WayBack::None,
-        (Change::Move, Runs::Nothing) if abilities.removes => WayBack::Absent,
-        (Change::Move, Runs::Nothing) => WayBack::None,
-        (Change::Move, Runs::Release { .. }) if *base == Base::Mixed => WayBack::None,
-        (Change::Move, Runs::Release { .. }) => WayBack::Checkpoint,
+    if change != Change::Move {
+        return WayBack::Checkpoint;
+    }
+    match now {
+        _ if kind == Kind::Rollback => WayBack::None,
+        Runs::Nothing if abilities.removes => WayBack::Absent,
+        Runs::Release { .. } if *base != Base::Mixed => WayBack::Checkpoint,
+        Runs::Nothing | Runs::Release { .. } => WayBack::None,
     }
 }
 

@@ -1,26 +1,19 @@
 //! The planner: from what is wanted and what was seen to the plan. Pure; no choice is left to its execution. The linter does not
 //! share any of this.
 //!
-//! What it decides about services:
-//!
-//! - absent from the release: left alone as it runs, and not part of the plan. So a rollback to a release from before a service
-//!   was added leaves that service running, and says so: removing it is `deploy retire`, never a side effect of going back.
-//! - dropped from the manifest: removed at the end, where the target can; else left alone, and said.
-//! - every slice known to run what is wanted: kept, which means looked at. Everything else moves.
-//!
 //! A rollback is held up by nothing that can be said instead: what would be a problem going forward (a slice that cannot be
 //! reached, `needs` on something that is not there) is a notice there.
 
 use super::base::{base, way_back};
+use super::choose::Chosen;
 use super::input::{PlanInput, ServiceInput, SliceInput, StrategyInput};
 use super::notice::{names, of};
 use super::problem::{MOST_SLICES, PlanProblem};
 use super::strategy::{Grouping, Now, group};
 use super::waves::{Node, sort};
-use super::{Base, Change, Kind, Limits, Plan, PlannedService, PlannedSlice, WayBack};
+use super::{Change, Kind, Limits, Plan, PlannedService, PlannedSlice};
 use crate::id::{Fingerprint, PlaceId, PlaceIx, ServiceIx, ServiceName, SliceIx, SliceName, UnitId, UnitIx};
-use crate::model::Entry;
-use crate::port::target::{Fence, Runs};
+use crate::port::target::Runs;
 use crate::time::format_duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -43,28 +36,15 @@ pub fn build(input: &PlanInput<'_>) -> Result<Plan, Vec<PlanProblem>> {
     }
 }
 
-struct Planner<'a> {
-    input: &'a PlanInput<'a>,
-    rollback: bool,
-    problems: Vec<PlanProblem>,
-    notices: Vec<String>,
+/// A plan in the making: what is wrong and what is to be said is collected on the way.
+pub(super) struct Planner<'a> {
+    pub(super) input: &'a PlanInput<'a>,
+    pub(super) rollback: bool,
+    pub(super) problems: Vec<PlanProblem>,
+    pub(super) notices: Vec<String>,
 }
 
-/// A service that is part of the plan.
-struct Chosen<'a> {
-    service: &'a ServiceInput,
-    change: Change,
-}
-
-/// Why a service of the environment is not part of the plan.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum LeftOut {
-    Absent,
-    Dropped,
-    Disabled,
-}
-
-impl<'a> Planner<'a> {
+impl Planner<'_> {
     /// `None` where a problem makes going on pointless.
     fn plan(&mut self) -> Option<Plan> {
         self.check_whole(&self.input.limits);
@@ -98,7 +78,7 @@ impl<'a> Planner<'a> {
                 return None;
             }
         };
-        let base = base(&self.input.facts, chosen.iter().map(|chosen| chosen.service));
+        let base = base(&self.input.facts, &chosen.iter().map(|chosen| chosen.service));
         self.say_base(&base);
         let (places, units) = self.places_and_units(&chosen);
         let mut plan = Plan {
@@ -147,131 +127,6 @@ impl<'a> Planner<'a> {
                 floor,
             });
         }
-    }
-
-    /// Which services are part of the plan, by name, and why the others are not.
-    fn choose(&mut self) -> (Vec<Chosen<'a>>, BTreeMap<&'a ServiceName, LeftOut>) {
-        let mut left_out: BTreeMap<_, _> = self
-            .input
-            .disabled
-            .iter()
-            .map(|name| (name, LeftOut::Disabled))
-            .collect();
-        let mut services: Vec<_> = self.input.services.iter().collect();
-        services.sort_by_key(|service| &service.name);
-        for pair in services.windows(2) {
-            if pair[0].name == pair[1].name {
-                let service = pair[0].name.clone();
-                self.problems.push(PlanProblem::ServiceTwice { service });
-            }
-        }
-        let mut chosen = Vec::new();
-        for service in services {
-            if left_out.contains_key(&service.name) {
-                continue;
-            }
-            match self.change(service) {
-                Ok(change) => chosen.push(Chosen { service, change }),
-                Err(why) => {
-                    left_out.insert(&service.name, why);
-                }
-            }
-        }
-        (chosen, left_out)
-    }
-
-    fn change(&mut self, service: &ServiceInput) -> Result<Change, LeftOut> {
-        let nothing = |slice: &SliceInput| slice.seen.runs == Ok(Runs::Nothing);
-        let gone = service.slices.iter().all(nothing);
-        if service.dropped {
-            if gone {
-                return Err(LeftOut::Dropped);
-            }
-            if !service.abilities.removes {
-                let text = format!(
-                    "dropped, but {} cannot remove it: left as it runs",
-                    service.target
-                );
-                self.notices.push(of(&service.name, text));
-                return Err(LeftOut::Dropped);
-            }
-            self.notices.push(of(
-                &service.name,
-                "dropped: removed at the end, without a way back",
-            ));
-            return Ok(Change::Remove);
-        }
-        match self.input.release.entries.get(&service.name) {
-            Some(Entry::Artifact(_)) => {}
-            Some(Entry::Absent) | None => {
-                if !gone {
-                    let text = format!(
-                        "not part of {}: left as it runs; `deploy retire {} -e {}` removes it",
-                        self.input.reference.number, service.name, self.input.environment
-                    );
-                    self.notices.push(of(&service.name, text));
-                }
-                return Err(LeftOut::Absent);
-            }
-        }
-        if service.slices.is_empty() {
-            let service = service.name.clone();
-            self.problems.push(PlanProblem::NoSlice { service });
-        }
-        let there = |slice: &SliceInput| matches!((&slice.seen.runs, &slice.wanted), (Ok(now @ Runs::Release { .. }), Some(wanted)) if now == wanted);
-        Ok(if service.slices.iter().all(there) {
-            Change::Keep
-        } else {
-            Change::Move
-        })
-    }
-
-    /// For each chosen service the positions of those it needs.
-    fn needs(
-        &mut self,
-        chosen: &[Chosen<'_>],
-        left_out: &BTreeMap<&ServiceName, LeftOut>,
-    ) -> Vec<BTreeSet<usize>> {
-        let mut all = Vec::with_capacity(chosen.len());
-        for of_one in chosen {
-            let mut resolved = BTreeSet::new();
-            // What is removed at the end is only looked at before: in no order.
-            let wanted: BTreeSet<_> = match of_one.change {
-                Change::Remove => BTreeSet::new(),
-                Change::Move | Change::Keep => of_one.service.needs.iter().collect(),
-            };
-            for need in wanted {
-                let found = chosen.binary_search_by_key(&need, |chosen| &chosen.service.name);
-                let (service, needs) = (of_one.service.name.clone(), need.clone());
-                let (why, problem) = match (found, left_out.get(need)) {
-                    (Ok(at), _) if chosen[at].change != Change::Remove => {
-                        resolved.insert(at);
-                        continue;
-                    }
-                    (Ok(_), _) | (Err(_), Some(LeftOut::Dropped)) => {
-                        ("dropped", Some(PlanProblem::NeedsDropped { service, needs }))
-                    }
-                    (Err(_), Some(LeftOut::Absent)) => (
-                        "absent from the release",
-                        Some(PlanProblem::NeedsAbsent { service, needs }),
-                    ),
-                    (Err(_), Some(LeftOut::Disabled)) => ("disabled here", None),
-                    (Err(_), None) => (
-                        "no service here",
-                        Some(PlanProblem::UnknownNeed { service, needs }),
-                    ),
-                };
-                match problem {
-                    Some(problem) if !self.rollback => self.problems.push(problem),
-                    _ => self.notices.push(of(
-                        &of_one.service.name,
-                        format!("needs {need}, which is {why}: it does not wait for it"),
-                    )),
-                }
-            }
-            all.push(resolved);
-        }
-        all
     }
 
     /// All places and units with their indices, each in the order of its name.
@@ -439,88 +294,17 @@ impl<'a> Planner<'a> {
         grouping
     }
 
-    fn say_service(&mut self, service: &ServiceInput, interrupts: bool, slices: &[PlannedSlice]) {
-        let mut say = |text: String| self.notices.push(of(&service.name, text));
-        if interrupts {
-            say(match (&service.strategy, service.slices.len()) {
-                (_, 1) => "interrupted for a moment: its only slice moves".to_owned(),
-                (StrategyInput::Recreate, _) => "interrupted: recreate stops all slices first".to_owned(),
-                _ => "interrupted for a moment: no other slice serves while its last one moves".to_owned(),
-            });
-        }
-        if service.abilities.fence == Fence::None {
-            say(format!(
-                "fence = none: {} cannot keep a stale deployer from writing; after a takeover what was under way needs a human",
-                service.target
-            ));
-        }
-        let without: Vec<_> = slices
-            .iter()
-            .filter(|slice| slice.way_back == WayBack::None)
-            .map(|slice| &slice.name)
-            .collect();
-        if !without.is_empty() && !self.rollback {
-            say(format!(
-                "no way back for {}: a failure needs a human",
-                names(&without)
-            ));
-        }
-        let adopted: Vec<_> = service
-            .slices
-            .iter()
-            .filter(|slice| {
-                slice.seen.held.is_none()
-                    && matches!(slice.seen.runs, Ok(Runs::Release { release: None, .. }))
-            })
-            .map(|slice| &slice.spec.name)
-            .collect();
-        if !adopted.is_empty() {
-            say(format!(
-                "what runs on {} was not put there by deploy: it is adopted as it is",
-                names(&adopted)
-            ));
-        }
-    }
-
-    fn say_base(&mut self, base: &Base) {
-        match base {
-            Base::Mixed if self.rollback => self
-                .notices
-                .push("different things run in this environment, or some that cannot be looked at".to_owned()),
-            Base::Mixed => self.notices.push(
-                "different things run in this environment: what runs has no way back, a failure needs a human"
-                    .to_owned(),
-            ),
-            Base::Uniform => self.notices.push(
-                "what runs is no release that was verified here: going back puts back what is there now".to_owned(),
-            ),
-            Base::Nothing => {
-                if let Some(current) = self.input.facts.current {
-                    self.notices.push(format!(
-                        "nothing runs any more of {}, which was verified here",
-                        current.number
-                    ));
-                }
-            }
-            Base::Release(_) => {}
-        }
-        if self.rollback {
-            self.notices
-                .push("a rollback does not turn back: what fails needs a human".to_owned());
-        }
-    }
-
     /// A slice is armed only if everything that needs it can be: a revert that fires must not leave what needs it on the release.
     /// A rollback arms nothing.
     fn disarm(&mut self, plan: &mut Plan) {
-        let mut blocked: BTreeMap<usize, ServiceName> = BTreeMap::new();
+        let mut unarmed: BTreeMap<usize, ServiceName> = BTreeMap::new();
         for at in (0..plan.services.len()).rev() {
             let service = &mut plan.services[at];
             if self.rollback {
                 service.abilities.arms = false;
                 continue;
             }
-            let blocker = match blocked.get(&at) {
+            let blocker = match unarmed.get(&at) {
                 Some(blocker) => {
                     if service.abilities.arms && service.change == Change::Move {
                         self.notices.push(of(
@@ -538,7 +322,7 @@ impl<'a> Planner<'a> {
             };
             if let Some(blocker) = blocker {
                 for need in service.needs.clone() {
-                    blocked.entry(need.at()).or_insert_with(|| blocker.clone());
+                    unarmed.entry(need.at()).or_insert_with(|| blocker.clone());
                 }
             }
         }

@@ -5,6 +5,7 @@
 
 mod base;
 mod build;
+mod choose;
 mod input;
 mod lint;
 mod notice;
@@ -209,11 +210,17 @@ impl Plan {
     }
 
     /// All slices with their indices.
+    ///
+    /// # Panics
+    /// If there are more than an index can count, which neither the planner nor the linter lets through.
     pub fn slice_indices(&self) -> impl Iterator<Item = SliceIx> + use<> {
         (0..self.slices.len()).map(|at| SliceIx(u16::try_from(at).expect("the planner bounds the slices")))
     }
 
     /// All services with their indices.
+    ///
+    /// # Panics
+    /// As [`Self::slice_indices`].
     pub fn service_indices(&self) -> impl Iterator<Item = ServiceIx> + use<> {
         (0..self.services.len())
             .map(|at| ServiceIx(u16::try_from(at).expect("the planner bounds the services")))

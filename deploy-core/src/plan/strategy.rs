@@ -88,7 +88,9 @@ fn interrupts(batches: &[Vec<usize>], slices: &[Now]) -> bool {
     batches.iter().any(|batch| {
         let takes = batch.iter().any(|at| slices[*at] != Now::Nothing);
         let others = (0..slices.len()).any(|at| serving[at] && !batch.contains(&at));
-        batch.iter().for_each(|at| serving[*at] = true);
+        for at in batch {
+            serving[*at] = true;
+        }
         takes && !others
     })
 }

@@ -417,7 +417,8 @@ pub trait Target: Send + Sync {
     async fn prepare(&self, op: &Op, step: &Move) -> Result<Prepared, TargetError>;
 
     /// Moves the slice to the release, from the expected fingerprint; arms the revert first. Never past the slice, or over a
-    /// change that somebody else made ([`Cause::Overtaken`]).
+    /// change that somebody else made ([`Cause::Overtaken`]). A slice that runs it already is left as it is, and nothing is armed
+    /// anew: a request that arrives twice must not arm what was confirmed in between.
     async fn activate(&self, op: &Op, step: &Move) -> Result<Runs, TargetError>;
 
     /// Asks the platform whether the slice really runs this; trusts nothing that `activate` returned.

@@ -2,7 +2,9 @@
 //! enters.
 
 use deploy_core::failure::{Code, Failure};
-use deploy_core::manifest::{Environment, Facts, Service, TargetKind};
+#[cfg(feature = "ssh")]
+use deploy_core::manifest::TargetKind;
+use deploy_core::manifest::{Environment, Facts, Service};
 use deploy_core::port::probe::HostExec;
 use deploy_core::port::target::{Secret, SliceSpec, Target};
 use deploy_core::id::{HostName, SliceName};

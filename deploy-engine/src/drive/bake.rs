@@ -82,8 +82,9 @@ async fn watch_one(
     bake: Option<(Duration, Duration)>,
 ) -> Option<NotWell> {
     let began = Instant::now();
-    let (mut unwell, mut last_healthy) = (0, false);
+    let mut unwell = 0;
     loop {
+        let last_healthy;
         match health::look(eyes, &eyes.new).await {
             Ok(()) => (unwell, last_healthy) = (0, true),
             Err(not_well) if not_well.how == Failed::Unhealthy => {

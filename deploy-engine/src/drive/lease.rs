@@ -1,13 +1,11 @@
 //! Keeping a lease: one task that says that its holder is alive, and at which step, until it is stopped or has lost it.
 
+use crate::store::RENEW;
 use deploy_core::port::journal::{Journal, LeaseError, LeaseToken};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-
-/// A third of the term: two renewals may fail before anybody may steal.
-const RENEW_EVERY: Duration = Duration::from_secs(5);
 
 /// Renews a lease in the background. Stopped by [`LeaseKeeper::stop`]; dropped, its task ends at its next step.
 #[derive(Debug)]
@@ -24,7 +22,7 @@ impl LeaseKeeper {
         let (tell, lost) = oneshot::channel();
         let task = tokio::spawn(async move {
             loop {
-                let ended = tokio::time::timeout(RENEW_EVERY, steps.changed()).await;
+                let ended = tokio::time::timeout(RENEW, steps.changed()).await;
                 if matches!(ended, Ok(Err(_))) {
                     return;
                 }

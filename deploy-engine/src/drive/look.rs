@@ -139,7 +139,7 @@ impl Scope {
 }
 
 /// Whether two things that run are the same thing: by fingerprint; which release it is may be known to one of them only.
-pub(super) fn same(one: &Runs, other: &Runs) -> bool {
+pub(crate) fn same(one: &Runs, other: &Runs) -> bool {
     match (one, other) {
         (Runs::Nothing, Runs::Nothing) => true,
         (Runs::Release { fingerprint: one, .. }, Runs::Release { fingerprint: other, .. }) => one == other,

@@ -15,17 +15,19 @@ mod wiring;
 
 pub use facts::Facts;
 pub use lease::LeaseKeeper;
+pub(crate) use look::same;
 pub use wiring::{Bound, Epochs, Eyes, Wiring};
 
 use crate::clock::Clock;
 use crate::failpoint;
+use crate::store::Store;
 use deploy_core::event::{Draft, Driver as Who, Event, EventKind, Recorded};
 use deploy_core::failure::Failure;
 use deploy_core::gate::Verdict;
 use deploy_core::id::{Actor, DeploymentId, EnvName, InboxSeq, Seq};
 use deploy_core::machine::{Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, Work, state::Stage};
 use deploy_core::plan::Plan;
-use deploy_core::port::journal::{Append, Condition, Journal, JournalError, LeaseError, LeaseToken, Stream};
+use deploy_core::port::journal::{Append, Condition, JournalError, LeaseError, LeaseToken, Message, Stream};
 use runner::Runner;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -112,7 +114,7 @@ pub enum Told {
 /// Everything a driver needs.
 pub struct Drive {
     /// The state.
-    pub journal: Arc<dyn Journal>,
+    pub journal: Arc<dyn Store>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The environment.
@@ -165,7 +167,7 @@ pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> 
     let facts = Facts::fold(recorded.iter().map(Recorded::event));
     let head = drive.journal.head(&stream).await?;
     let runner = Runner::new(&drive, &machine).await?;
-    let keeper = LeaseKeeper::start(Arc::clone(&drive.journal), lease.clone());
+    let keeper = LeaseKeeper::start(Arc::clone(&drive.journal) as _, lease.clone());
     let mut running = Running {
         drive,
         lease,
@@ -195,16 +197,21 @@ impl Running {
             self.start_effects();
             let wake = self.machine.wake_at();
             let until_wake = wake.map_or(INBOX_EVERY, |at| at.since(self.drive.clock.now()).min(INBOX_EVERY));
-            tokio::select! {
+            let next = tokio::select! {
                 biased;
-                _ = self.drive.stop.wait_for(|stop| *stop) => return Ok(Left::Stopped),
-                lost = self.keeper.lost() => return Err(lost.into()),
-                Some(joined) = self.tasks.join_next() => self.take_answers(joined).await?,
-                () = tokio::time::sleep(until_wake) => {
-                    if wake.is_some_and(|at| at <= self.drive.clock.now()) {
-                        self.settle(vec![Input::Elapsed], Vec::new()).await?;
-                    }
+                _ = self.drive.stop.wait_for(|stop| *stop) => Next::Stop,
+                lost = self.keeper.lost() => Next::Lost(lost),
+                Some(joined) = self.tasks.join_next() => Next::Answered(joined),
+                () = tokio::time::sleep(until_wake) => Next::Look,
+            };
+            match next {
+                Next::Stop => return Ok(Left::Stopped),
+                Next::Lost(why) => return Err(why.into()),
+                Next::Answered(joined) => self.take_answers(joined).await?,
+                Next::Look if wake.is_some_and(|at| at <= self.drive.clock.now()) => {
+                    self.settle(vec![Input::Elapsed], Vec::new()).await?;
                 }
+                Next::Look => {}
             }
         }
     }
@@ -266,13 +273,45 @@ impl Running {
     /// Hears what others ask.
     async fn hear(&mut self) -> Result<(), DriveError> {
         let messages = self.drive.journal.inbox(&self.drive.environment).await?;
-        for message in messages.into_iter().filter(|message| message.deployment == self.drive.deployment) {
+        for message in messages {
+            if message.deployment != self.drive.deployment {
+                self.answer_for_another(&message).await?;
+                continue;
+            }
             let asked = Input::Asked { ask: message.ask, by: None };
             let decision = match self.machine.decide(self.drive.clock.now(), &[asked]) {
                 Ok(decision) => decision,
                 Err(_) => Decision { events: Vec::new(), guard: Guard::Nothing },
             };
             self.store(decision, &[], vec![message.seq], &message.actor).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers what was asked of a deployment that waits while this one is driven: its holder is whoever holds the lease.
+    async fn answer_for_another(&mut self, message: &Message) -> Result<(), DriveError> {
+        let recorded = self.drive.journal.deployment(&message.deployment).await?;
+        let machine = Machine::load(recorded.iter().filter(|recorded| recorded.event().kind.drives()))?;
+        let asked = Input::Asked { ask: message.ask, by: None };
+        let events = machine.decide(self.drive.clock.now(), &[asked]).map(|decision| decision.events).unwrap_or_default();
+        let at = self.drive.clock.now();
+        let stream = Stream::Environment(self.drive.environment.clone());
+        let append = Append {
+            expected: self.head,
+            stream,
+            lease: Some(self.lease.clone()),
+            condition: Condition::default(),
+            events: events
+                .into_iter()
+                .map(|kind| Draft { at, deployment: Some(message.deployment.clone()), actor: message.actor.clone(), kind })
+                .collect(),
+            answers: vec![message.seq],
+        };
+        match self.drive.journal.append(append).await {
+            Ok(recorded) => self.head = recorded.last().map_or(self.head, |last| last.event().seq),
+            // Somebody added a fact: it is answered at the next look into the inbox.
+            Err(JournalError::Moved { last, .. }) => self.head = last,
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
@@ -370,7 +409,7 @@ impl Running {
             .iter()
             .map(|kind| Draft { at, deployment: deployment.clone(), actor: actor.clone(), kind: kind.clone() })
             .collect();
-        for consequence in self.facts.consequences(self.machine.plan(), events) {
+        for consequence in self.facts.consequences(self.machine.plan(), at, events) {
             drafts.push(Draft { at, deployment: deployment.clone(), actor: actor.clone(), kind: consequence });
         }
         drafts
@@ -391,6 +430,14 @@ impl Running {
         let _gone = self.drive.tell.send(Told::Event(Box::new(event.clone()))).await;
         Ok(())
     }
+}
+
+/// What a driver waited for.
+enum Next {
+    Stop,
+    Lost(LeaseError),
+    Answered(Result<(Effect, Answered), tokio::task::JoinError>),
+    Look,
 }
 
 enum Stored {

@@ -9,9 +9,14 @@ mod plan;
 mod read;
 mod records;
 mod release;
+mod retire;
 mod rules;
 mod scene;
 mod watch;
+mod wired;
+
+pub use checks::{JunitCount, junit};
+pub use deploy::Wires;
 
 use crate::api::{Access, EngineError, Identity, Opening};
 use crate::clock::{Clock, SystemClock};
@@ -27,13 +32,14 @@ use deploy_core::port::journal::{Append, Condition, JournalError, Stream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A project that is open.
+/// A project that is open. Cheap to clone: all clones are the same project.
+#[derive(Clone)]
 pub struct Engine {
-    manifest: Manifest,
-    project: Project,
+    manifest: Arc<Manifest>,
+    project: Arc<Project>,
     folder: PathBuf,
     file: String,
-    git: Result<Git, GitError>,
+    git: Arc<Result<Git, GitError>>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     artifacts: Artifacts,
@@ -68,9 +74,9 @@ impl Engine {
         let home = location.parent().unwrap_or(&folder).to_owned();
         let store = open_store(location, &project, opening.access).await?;
         Ok(Self {
-            git: Git::open(&folder).await,
-            manifest,
-            project,
+            git: Arc::new(Git::open(&folder).await),
+            manifest: Arc::new(manifest),
+            project: Arc::new(project),
             file,
             folder,
             store,
@@ -107,7 +113,7 @@ impl Engine {
     }
 
     fn git(&self) -> Result<&Git, EngineError> {
-        self.git.as_ref().map_err(|error| EngineError::Failed(Box::new(error.failure())))
+        self.git.as_ref().as_ref().map_err(|error| failed(error.failure()))
     }
 
     /// Appends facts to a stream, again where somebody else wrote in between.
@@ -167,7 +173,7 @@ async fn open_store(path: PathBuf, project: &Project, access: Access) -> Result<
     })
     .await
     .map_err(|error| defect(&error))?;
-    opened.map_err(|error| EngineError::Failed(Box::new(error.failure())))
+    opened.map_err(|error| EngineError::Failed(Box::new(error.into())))
 }
 
 /// The id of a state that is not there; nothing is ever written under it.

@@ -98,7 +98,7 @@ impl Engine {
         let look_up = |name: &str| self.caller.get(name).cloned();
         let mut contents = BTreeMap::new();
         for name in manifest.environments() {
-            for (service, content) in manifest.contents(name) {
+            for (service, content) in manifest.contents(name, &look_up) {
                 contents.entry(service).or_insert(content);
             }
         }

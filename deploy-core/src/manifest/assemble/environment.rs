@@ -1,27 +1,27 @@
 //! One environment: its own keys, its services, and the rules between them.
 
-use super::super::graph::{self, Graph};
-use super::super::keys::environment::{EnvironmentKeys, HostKeys, SecretRef};
+use super::super::graph;
+use super::super::keys::environment::{EnvironmentKeys, SecretRef};
 use super::super::model::{Environment, Host, HostAddress};
-use super::super::node::{Node, Table};
-use super::super::parse::Manifest;
+use super::super::node::{Node, Span, Table};
+use super::super::parse::Draft;
 use super::super::read::{Cx, FromNode};
 use super::super::scope::{Expanded, Given, Realm, Scope, VarOrigin};
 use super::super::template::{Fact, Template, VarName};
 use super::service::{self, Around, Assembled};
-use super::{Inputs, settings, variables};
+use super::{Inputs, references, settings, variables};
 use crate::id::{EnvName, ServiceName};
 use crate::problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The meaning of `${…}` in an environment's own keys. `url` may use the variables, and not itself.
-pub(super) fn scope<'a>(manifest: &Manifest, name: &EnvName, inputs: &Inputs<'a>) -> Scope<'a> {
+pub(super) fn scope<'a>(manifest: Draft<'_>, name: &EnvName, inputs: &Inputs<'a>) -> Scope<'a> {
     let mut scope = Scope {
         realm: Realm::Environment,
         facts: BTreeMap::from([(Fact::Environment, name.to_string())]),
         given: variables::of_environment(manifest, name, inputs.env_file),
         caller: inputs.caller,
-        taken: Default::default(),
+        taken: std::cell::RefCell::default(),
         home: format!("environments.{name}.vars"),
         lenient: inputs.lenient,
     };
@@ -41,12 +41,12 @@ pub(super) fn scope<'a>(manifest: &Manifest, name: &EnvName, inputs: &Inputs<'a>
 
 /// See [`Manifest::resolve`]: the environment where it is whole, and every problem.
 pub(in super::super) fn environment(
-    manifest: &Manifest,
+    manifest: Draft<'_>,
     name: &EnvName,
     inputs: &Inputs<'_>,
 ) -> (Option<Environment>, Vec<Problem>) {
     let scope = scope(manifest, name, inputs);
-    let mut cx = Cx::with_scope(&manifest.file, &manifest.text, &scope);
+    let mut cx = Cx::with_scope(manifest.file, manifest.text, &scope);
     let empty = Node::table(manifest.root.span, Table::default());
     let node = manifest
         .root
@@ -54,7 +54,7 @@ pub(in super::super) fn environment(
         .unwrap_or(&empty);
     let place = format!("environments.{name}");
     let keys = cx.within(&place, |cx| EnvironmentKeys::from_node(node, cx));
-    let references = references(manifest, node, &mut cx);
+    let secrets = secret_references(manifest, node, &mut cx);
     let vars = expanded(&scope, &mut cx);
     let groups = host_groups(node, &scope);
     let around = Around {
@@ -63,7 +63,7 @@ pub(in super::super) fn environment(
         environment: name.as_str(),
         facts: scope.facts.clone(),
         variables: scope.given.clone(),
-        secrets: references.clone().unwrap_or_default(),
+        secrets: secrets.clone().unwrap_or_default(),
         groups,
         no_hosts: node
             .at(&["hosts"])
@@ -77,24 +77,43 @@ pub(in super::super) fn environment(
             assembled.insert(service, one);
         }
     }
-    cx.within(&place, |cx| names_exist(manifest, node, cx));
-    needs(&assembled, &mut cx);
-    hosts_reachable(node, &assembled, &mut cx);
-    let whole = (|| whole(&around, name, keys?, vars?, references?, assembled, &scope, node))();
+    cx.within(&place, |cx| references::names_exist(manifest, node, cx));
+    references::needs(&assembled, &mut cx);
+    references::hosts_reachable(node, &assembled, &mut cx);
+    let whole = (|| {
+        let read = Read {
+            keys: keys?,
+            vars: vars?,
+            secrets: secrets?,
+            assembled,
+        };
+        whole(&around, name, read, &scope, node)
+    })();
     let whole = whole.filter(|_| !cx.failed());
     (whole, cx.into_problems())
+}
+
+/// What could be read of an environment.
+struct Read {
+    keys: EnvironmentKeys,
+    vars: BTreeMap<VarName, Template>,
+    secrets: BTreeMap<VarName, SecretRef>,
+    assembled: BTreeMap<ServiceName, Assembled>,
 }
 
 fn whole(
     around: &Around<'_>,
     name: &EnvName,
-    keys: EnvironmentKeys,
-    mut vars: BTreeMap<VarName, Template>,
-    secrets: BTreeMap<VarName, SecretRef>,
-    assembled: BTreeMap<ServiceName, Assembled>,
+    read: Read,
     scope: &Scope<'_>,
     node: &Node,
 ) -> Option<Environment> {
+    let Read {
+        keys,
+        mut vars,
+        secrets,
+        assembled,
+    } = read;
     let manifest = around.manifest;
     // What the manifest mentions and no layer sets is a variable too, from the caller.
     let mut taken = scope.taken.borrow().clone();
@@ -207,7 +226,7 @@ type Items = BTreeMap<crate::id::EvidenceName, super::super::ChecklistItem>;
 
 /// The items that the environments before this one leave for it.
 fn inherited(
-    manifest: &Manifest,
+    manifest: Draft<'_>,
     after: &[EnvName],
     inputs: &Inputs<'_>,
 ) -> Option<BTreeMap<EnvName, Items>> {
@@ -220,7 +239,7 @@ fn inherited(
             continue;
         };
         let scope = scope(manifest, upstream, inputs);
-        let mut cx = Cx::with_scope(&manifest.file, &manifest.text, &scope);
+        let mut cx = Cx::with_scope(manifest.file, manifest.text, &scope);
         let list = super::super::Checklist::from_node(node, &mut cx)?;
         if !list.after.is_empty() {
             inherited.insert(upstream.clone(), list.after);
@@ -238,7 +257,7 @@ pub(super) fn expanded(scope: &Scope<'_>, cx: &mut Cx<'_>) -> Option<BTreeMap<Va
         };
         let span = match origin {
             VarOrigin::Manifest(span) => *span,
-            VarOrigin::EnvFile => Default::default(),
+            VarOrigin::EnvFile => Span::default(),
         };
         let value = match scope.variable(name)? {
             Ok(value) => value,
@@ -246,7 +265,7 @@ pub(super) fn expanded(scope: &Scope<'_>, cx: &mut Cx<'_>) -> Option<BTreeMap<Va
             Err(refused) => {
                 let message = format!("the variable `{name}`: {}", refused.message);
                 cx.within(format!("vars.{name}"), |cx| {
-                    cx.discreet_problem(span, message, refused.help)
+                    cx.discreet_problem(span, message, refused.help);
                 });
                 vars = None;
                 continue;
@@ -267,7 +286,11 @@ pub(super) fn expanded(scope: &Scope<'_>, cx: &mut Cx<'_>) -> Option<BTreeMap<Va
 }
 
 /// The references in force: the project's, and the environment's over them.
-fn references(manifest: &Manifest, node: &Node, cx: &mut Cx<'_>) -> Option<BTreeMap<VarName, SecretRef>> {
+fn secret_references(
+    manifest: Draft<'_>,
+    node: &Node,
+    cx: &mut Cx<'_>,
+) -> Option<BTreeMap<VarName, SecretRef>> {
     let mut references = BTreeMap::new();
     for (node, place) in [
         (manifest.root.at(&["secrets"]), "secrets"),
@@ -303,151 +326,6 @@ fn host_groups(node: &Node, scope: &Scope<'_>) -> Option<BTreeSet<String>> {
         groups.extend(named.iter().filter_map(|(name, _)| super::literal(scope, name)));
     }
     Some(groups)
-}
-
-/// The names that an environment's keys refer to.
-fn names_exist(manifest: &Manifest, node: &Node, cx: &mut Cx<'_>) {
-    let known = |key: &str| {
-        let table = manifest.root.at(&[key]).and_then(Node::as_table);
-        table
-            .map(|table| table.0.keys().map(String::as_str).collect::<Vec<_>>())
-            .unwrap_or_default()
-    };
-    let mut refer =
-        |path: &str, names: Vec<(String, super::super::node::Span)>, what: &str, known: &[&str]| {
-            for (name, span) in names {
-                if !name.contains("${") && !known.contains(&name.as_str()) {
-                    cx.within(path, |cx| {
-                        graph::unknown(cx, span, what, &name, known.iter().copied())
-                    });
-                }
-            }
-        };
-    let groups = known("groups");
-    for (rule, entry) in node
-        .at(&["approvals"])
-        .and_then(Node::as_table)
-        .into_iter()
-        .flat_map(|table| &table.0)
-    {
-        refer(
-            &format!("approvals.{rule}.from"),
-            graph::names(entry.node.at(&["from"])),
-            "group",
-            &groups,
-        );
-    }
-    for action in ["deploy", "rollback"] {
-        refer(
-            &format!("allow.{action}"),
-            graph::names(node.at(&["allow", action])),
-            "group",
-            &groups,
-        );
-    }
-    refer(
-        "smoke",
-        graph::names(node.at(&["smoke"])),
-        "smoke test",
-        &known("smoke"),
-    );
-    let smoke = graph::names(node.at(&["smoke"]));
-    let smoke: Vec<&str> = smoke.iter().map(|(name, _)| name.as_str()).collect();
-    refer(
-        "may_fail",
-        graph::names(node.at(&["may_fail"])),
-        "smoke test of this environment called",
-        &smoke,
-    );
-    // A check may come from elsewhere by `deploy attest`; only a near miss of a defined one is surely a slip.
-    let checks = known("checks");
-    for (name, span) in graph::names(node.at(&["checks"])) {
-        if let Some(near) = super::super::suggest::nearest(&name, checks.iter().copied())
-            && !checks.contains(&name.as_str())
-        {
-            cx.within("checks", |cx| {
-                cx.problem(
-                    span,
-                    format!("there is no check `{name}`"),
-                    format!("did you mean `{near}`?"),
-                )
-            });
-        }
-    }
-    let services = known("services");
-    for (name, entry) in node
-        .at(&["services"])
-        .and_then(Node::as_table)
-        .into_iter()
-        .flat_map(|table| &table.0)
-    {
-        if !services.contains(&name.as_str()) {
-            cx.within("services", |cx| {
-                graph::unknown(cx, entry.key, "service", name, services.iter().copied())
-            });
-        }
-    }
-}
-
-/// `needs`: every name exists, and there is no circle among what is enabled.
-fn needs(assembled: &BTreeMap<ServiceName, Assembled>, cx: &mut Cx<'_>) {
-    let graph: Graph = assembled
-        .iter()
-        .filter(|(_, one)| one.enabled)
-        .map(|(name, one)| (name.to_string(), one.needs.clone()))
-        .collect();
-    for (name, edges) in &graph {
-        for (target, span) in edges {
-            if !target.contains("${") && !assembled.contains_key(target.as_str()) {
-                cx.within(format!("services.{name}.needs"), |cx| {
-                    graph::unknown(
-                        cx,
-                        *span,
-                        "service",
-                        target,
-                        assembled.keys().map(ServiceName::as_str),
-                    );
-                });
-            }
-        }
-    }
-    if let Err(circle) = graph::order(&graph) {
-        cx.within("services", |cx| graph::circle(cx, &graph, "needs", &circle));
-    }
-}
-
-/// A service's folder on a host reached by ssh is absolute; on this machine it may be relative to the manifest.
-fn hosts_reachable(node: &Node, assembled: &BTreeMap<ServiceName, Assembled>, cx: &mut Cx<'_>) {
-    let Some(table) = node.at(&["hosts"]).and_then(Node::as_table) else {
-        return;
-    };
-    let remote: Vec<_> = table
-        .0
-        .values()
-        .filter(|entry| entry.node.at(&["ssh"]).is_some())
-        .filter_map(|entry| cx.quietly(|cx| HostKeys::from_node(&entry.node, cx)))
-        .collect();
-    for (name, one) in assembled {
-        let Some(service) = &one.service else { continue };
-        let super::super::TargetConfig::Ssh(ssh) = &service.target else {
-            continue;
-        };
-        let here = remote.iter().any(|host| match &service.hosts {
-            Some(super::super::HostSelection::Group(group)) => {
-                host.groups.is_empty() || host.groups.contains(group)
-            }
-            _ => true,
-        });
-        let first = ssh.path.parts().first();
-        if here
-            && matches!(first, Some(super::super::Part::Text(text)) if !text.starts_with('/') && !text.starts_with("${"))
-        {
-            let message = format!("`{}` is relative, and a folder on a host is absolute", ssh.path);
-            cx.within(format!("services.{name}.ssh.path"), |cx| {
-                cx.problem(one.path_span, message, "write `/opt/…`");
-            });
-        }
-    }
 }
 
 /// A text as far as it is known now.

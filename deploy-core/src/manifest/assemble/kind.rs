@@ -112,7 +112,13 @@ pub(super) fn usable_defaults(
             };
             // What is no strategy at all is reported where it is read.
             word.and_then(|word| StrategyKind::named(&word))
-                .is_none_or(|strategy| StrategyKind::of(kind).contains(&strategy))
+                .is_none_or(|chosen| {
+                    // On servers blue-green takes two ports; a service that has none cannot follow such a default.
+                    let has_ports =
+                        strategy.0.contains_key("ports") || layers.own(&["strategy", "ports"]).is_some();
+                    let by_ports = chosen == StrategyKind::BlueGreen && kind == TargetKind::Ssh;
+                    StrategyKind::of(kind).contains(&chosen) && (has_ports || !by_ports)
+                })
         });
         if !usable {
             strategy.0.remove("kind");
@@ -154,7 +160,7 @@ pub(super) fn unusable(kind: TargetKind, layers: &Layers<'_>, cx: &mut Cx<'_>) {
     {
         let help = "what was applied is asked of the database itself: remove `health`";
         cx.within("health", |cx| {
-            cx.problem(node.span, format!("a {kind} service has no probes"), help)
+            cx.problem(node.span, format!("a {kind} service has no probes"), help);
         });
     }
 }

@@ -1,8 +1,11 @@
 //! Putting an environment together: layers, variables, rules across keys. Lenient when a manifest is only checked (a
 //! variable that no layer sets may come later), strict when an environment is resolved.
 
+mod decide;
 mod environment;
 mod kind;
+mod probes;
+mod references;
 mod service;
 mod settings;
 mod variables;
@@ -12,7 +15,7 @@ use super::keys::artifact::{Artifact, ArtifactKeys};
 use super::keys::project::ProjectKeys;
 use super::model::Project;
 use super::node::Node;
-use super::parse::Manifest;
+use super::parse::Draft;
 use super::read::{Cx, FromNode};
 use super::scope::{Expanded, Realm, Scope};
 use super::template::VarName;
@@ -33,7 +36,7 @@ pub(super) struct Inputs<'a> {
 }
 
 /// Every rule of every environment that can be judged now.
-pub(super) fn check(manifest: &Manifest, names: &[EnvName]) -> Vec<Problem> {
+pub(super) fn check(manifest: Draft<'_>, names: &[EnvName]) -> Vec<Problem> {
     let nothing = BTreeMap::new();
     let inputs = Inputs {
         env_file: &nothing,
@@ -45,7 +48,7 @@ pub(super) fn check(manifest: &Manifest, names: &[EnvName]) -> Vec<Problem> {
         problems.extend(environment(manifest, name, &inputs).1);
     }
     problems.extend(one_artifact(manifest, names));
-    let mut cx = Cx::new(&manifest.file, &manifest.text);
+    let mut cx = Cx::new(manifest.file, manifest.text);
     let scope = project_scope(manifest, inputs.caller, true);
     cx.scope = Some(&scope);
     artifacts(manifest, &mut cx);
@@ -54,10 +57,10 @@ pub(super) fn check(manifest: &Manifest, names: &[EnvName]) -> Vec<Problem> {
 }
 
 /// An artifact may differ only where no `after` joins the environment to others.
-fn one_artifact(manifest: &Manifest, names: &[EnvName]) -> Vec<Problem> {
-    let mut cx = Cx::new(&manifest.file, &manifest.text);
+fn one_artifact(manifest: Draft<'_>, names: &[EnvName]) -> Vec<Problem> {
+    let mut cx = Cx::new(manifest.file, manifest.text);
     for name in names {
-        let joined = graph::joined(&manifest.root, name.as_str());
+        let joined = graph::joined(manifest.root, name.as_str());
         for (other, service) in joined
             .iter()
             .filter(|other| other.as_str() < name.as_str())
@@ -91,7 +94,7 @@ fn one_artifact(manifest: &Manifest, names: &[EnvName]) -> Vec<Problem> {
 }
 
 fn project_scope<'a>(
-    manifest: &Manifest,
+    manifest: Draft<'_>,
     caller: &'a dyn Fn(&str) -> Option<String>,
     lenient: bool,
 ) -> Scope<'a> {
@@ -100,13 +103,13 @@ fn project_scope<'a>(
         facts: BTreeMap::new(),
         given: variables::of_project(manifest),
         caller,
-        taken: Default::default(),
+        taken: std::cell::RefCell::default(),
         home: "vars".to_owned(),
         lenient,
     }
 }
 
-fn artifacts(manifest: &Manifest, cx: &mut Cx<'_>) -> Option<BTreeMap<ArtifactName, Artifact>> {
+fn artifacts(manifest: Draft<'_>, cx: &mut Cx<'_>) -> Option<BTreeMap<ArtifactName, Artifact>> {
     let Some(node) = manifest.root.at(&["artifacts"]) else {
         return Some(BTreeMap::new());
     };
@@ -130,11 +133,11 @@ fn artifacts(manifest: &Manifest, cx: &mut Cx<'_>) -> Option<BTreeMap<ArtifactNa
 
 /// See [`Manifest::project`].
 pub(super) fn project(
-    manifest: &Manifest,
+    manifest: Draft<'_>,
     caller: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Project, Problems> {
     let scope = project_scope(manifest, caller, false);
-    let mut cx = Cx::with_scope(&manifest.file, &manifest.text, &scope);
+    let mut cx = Cx::with_scope(manifest.file, manifest.text, &scope);
     let artifacts = artifacts(manifest, &mut cx);
     let empty = Node::table(manifest.root.span, super::node::Table::default());
     let project = manifest.root.at(&["project"]).unwrap_or(&empty);
@@ -172,7 +175,7 @@ pub(super) fn project(
     }
 }
 
-fn root_key<T: FromNode>(manifest: &Manifest, cx: &mut Cx<'_>, key: &str) -> Option<T> {
+fn root_key<T: FromNode>(manifest: Draft<'_>, cx: &mut Cx<'_>, key: &str) -> Option<T> {
     match manifest.root.at(&[key]) {
         Some(node) => cx.within(key, |cx| T::from_node(node, cx)),
         None => T::absent(key, manifest.root.span, cx),
@@ -181,7 +184,7 @@ fn root_key<T: FromNode>(manifest: &Manifest, cx: &mut Cx<'_>, key: &str) -> Opt
 
 /// See [`Manifest::state`].
 pub(super) fn state(
-    manifest: &Manifest,
+    manifest: Draft<'_>,
     caller: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Option<String>, Problems> {
     let Some((node, text)) = manifest
@@ -192,7 +195,7 @@ pub(super) fn state(
         return Ok(None);
     };
     let scope = project_scope(manifest, caller, false);
-    let mut cx = Cx::with_scope(&manifest.file, &manifest.text, &scope);
+    let mut cx = Cx::with_scope(manifest.file, manifest.text, &scope);
     let state = cx.within("project.state", |cx| match cx.expand(node, text)? {
         Expanded::Known(template) if template.literal().is_some() => template.literal().map(str::to_owned),
         _ => {
@@ -212,7 +215,7 @@ pub(super) fn state(
 
 /// See [`Manifest::env_file`].
 pub(super) fn env_file(
-    manifest: &Manifest,
+    manifest: Draft<'_>,
     name: &EnvName,
     caller: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Option<super::RelPath>, Problems> {
@@ -226,7 +229,7 @@ pub(super) fn env_file(
         lenient: false,
     };
     let scope = environment::scope(manifest, name, &inputs);
-    let mut cx = Cx::with_scope(&manifest.file, &manifest.text, &scope);
+    let mut cx = Cx::with_scope(manifest.file, manifest.text, &scope);
     match cx.within(format!("environments.{name}.env_file"), |cx| {
         FromNode::from_node(node, cx)
     }) {
@@ -236,14 +239,23 @@ pub(super) fn env_file(
 }
 
 /// An environment as far as it can be known without variables; services that depend on them are left out.
-pub(super) fn leniently(manifest: &Manifest, name: &EnvName) -> Option<super::Environment> {
+pub(super) fn leniently(manifest: Draft<'_>, name: &EnvName) -> Option<super::Environment> {
+    leniently_with(manifest, name, &|_| None)
+}
+
+/// The same with the caller's variables, but without the environment's own file.
+pub(super) fn leniently_with(
+    manifest: Draft<'_>,
+    name: &EnvName,
+    caller: &dyn Fn(&str) -> Option<String>,
+) -> Option<super::Environment> {
     let nothing = BTreeMap::new();
     environment(
         manifest,
         name,
         &Inputs {
             env_file: &nothing,
-            caller: &|_| None,
+            caller,
             lenient: true,
         },
     )
@@ -251,10 +263,10 @@ pub(super) fn leniently(manifest: &Manifest, name: &EnvName) -> Option<super::En
 }
 
 /// The artifacts as far as they can be known without variables.
-pub(super) fn lenient_artifacts(manifest: &Manifest) -> Option<BTreeMap<ArtifactName, Artifact>> {
+pub(super) fn lenient_artifacts(manifest: Draft<'_>) -> Option<BTreeMap<ArtifactName, Artifact>> {
     let scope = project_scope(manifest, &|_| None, true);
     artifacts(
         manifest,
-        &mut Cx::with_scope(&manifest.file, &manifest.text, &scope),
+        &mut Cx::with_scope(manifest.file, manifest.text, &scope),
     )
 }

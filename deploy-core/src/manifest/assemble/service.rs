@@ -1,26 +1,27 @@
 //! One service in one environment.
 
 use super::super::graph;
-use super::super::keys::health::{Probe, ProbeFrom, ProbeKind};
 use super::super::keys::service::ServiceKeys;
-use super::super::keys::strategy::{HostSelection, StrategyKind};
+use super::super::keys::strategy::HostSelection;
 use super::super::keys::target::{TargetConfig, TargetKind};
 use super::super::merge;
-use super::super::model::{Content, HealthProbe, NamedHook, Service, ServiceStrategy, Setting};
+use super::super::model::{NamedHook, Service, Setting};
 use super::super::node::{Node, Span, Table};
-use super::super::parse::Manifest;
+use super::super::parse::Draft;
 use super::super::read::{Cx, FromNode};
 use super::super::scope::{Given, Scope};
 use super::super::template::{Fact, VarName};
+use super::decide;
 use super::kind::{Layers, unusable, usable_defaults};
+use super::probes;
 use super::variables::{self, Variables};
 use super::{Inputs, settings};
-use crate::id::{EvidenceName, ServiceName};
+use crate::id::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the services of one environment have in common.
 pub(super) struct Around<'a> {
-    pub(super) manifest: &'a Manifest,
+    pub(super) manifest: Draft<'a>,
     pub(super) inputs: &'a Inputs<'a>,
     pub(super) environment: &'a str,
     pub(super) facts: BTreeMap<Fact, String>,
@@ -32,7 +33,7 @@ pub(super) struct Around<'a> {
 }
 
 /// The services of the manifest, by name.
-pub(super) fn names(manifest: &Manifest) -> Vec<&str> {
+pub(super) fn names(manifest: Draft<'_>) -> Vec<&str> {
     manifest
         .root
         .at(&["services"])
@@ -41,8 +42,8 @@ pub(super) fn names(manifest: &Manifest) -> Vec<&str> {
         .unwrap_or_default()
 }
 
-pub(super) fn layers<'m>(manifest: &'m Manifest, environment: &str, service: &str) -> Layers<'m> {
-    let root = &manifest.root;
+pub(super) fn layers<'m>(manifest: Draft<'m>, environment: &str, service: &str) -> Layers<'m> {
+    let root = manifest.root;
     Layers {
         defaults: [
             root.at(&["defaults"]),
@@ -66,7 +67,7 @@ fn over(layers: [Option<&Node>; 2]) -> Node {
 /// What a service runs in an environment as the manifest says it, with the service's name filled in, and where the
 /// environment itself says so; `None` where it is left out or not known without variables.
 pub(super) fn raw_content(
-    manifest: &Manifest,
+    manifest: Draft<'_>,
     environment: &str,
     service: &str,
 ) -> Option<(String, Option<Span>)> {
@@ -78,7 +79,7 @@ pub(super) fn raw_content(
         return None;
     }
     let mut quiet = Cx::new("", "");
-    let kind = layers.kind(&manifest.root, &mut quiet)?;
+    let kind = layers.kind(manifest.root, &mut quiet)?;
     let merged = merge::service(&over(layers.defaults), &over(layers.own));
     let source = merged.at(&["ssh", "source"]).filter(|_| kind == TargetKind::Ssh);
     let artifact = merged.at(&["artifact"]).filter(|_| kind.takes_artifact());
@@ -125,7 +126,7 @@ pub(super) fn assemble(around: &Around<'_>, name: &ServiceName, cx: &mut Cx<'_>)
         facts,
         given: variables::of_service(&around.variables, &unjudged, &own_layers, of_environment_secrets),
         caller: around.inputs.caller,
-        taken: Default::default(),
+        taken: std::cell::RefCell::default(),
         home: format!("environments.{}.vars", around.environment),
         lenient: around.inputs.lenient,
     };
@@ -146,7 +147,7 @@ pub(super) fn assemble(around: &Around<'_>, name: &ServiceName, cx: &mut Cx<'_>)
             let defaults = usable_defaults(defaults, kind, &layers, &inner);
             let mut merged = merge::service(&defaults, &own);
             merged.span = whole.span;
-            without_removed_probes(&mut merged, &mut inner);
+            probes::without_removed(&mut merged, &mut inner);
             read(around, name, kind, &merged, &scope, &mut inner)
         })
     } else {
@@ -162,23 +163,6 @@ pub(super) fn assemble(around: &Around<'_>, name: &ServiceName, cx: &mut Cx<'_>)
         taken: scope.taken.into_inner(),
         needs,
         path_span,
-    }
-}
-
-/// `enabled = false` takes a probe out before its other keys are judged.
-fn without_removed_probes(merged: &mut Node, cx: &mut Cx<'_>) {
-    let super::super::node::Value::Table(table) = &mut merged.value else {
-        return;
-    };
-    if let Some(super::super::node::Value::Table(health)) =
-        table.0.get_mut("health").map(|entry| &mut entry.node.value)
-    {
-        health.0.retain(|name, entry| match entry.node.at(&["enabled"]) {
-            Some(node) => cx
-                .within(format!("health.{name}.enabled"), |cx| bool::from_node(node, cx))
-                .unwrap_or(true),
-            None => true,
-        });
     }
 }
 
@@ -198,14 +182,20 @@ fn read(
             .retain(|key, _| TargetKind::named(key).is_none_or(|other| other == kind));
     }
     let keys = ServiceKeys::from_node(&node, cx);
-    let health = probes(kind, &node, cx);
+    let health = probes::read(kind, &node, cx);
     artifact_exists(around.manifest, &node, scope, cx);
     hosts_exist(around, kind, &node, cx);
     let vars = own_variables(scope, cx);
     let secrets = named_secrets(around, &node, scope, cx);
-    let strategy = keys.as_ref().and_then(|keys| strategy(kind, keys, &node, cx));
-    let target = keys.as_ref().and_then(|keys| target(kind, keys, &node, cx));
-    let content = keys.as_ref().and_then(|keys| content(kind, keys, &node, cx));
+    let strategy = keys
+        .as_ref()
+        .and_then(|keys| decide::strategy(kind, keys, &node, cx));
+    let target = keys
+        .as_ref()
+        .and_then(|keys| decide::target(kind, keys, &node, cx));
+    let content = keys
+        .as_ref()
+        .and_then(|keys| decide::content(kind, keys, &node, cx));
     let (Some(keys), Some(health), Some(strategy), Some(target), Some(content), Some(vars), Some(secrets)) =
         (keys, health, strategy, target, content, vars, secrets)
     else {
@@ -257,202 +247,7 @@ fn read(
     (Some(service), settings)
 }
 
-/// Exactly one of http, tcp, command in each probe; judged by the keys, so that it holds without variables too.
-fn probes(kind: TargetKind, node: &Node, cx: &mut Cx<'_>) -> Option<BTreeMap<EvidenceName, HealthProbe>> {
-    let Some(table) = node.at(&["health"]).and_then(Node::as_table) else {
-        return Some(BTreeMap::new());
-    };
-    let usual = if kind.on_hosts() {
-        ProbeFrom::Host
-    } else {
-        ProbeFrom::Here
-    };
-    let mut probes = Some(BTreeMap::new());
-    for (name, entry) in &table.0 {
-        let probe = cx.within(format!("health.{name}"), |cx| {
-            let kinds: Vec<&str> = ["http", "tcp", "command"]
-                .into_iter()
-                .filter(|kind| entry.node.at(&[kind]).is_some())
-                .collect();
-            match kinds.as_slice() {
-                [_] => probe(&entry.node, usual, cx),
-                [] => {
-                    cx.problem(
-                        entry.node.span,
-                        format!("the probe `{name}` asks nothing"),
-                        "add one of `http`, `tcp`, `command`",
-                    );
-                    None
-                }
-                several => {
-                    let message = format!("the probe `{name}` has {}", several.join(" and "));
-                    cx.problem(
-                        entry.node.span,
-                        message,
-                        "a probe has one of them: make two probes",
-                    );
-                    None
-                }
-            }
-        });
-        match (EvidenceName::new(name), probe, &mut probes) {
-            (Ok(name), Some(probe), Some(probes)) => {
-                probes.insert(name, probe);
-            }
-            _ => probes = None,
-        }
-    }
-    probes
-}
-
-fn probe(node: &Node, usual: ProbeFrom, cx: &mut Cx<'_>) -> Option<HealthProbe> {
-    // Its problems have been reported with the service's.
-    let keys = cx.quietly(|cx| Probe::from_node(node, cx))?;
-    let kind = match (keys.http, keys.tcp, keys.command) {
-        (Some(url), ..) => ProbeKind::Http(url),
-        (_, Some(address), _) => ProbeKind::Tcp(address),
-        (.., command) => ProbeKind::Command(command?),
-    };
-    if !matches!(kind, ProbeKind::Http(_)) {
-        for key in ["expect", "version"] {
-            if let Some(node) = node.at(&[key]) {
-                cx.problem(
-                    node.span,
-                    format!("`{key}` is about the answer to `http`"),
-                    "remove it",
-                );
-            }
-        }
-    }
-    if let ProbeKind::Http(url) = &kind
-        && let Some(super::super::template::Part::Text(text)) = url.parts().first()
-        && !["http://", "https://", "${"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme))
-    {
-        let span = node.at(&["http"]).map_or(node.span, |node| node.span);
-        cx.problem(
-            span,
-            "a URL begins with `http://` or `https://`",
-            "write `http://localhost:4000/health`",
-        );
-    }
-    Some(HealthProbe {
-        kind,
-        from: keys.from.unwrap_or(usual),
-        expect: keys.expect,
-        version: keys.version,
-        healthy_for: keys.healthy_for.get(),
-        timeout: keys.timeout.get(),
-        interval: keys.interval.get(),
-        deadline: keys.deadline.get(),
-    })
-}
-
-fn strategy(kind: TargetKind, keys: &ServiceKeys, node: &Node, cx: &mut Cx<'_>) -> Option<ServiceStrategy> {
-    let strategy = keys.strategy.clone();
-    let chosen = strategy.kind.unwrap_or(StrategyKind::usual(kind));
-    let able = StrategyKind::of(kind);
-    if !able.contains(&chosen) {
-        let span = node.at(&["strategy", "kind"]).map_or(node.span, |node| node.span);
-        let words = able
-            .iter()
-            .map(|able| able.as_str())
-            .collect::<Vec<_>>()
-            .join(", ");
-        cx.within("strategy.kind", |cx| {
-            cx.problem(
-                span,
-                format!("{kind} cannot do {chosen}"),
-                format!("it can do {words}"),
-            );
-        });
-        return None;
-    }
-    if chosen == StrategyKind::BlueGreen {
-        let missing = match kind {
-            TargetKind::Ssh if strategy.ports.is_none() => Some("`ports = [4000, 4001]`"),
-            TargetKind::Ssh if strategy.proxy.is_none() => Some("`proxy = { nginx = \"…\" }`"),
-            TargetKind::K8s if strategy.blue.is_none() || strategy.green.is_none() => {
-                Some("`blue` and `green`")
-            }
-            TargetKind::K8s if strategy.service.is_none() || strategy.label.is_none() => {
-                Some("`service` and `label`")
-            }
-            _ => None,
-        };
-        if let Some(missing) = missing {
-            let span = node.at(&["strategy"]).map_or(node.span, |node| node.span);
-            let message = format!(
-                "blue-green on {kind} without {}",
-                missing.split(" =").next().unwrap_or(missing).trim_matches('`')
-            );
-            cx.within("strategy", |cx| {
-                cx.problem(span, message, format!("add {missing}"))
-            });
-            return None;
-        }
-    }
-    Some(ServiceStrategy {
-        kind: chosen,
-        batch: strategy.batch,
-        max_failures: strategy.max_failures,
-        steps: strategy.steps,
-        ports: strategy.ports,
-        proxy: strategy.proxy,
-        blue: strategy.blue,
-        green: strategy.green,
-        service: strategy.service,
-        label: strategy.label,
-    })
-}
-
-fn target(kind: TargetKind, keys: &ServiceKeys, node: &Node, cx: &mut Cx<'_>) -> Option<TargetConfig> {
-    let config = match kind {
-        TargetKind::Ssh => keys.ssh.clone().map(TargetConfig::Ssh),
-        TargetKind::K8s => keys.k8s.clone().map(TargetConfig::K8s),
-        TargetKind::Fly => keys.fly.clone().map(TargetConfig::Fly),
-        TargetKind::GoldenImage => keys.golden_image.clone().map(TargetConfig::GoldenImage),
-        TargetKind::Compose => keys.compose.clone().map(TargetConfig::Compose),
-        TargetKind::Migrations => keys.migrations.clone().map(TargetConfig::Migrations),
-        TargetKind::Exec => keys.exec.clone().map(TargetConfig::Exec),
-    };
-    if config.is_none() && node.at(&[kind.as_str()]).is_none() {
-        let message = format!("[{}] is of kind `{kind}` and has no `{kind}` table", cx.path());
-        cx.problem(node.span, message, format!("add `[{}.{kind}]`", cx.path()));
-    }
-    config
-}
-
-fn content(kind: TargetKind, keys: &ServiceKeys, node: &Node, cx: &mut Cx<'_>) -> Option<Content> {
-    let source = keys
-        .ssh
-        .as_ref()
-        .filter(|_| kind == TargetKind::Ssh)
-        .and_then(|ssh| ssh.source.clone());
-    match (keys.artifact.clone().filter(|_| kind.takes_artifact()), source) {
-        (Some(_), Some(_)) => {
-            let span = node.at(&["ssh", "source"]).map_or(node.span, |node| node.span);
-            cx.problem(span, "both an `artifact` and a `source`", "keep one of them");
-            None
-        }
-        (Some(artifact), None) => Some(Content::Artifact(artifact)),
-        (None, Some(source)) => Some(Content::Source(source)),
-        (None, None) if kind.on_hosts() => {
-            let message = format!("[{}] does not say what it runs", cx.path());
-            let help = if kind == TargetKind::Ssh {
-                "add `artifact = …`, or `source = \".\"` to its ssh table"
-            } else {
-                "add `artifact = …`"
-            };
-            cx.problem(node.span, message, help);
-            None
-        }
-        (None, None) => Some(Content::Own),
-    }
-}
-
-fn artifact_exists(manifest: &Manifest, node: &Node, scope: &Scope<'_>, cx: &mut Cx<'_>) {
+fn artifact_exists(manifest: Draft<'_>, node: &Node, scope: &Scope<'_>, cx: &mut Cx<'_>) {
     let Some((node, text)) = node
         .at(&["artifact"])
         .and_then(|node| Some((node, node.as_str()?)))
@@ -470,7 +265,7 @@ fn artifact_exists(manifest: &Manifest, node: &Node, scope: &Scope<'_>, cx: &mut
     {
         let names: Vec<&str> = known().collect();
         cx.within("artifact", |cx| {
-            graph::unknown(cx, node.span, "artifact", &name, names.iter().copied())
+            graph::unknown(cx, node.span, "artifact", &name, names.iter().copied());
         });
     }
 }
@@ -544,7 +339,7 @@ fn named_secrets(
                         span,
                         format!("nothing says where the secret `{name}` comes from"),
                         help,
-                    )
+                    );
                 });
                 None
             }

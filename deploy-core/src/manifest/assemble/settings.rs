@@ -3,7 +3,7 @@
 use super::super::keys::service::ServiceKeys;
 use super::super::model::{Origin, Setting};
 use super::super::node::Node;
-use super::super::parse::Manifest;
+use super::super::parse::Draft;
 use super::super::scope::{Given, Scope, VarOrigin};
 use super::super::template::{Template, VarName};
 use super::service::Around;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The values of some keys, by path, with origins from the tree they were read from.
-pub(super) fn flatten(manifest: &Manifest, prefix: &str, keys: &impl Serialize, node: &Node) -> Vec<Setting> {
+pub(super) fn flatten(manifest: Draft<'_>, prefix: &str, keys: &impl Serialize, node: &Node) -> Vec<Setting> {
     let mut settings = Vec::new();
     if let Ok(value) = serde_json::to_value(keys) {
         walk(
@@ -28,14 +28,13 @@ pub(super) fn flatten(manifest: &Manifest, prefix: &str, keys: &impl Serialize, 
 }
 
 fn walk(
-    manifest: &Manifest,
+    manifest: Draft<'_>,
     path: &mut Vec<String>,
     value: &serde_json::Value,
     node: Option<&Node>,
     settings: &mut Vec<Setting>,
 ) {
     match value {
-        serde_json::Value::Null => {}
         serde_json::Value::Object(keys) if !keys.is_empty() => {
             for (key, value) in keys {
                 path.push(key.clone());
@@ -50,7 +49,7 @@ fn walk(
                 path.pop();
             }
         }
-        serde_json::Value::Object(_) => {}
+        serde_json::Value::Null | serde_json::Value::Object(_) => {}
         serde_json::Value::Array(items) if items.is_empty() && node.is_none() => {}
         value => {
             let origin = node.map_or(Origin::Default, |node| at(manifest, node));
@@ -67,16 +66,16 @@ fn walk(
     }
 }
 
-fn at(manifest: &Manifest, node: &Node) -> Origin {
+fn at(manifest: Draft<'_>, node: &Node) -> Origin {
     Origin::Manifest {
-        file: manifest.file.clone(),
-        line: position(&manifest.text, node.span.start).0,
+        file: manifest.file.to_owned(),
+        line: position(manifest.text, node.span.start).0,
     }
 }
 
 /// Variables with their origins.
 pub(super) fn variables(
-    manifest: &Manifest,
+    manifest: Draft<'_>,
     prefix: &str,
     vars: &BTreeMap<VarName, Template>,
     scope: &Scope<'_>,
@@ -86,8 +85,8 @@ pub(super) fn variables(
         .map(|(name, value)| {
             let origin = match scope.given.get(name) {
                 Some(Given::Text(_, VarOrigin::Manifest(span))) => Origin::Manifest {
-                    file: manifest.file.clone(),
-                    line: position(&manifest.text, span.start).0,
+                    file: manifest.file.to_owned(),
+                    line: position(manifest.text, span.start).0,
                 },
                 Some(Given::Text(_, VarOrigin::EnvFile)) => Origin::EnvFile {
                     file: env_file.unwrap_or("env_file").to_owned(),

@@ -2,7 +2,7 @@
 //! the same name; what an environment itself sets wins over a reference that is for all environments.
 
 use super::super::node::{Node, Table};
-use super::super::parse::Manifest;
+use super::super::parse::Draft;
 use super::super::scope::{Given, VarOrigin, VarText};
 use super::super::template::VarName;
 use crate::id::EnvName;
@@ -32,20 +32,20 @@ fn set_unless_secret(variables: &mut Variables, name: VarName, given: Given) {
 }
 
 /// `[vars]` and `[secrets]`.
-pub(super) fn of_project(manifest: &Manifest) -> Variables {
+pub(super) fn of_project(manifest: Draft<'_>) -> Variables {
     let mut variables = Variables::new();
-    for (name, node) in table(&manifest.root, &["vars"]) {
+    for (name, node) in table(manifest.root, &["vars"]) {
         set(&mut variables, name, node);
     }
-    for (name, _) in table(&manifest.root, &["secrets"]) {
+    for (name, _) in table(manifest.root, &["secrets"]) {
         variables.insert(name, Given::Secret);
     }
     variables
 }
 
-/// Those of an environment: the project's, its env_file's, its own.
+/// Those of an environment: the project's, its `env_file`'s, its own.
 pub(super) fn of_environment(
-    manifest: &Manifest,
+    manifest: Draft<'_>,
     environment: &EnvName,
     env_file: &BTreeMap<VarName, String>,
 ) -> Variables {
@@ -58,10 +58,10 @@ pub(super) fn of_environment(
         );
     }
     let keys = ["environments", environment.as_str()];
-    for (name, node) in table(&manifest.root, &[keys[0], keys[1], "vars"]) {
+    for (name, node) in table(manifest.root, &[keys[0], keys[1], "vars"]) {
         set(&mut variables, name, node);
     }
-    for (name, _) in table(&manifest.root, &[keys[0], keys[1], "secrets"]) {
+    for (name, _) in table(manifest.root, &[keys[0], keys[1], "secrets"]) {
         variables.insert(name, Given::Secret);
     }
     variables

@@ -196,7 +196,7 @@ keys! {
         command: Option<Command> => "'npm ci && npm test'",
         /// The folder it runs in.
         dir: Option<RelPath> => "'app'",
-        /// The JUnit files it writes; a failed test in them fails the check.
+        /// The `JUnit` files it writes; a failed test in them fails the check.
         junit: Option<Glob> => "'reports/*.xml'",
         /// A scan's findings of this severity or worse fail the check.
         fail_on: Option<Severity> => "'high'",

@@ -77,6 +77,7 @@ choices! {
 
 keys! {
     /// What an answer must be; everything that is said must hold.
+    #[derive(Default)]
     pub struct Expect {
         /// The status, or several that are all right; without it any 2xx.
         status: Option<OneOrMore<u16>> => "200",
@@ -86,17 +87,6 @@ keys! {
         body: Option<String> => "'ready'",
         /// How long an answer may take and still pass.
         latency: Option<Period> => "'300ms'",
-    }
-}
-
-impl Default for Expect {
-    fn default() -> Self {
-        Self {
-            status: None,
-            json: BTreeMap::new(),
-            body: None,
-            latency: None,
-        }
     }
 }
 

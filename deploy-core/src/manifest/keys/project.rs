@@ -133,10 +133,15 @@ impl FromNode for StateUrl {
 }
 crate::manifest::leaf::schema!(StateUrl, { "type": "string" });
 
-/// A layer that is merged with others before it means something: checked key by key, kept only in the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// A layer that is merged with others before it means something: checked key by key, its values kept only in the tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
-pub struct Layer<T>(#[serde(skip)] PhantomData<T>);
+pub struct Layer<T> {
+    /// The keys that stand in it.
+    pub keys: Vec<String>,
+    #[serde(skip)]
+    of: PhantomData<T>,
+}
 
 impl<T: FromNode> FromNode for Layer<T> {
     fn from_node(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
@@ -144,10 +149,20 @@ impl<T: FromNode> FromNode for Layer<T> {
         let (partial, scope) = (std::mem::replace(&mut cx.partial, true), cx.scope.take());
         T::from_node(node, cx);
         (cx.partial, cx.scope) = (partial, scope);
-        Some(Self(PhantomData))
+        let keys = node
+            .as_table()
+            .map(|table| table.0.keys().cloned().collect())
+            .unwrap_or_default();
+        Some(Self {
+            keys,
+            of: PhantomData,
+        })
     }
     fn absent(_: &str, _: Span, _: &mut Cx<'_>) -> Option<Self> {
-        Some(Self(PhantomData))
+        Some(Self {
+            keys: Vec::new(),
+            of: PhantomData,
+        })
     }
 }
 impl<T: JsonSchema> JsonSchema for Layer<T> {

@@ -119,7 +119,7 @@ keys! {
         nginx: Option<String> => "'/etc/nginx/conf.d/shop.conf'",
         /// A Caddy configuration file that is ours to write.
         caddy: Option<String> => "'/etc/caddy/shop.caddy'",
-        /// An HAProxy map file that is ours to write.
+        /// An `HAProxy` map file that is ours to write.
         haproxy: Option<String> => "'/etc/haproxy/shop.map'",
     }
 }

@@ -1,11 +1,14 @@
 //! The linter: whether a plan, wherever it came from, is one that the machine may be given. It shares nothing with the planner
-//! but the plan's types, so that a mistake of the one is found by the other. The rules themselves are in [`rules`].
+//! but the plan's types, so that a mistake of the one is found by the other. The rules themselves are in
+//! `shape` and `protocol`.
 
-mod rules;
+mod protocol;
+mod shape;
 #[cfg(test)]
 mod tests;
 
-use super::Plan;
+use super::{Plan, PlannedService, PlannedSlice};
+use crate::id::ServiceIx;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -70,61 +73,61 @@ macro_rules! rules {
 
 rules! {
     /// There is a slice: without one a deployment could not end.
-    NotEmpty = "not-empty", Error, rules::not_empty;
+    NotEmpty = "not-empty", Error, shape::not_empty;
     /// Everything can be counted with 16 bits.
-    Bounded = "bounded", Error, rules::bounded;
+    Bounded = "bounded", Error, shape::bounded;
     /// Every index points at something.
-    Indices = "indices", Error, rules::indices;
+    Indices = "indices", Error, shape::indices;
     /// No two services share a name, nor two slices of one service.
-    NamedOnce = "named-once", Error, rules::named_once;
+    NamedOnce = "named-once", Error, shape::named_once;
     /// `needs` goes round in no circle.
-    NeedsAcyclic = "needs-acyclic", Error, rules::needs_acyclic;
+    NeedsAcyclic = "needs-acyclic", Error, shape::needs_acyclic;
     /// What is needed comes before what needs it.
-    NeedsBefore = "needs-before", Error, rules::needs_before;
+    NeedsBefore = "needs-before", Error, shape::needs_before;
     /// What a service needs is listed once.
-    NeedsOnce = "needs-once", Error, rules::needs_once;
+    NeedsOnce = "needs-once", Error, shape::needs_once;
     /// Every slice is in exactly one batch, and that of its own service.
-    OneBatch = "one-batch", Error, rules::one_batch;
+    OneBatch = "one-batch", Error, shape::one_batch;
     /// No batch is empty.
-    FullBatches = "full-batches", Error, rules::full_batches;
+    FullBatches = "full-batches", Error, shape::full_batches;
     /// Places are sorted and named once: everybody claims in the same order.
-    PlacesSorted = "places-sorted", Error, rules::places_sorted;
+    PlacesSorted = "places-sorted", Error, shape::places_sorted;
     /// Units are named once.
-    UnitsOnce = "units-once", Error, rules::units_once;
+    UnitsOnce = "units-once", Error, shape::units_once;
     /// Every place and unit is that of a slice: nothing is claimed in vain.
-    Used = "used", Error, rules::used;
+    Used = "used", Error, shape::used;
     /// A unit is in one place.
-    UnitOnePlace = "unit-one-place", Error, rules::unit_one_place;
+    UnitOnePlace = "unit-one-place", Error, shape::unit_one_place;
     /// A unit is of one service: going back takes all of it back.
-    UnitOneService = "unit-one-service", Warning, rules::unit_one_service;
+    UnitOneService = "unit-one-service", Warning, shape::unit_one_service;
     /// What is kept runs something, and is not interrupted.
-    KeptStill = "kept-still", Error, rules::kept_still;
+    KeptStill = "kept-still", Error, protocol::kept_still;
     /// No batch takes the last slice out that runs something, unless the plan says that it interrupts.
-    LastSlice = "last-slice", Error, rules::last_slice;
+    LastSlice = "last-slice", Error, protocol::last_slice;
     /// An interruption is in the notices.
-    InterruptionSaid = "interruption-said", Error, rules::interruption_said;
+    InterruptionSaid = "interruption-said", Error, protocol::interruption_said;
     /// The way back fits what runs, the base, and what the target can do.
-    WayBackFits = "way-back-fits", Error, rules::way_back_fits;
+    WayBackFits = "way-back-fits", Error, protocol::way_back_fits;
     /// A slice without a way back is in the notices.
-    WayBackSaid = "way-back-said", Error, rules::way_back_said;
+    WayBackSaid = "way-back-said", Error, protocol::way_back_said;
     /// A target without a fence is in the notices.
-    FenceSaid = "fence-said", Error, rules::fence_said;
+    FenceSaid = "fence-said", Error, protocol::fence_said;
     /// A slice is armed only if everything that needs it can be.
-    ArmedChain = "armed-chain", Error, rules::armed_chain;
+    ArmedChain = "armed-chain", Error, protocol::armed_chain;
     /// No limit is zero.
-    LimitsSet = "limits-set", Error, rules::limits_set;
+    LimitsSet = "limits-set", Error, protocol::limits_set;
     /// A rollback is not watched after its commit point.
-    RollbackNoBake = "rollback-no-bake", Error, rules::rollback_no_bake;
+    RollbackNoBake = "rollback-no-bake", Error, protocol::rollback_no_bake;
     /// A rollback arms nothing.
-    RollbackUnarmed = "rollback-unarmed", Error, rules::rollback_unarmed;
+    RollbackUnarmed = "rollback-unarmed", Error, protocol::rollback_unarmed;
     /// What is removed is needed by nothing.
-    RemovedNotNeeded = "removed-not-needed", Error, rules::removed_not_needed;
+    RemovedNotNeeded = "removed-not-needed", Error, protocol::removed_not_needed;
     /// What is removed can be, and that is in the notices.
-    Removable = "removable", Error, rules::removable;
+    Removable = "removable", Error, protocol::removable;
     /// The base is what the slices say.
-    BaseFits = "base-fits", Error, rules::base_fits;
+    BaseFits = "base-fits", Error, protocol::base_fits;
     /// A base without a release is in the notices.
-    BaseSaid = "base-said", Error, rules::base_said;
+    BaseSaid = "base-said", Error, protocol::base_said;
 }
 
 impl fmt::Display for Rule {
@@ -167,4 +170,26 @@ pub fn lint(plan: &Plan) -> Vec<LintFinding> {
         }
     }
     findings
+}
+
+fn services(plan: &Plan) -> Vec<(ServiceIx, &PlannedService)> {
+    plan.service_indices().zip(&plan.services).collect()
+}
+
+fn of(plan: &Plan, service: ServiceIx) -> impl Iterator<Item = &PlannedSlice> {
+    plan.slices.iter().filter(move |slice| slice.service == service)
+}
+
+fn full_name(plan: &Plan, slice: &PlannedSlice) -> String {
+    format!("{}/{}", plan.service(slice.service).name, slice.name)
+}
+
+/// Whether a notice about a subject has these words.
+fn said(plan: &Plan, subject: Option<&dyn fmt::Display>, words: &str) -> bool {
+    let begin = subject.map(|subject| format!("{subject}: ")).unwrap_or_default();
+    plan.notices.iter().any(|notice| {
+        notice
+            .strip_prefix(&begin)
+            .is_some_and(|rest| rest.contains(words))
+    })
 }

@@ -64,47 +64,47 @@ fn every_rule_finds_its_mutant() {
         (Rule::Indices, |plan| plan.services[0].batches[0][0] = SliceIx(99)),
         (Rule::Indices, |plan| plan.services[0].needs = vec![ServiceIx(99)]),
         (Rule::NamedOnce, |plan| {
-            plan.services[0].name = plan.services[WEB].name.clone()
+            plan.services[0].name = plan.services[WEB].name.clone();
         }),
         (Rule::NamedOnce, |plan| {
-            plan.slices[2].name = plan.slices[3].name.clone()
+            plan.slices[2].name = plan.slices[3].name.clone();
         }),
         (Rule::NeedsAcyclic, |plan| {
-            plan.services[0].needs = vec![ServiceIx(2)]
+            plan.services[0].needs = vec![ServiceIx(2)];
         }),
         (Rule::NeedsAcyclic, |plan| {
-            plan.services[1].needs = vec![ServiceIx(1)]
+            plan.services[1].needs = vec![ServiceIx(1)];
         }),
         (Rule::NeedsBefore, |plan| {
-            plan.services[0].needs = vec![ServiceIx(1)]
+            plan.services[0].needs = vec![ServiceIx(1)];
         }),
         (Rule::NeedsOnce, |plan| {
-            plan.services[WEB].needs.push(ServiceIx(0))
+            plan.services[WEB].needs.push(ServiceIx(0));
         }),
         (Rule::OneBatch, |plan| plan.services[WEB].batches[1].clear()),
         (Rule::OneBatch, |plan| {
-            plan.services[WEB].batches[1].push(SliceIx(2))
+            plan.services[WEB].batches[1].push(SliceIx(2));
         }),
         (Rule::OneBatch, |plan| {
-            plan.services[WEB].batches[0].swap_with_slice(&mut [SliceIx(0), SliceIx(2)])
+            plan.services[WEB].batches[0].swap_with_slice(&mut [SliceIx(0), SliceIx(2)]);
         }),
         (Rule::FullBatches, |plan| {
-            plan.services[WEB].batches.push(Vec::new())
+            plan.services[WEB].batches.push(Vec::new());
         }),
         (Rule::PlacesSorted, |plan| plan.places.swap(0, 1)),
         (Rule::PlacesSorted, |plan| plan.places[1] = plan.places[0].clone()),
         (Rule::UnitsOnce, |plan| plan.units[1] = plan.units[0].clone()),
         (Rule::Used, |plan| {
-            plan.places.push(PlaceId::new("zzz").expect("a place"))
+            plan.places.push(PlaceId::new("zzz").expect("a place"));
         }),
         (Rule::Used, |plan| {
-            plan.units.push(UnitId::new("zzz").expect("a unit"))
+            plan.units.push(UnitId::new("zzz").expect("a unit"));
         }),
         (Rule::UnitOnePlace, |plan| {
-            plan.slices[2].unit = plan.slices[3].unit
+            plan.slices[2].unit = plan.slices[3].unit;
         }),
         (Rule::UnitOneService, |plan| {
-            plan.slices[0].unit = plan.slices[1].unit
+            plan.slices[0].unit = plan.slices[1].unit;
         }),
         (Rule::KeptStill, |plan| plan.services[1].interrupts = true),
         (Rule::KeptStill, |plan| plan.slices[1].now = Runs::Nothing),
@@ -114,14 +114,14 @@ fn every_rule_finds_its_mutant() {
         }),
         (Rule::LastSlice, |plan| plan.services[0].interrupts = false),
         (Rule::InterruptionSaid, |plan| {
-            plan.notices.retain(|notice| !notice.contains("interrupted"))
+            plan.notices.retain(|notice| !notice.contains("interrupted"));
         }),
         (Rule::WayBackFits, |plan| {
-            plan.slices[2].way_back = WayBack::Absent
+            plan.slices[2].way_back = WayBack::Absent;
         }),
         (Rule::WayBackFits, |plan| plan.slices[2].now = Runs::Nothing),
         (Rule::WayBackFits, |plan| {
-            plan.slices[1].way_back = WayBack::Absent
+            plan.slices[1].way_back = WayBack::Absent;
         }),
         (Rule::WayBackFits, |plan| plan.base = Base::Mixed),
         (Rule::WayBackFits, |plan| {
@@ -131,24 +131,24 @@ fn every_rule_finds_its_mutant() {
         }),
         (Rule::WayBackSaid, |plan| plan.slices[2].way_back = WayBack::None),
         (Rule::FenceSaid, |plan| {
-            plan.services[WEB].abilities.fence = Fence::None
+            plan.services[WEB].abilities.fence = Fence::None;
         }),
         (Rule::ArmedChain, |plan| plan.services[WEB].abilities.arms = false),
         (Rule::LimitsSet, |plan| plan.limits.activation = Duration::ZERO),
         (Rule::LimitsSet, |plan| plan.limits.going_back = Duration::ZERO),
         (Rule::LimitsSet, |plan| plan.limits.attempts = 0),
         (Rule::RemovedNotNeeded, |plan| {
-            plan.services[0].change = Change::Remove
+            plan.services[0].change = Change::Remove;
         }),
         (Rule::Removable, |plan| {
-            plan.services[OLD].abilities.removes = false
+            plan.services[OLD].abilities.removes = false;
         }),
         (Rule::Removable, |plan| {
-            plan.notices.retain(|notice| !notice.contains("removed"))
+            plan.notices.retain(|notice| !notice.contains("removed"));
         }),
         (Rule::BaseFits, |plan| plan.base = Base::Nothing),
         (Rule::BaseFits, |plan| {
-            plan.slices.iter_mut().for_each(|slice| slice.now = Runs::Nothing)
+            plan.slices.iter_mut().for_each(|slice| slice.now = Runs::Nothing);
         }),
         (Rule::BaseFits, |plan| {
             plan.base = Base::Uniform;
@@ -159,13 +159,13 @@ fn every_rule_finds_its_mutant() {
     ];
     let back: &[(Rule, Mutate)] = &[
         (Rule::RollbackNoBake, |plan| {
-            plan.services[0].bake = Duration::from_secs(1)
+            plan.services[0].bake = Duration::from_secs(1);
         }),
         (Rule::RollbackUnarmed, |plan| {
-            plan.services[0].abilities.arms = true
+            plan.services[0].abilities.arms = true;
         }),
         (Rule::WayBackFits, |plan| {
-            plan.slices[0].way_back = WayBack::Checkpoint
+            plan.slices[0].way_back = WayBack::Checkpoint;
         }),
         (Rule::WayBackSaid, |plan| plan.notices.clear()),
     ];

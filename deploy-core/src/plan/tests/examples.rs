@@ -58,7 +58,7 @@ fn a_whole_promotion_reads_well() {
         batch: Batch::Percent(Percent::new(50).expect("a share")),
         max_failures: 1,
     };
-    input.services[1].bake = Duration::from_secs(120);
+    input.services[1].bake = Duration::from_mins(2);
     input.services[1].slices[0].difference = Some(Difference {
         slice: input.services[1].slices[0].spec.name.clone(),
         lines: vec![
@@ -116,7 +116,7 @@ fn base_and_way_back() {
         assert_eq!(way_backs(&plan), back, "{services:?}");
     }
     let unable = planned(&["web: a=- b=-"], |input| {
-        input.services[0].abilities.removes = false
+        input.services[0].abilities.removes = false;
     });
     assert_eq!(way_backs(&unable), "nn");
     assert_eq!(
@@ -140,7 +140,7 @@ fn the_journal_knows_which_fingerprints_are_a_release() {
     assert_eq!(plan.base, Base::Release(reference(41)));
     // The same release with another configuration has the label, and is not what was verified.
     let plan = planned(&["web: a=v41"], |input| {
-        knows(input, "web v41 with other variables", "api v40")
+        knows(input, "web v41 with other variables", "api v40");
     });
     assert_eq!(plan.base, Base::Uniform);
 }
@@ -316,7 +316,7 @@ fn what_cannot_be_planned_is_said_all_at_once() {
                 input.services[0].strategy = StrategyInput::Canary {
                     steps: vec![CanaryStep {
                         to: "1".parse().expect("a batch"),
-                        hold: Duration::from_secs(600),
+                        hold: Duration::from_mins(10),
                     }],
                 }
             },
@@ -419,18 +419,15 @@ fn armed_only_below_what_can_be_armed() {
 #[test]
 fn the_longest_duration_is_all_limits_together() {
     let plan = planned(&["a: x=v41"], |_| {});
-    assert_eq!(plan.longest_duration(), Duration::from_secs(900 + 600));
-    let bake = |input: &mut PlanInput<'_>| input.services[0].bake = Duration::from_secs(120);
+    assert_eq!(plan.longest_duration(), Duration::from_mins(25));
+    let bake = |input: &mut PlanInput<'_>| input.services[0].bake = Duration::from_mins(2);
     let plan = planned(&["a: x=v41"], bake);
-    assert_eq!(
-        plan.longest_duration(),
-        Duration::from_secs(900 + 120 + 300 + 600)
-    );
+    assert_eq!(plan.longest_duration(), Duration::from_mins(32));
     let plan = planned(&["a: x=v41"], |input| {
         bake(input);
         input.kind = Kind::Rollback;
     });
-    assert_eq!(plan.longest_duration(), Duration::from_secs(900));
+    assert_eq!(plan.longest_duration(), Duration::from_mins(15));
 }
 
 #[test]

@@ -1,20 +1,27 @@
 //! What holds for every plan: random environments, and the linter as the judge.
 
+use super::drive::drive;
 use super::world::{input, name, reference, release, slice};
 use crate::digest::Digest;
-use crate::id::{EnvName, ReleaseNumber, ServiceIx};
+use crate::id::{EnvName, ReleaseNumber, ServiceIx, SliceIx};
+use crate::machine::{Outcome, Verb};
 use crate::plan::{
     Base, Batch, CanaryStep, Change, Kind, OnFailure, Percent, Plan, PlanInput, PlanProblem, ServiceInput,
-    Severity, StrategyInput, WayBack, build, lint, render_text,
+    Severity, Step, StrategyInput, WayBack, build, lint, render_text,
 };
 use crate::port::target::{Abilities, Difference, Fence, Runs};
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::ValueTree as _;
+use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 const NAMES: [&str; 6] = ["delta", "alpha", "echo", "bravo", "foxtrot", "charlie"];
-const RUNS: [&str; 9] = ["-", "-", "v41", "v41", "v41", "v41*", "v40", "live", "?"];
+type Mutate<'a> = &'a dyn Fn(&mut Plan);
+const RUNS: [&str; 12] = [
+    "-", "-", "-", "v41", "v41", "v41", "v41", "v41*", "v41*", "v40", "live", "?",
+];
 
 fn batch() -> impl Strategy<Value = Batch> {
     prop_oneof![
@@ -51,14 +58,17 @@ fn abilities() -> impl Strategy<Value = Abilities> {
 }
 
 /// One of [`NAMES`]; needs mostly ones before it in that list, which is not the order of their names.
-fn service(at: usize) -> impl Strategy<Value = ServiceInput> {
+fn service(at: usize, everywhere: Option<&'static str>) -> impl Strategy<Value = ServiceInput> {
     let needs = prop_oneof![
         9 => prop::collection::vec(0..at.max(1), 0..3),
         1 => prop::collection::vec(0..NAMES.len(), 0..3),
     ];
     let one = prop_oneof![3 => Just(None), 1 => select(RUNS.to_vec()).prop_map(Some)];
-    let runs = (one, prop::collection::vec(select(RUNS.to_vec()), 1..5))
-        .prop_map(|(all, runs)| runs.into_iter().map(|one| all.unwrap_or(one)).collect::<Vec<_>>());
+    let runs = (one, prop::collection::vec(select(RUNS.to_vec()), 1..5)).prop_map(move |(all, runs)| {
+        runs.into_iter()
+            .map(|one| everywhere.or(all).unwrap_or(one))
+            .collect::<Vec<_>>()
+    });
     (
         needs,
         runs,
@@ -96,8 +106,12 @@ fn service(at: usize) -> impl Strategy<Value = ServiceInput> {
 
 /// Services, kind, and how they are shuffled.
 fn world() -> impl Strategy<Value = (Vec<ServiceInput>, Kind, Vec<ServiceInput>)> {
-    let services =
-        (1..=NAMES.len()).prop_flat_map(|count| (0..count).map(|at| service(at).boxed()).collect::<Vec<_>>());
+    let everywhere = prop_oneof![3 => Just(None), 1 => Just(Some("-")), 1 => Just(Some("v41"))];
+    let services = (1..=NAMES.len(), everywhere).prop_flat_map(|(count, everywhere)| {
+        (0..count)
+            .map(|at| service(at, everywhere).boxed())
+            .collect::<Vec<_>>()
+    });
     let kind = select(vec![Kind::Deploy, Kind::Promote, Kind::Rollback, Kind::Rollback]);
     (services, kind)
         .prop_flat_map(|(services, kind)| (Just(services.clone()), Just(kind), Just(services).prop_shuffle()))
@@ -133,6 +147,31 @@ proptest! {
         }
     }
 
+    /// The machine brings every plan to success when all goes well, and moves slices in the order that readers are told.
+    #[test]
+    fn every_plan_can_be_finished((services, kind, _) in world()) {
+        if let Ok(plan) = made(&services, kind) {
+            let (outcome, moved) = drive(&plan);
+            prop_assert_eq!(outcome, Some(Outcome::Succeeded));
+            let told = |of: &dyn Fn(&Step) -> bool| -> BTreeMap<SliceIx, (u16, u16)> {
+                plan.steps().iter().filter(|step| of(step)).map(|step| (step.slice, (step.wave, step.batch))).collect()
+            };
+            let told = told(&|step| step.verb == Verb::Activate);
+            prop_assert_eq!(moved.len(), told.len());
+            let at: BTreeMap<_, _> = moved.iter().zip(0..).map(|(slice, at)| (*slice, at)).collect();
+            for (slice, place) in &told {
+                let service = plan.slice(*slice).service;
+                // Of one service, or of services that need one another, what comes earlier in the plan moved earlier.
+                for (other, later) in told.iter().filter(|(_, later)| *later > place) {
+                    let of_other = plan.slice(*other).service;
+                    let ordered = of_other == service || plan.service(of_other).needs.contains(&service)
+                        || plan.service(service).needs.contains(&of_other);
+                    prop_assert!(!ordered || at[slice] < at[other], "{slice} {place:?} before {other} {later:?}");
+                }
+            }
+        }
+    }
+
     /// A rollback is held up by nothing but a circle, the bounds, or nothing being there.
     #[test]
     fn a_rollback_is_not_held_up((services, _, _) in world()) {
@@ -164,7 +203,7 @@ proptest! {
 
         let slice = at.index(plan.slices.len());
         let service = at.index(plan.services.len());
-        let changes: [(&str, &dyn Fn(&mut Plan)); 18] = [
+        let changes: [(&str, Mutate<'_>); 18] = [
             ("kind", &|plan| plan.kind = if plan.kind == Kind::Deploy { Kind::Promote } else { Kind::Deploy }),
             ("environment", &|plan| plan.environment = EnvName::new("elsewhere").expect("a name")),
             ("release", &|plan| plan.release = reference(7)),
@@ -205,5 +244,40 @@ proptest! {
                 prop_assert_ne!(plan.digest(), other.digest(), "{}", what);
             }
         }
+    }
+}
+
+/// The laws above are about plans: random environments must lead to some, of every kind and with everything in them.
+#[test]
+fn random_environments_lead_to_plans() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let plans: Vec<_> = (0..600)
+        .filter_map(|_| {
+            let (services, kind, _) = world().new_tree(&mut runner).expect("a world").current();
+            made(&services, kind).ok()
+        })
+        .collect();
+    let count = |holds: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| holds(plan)).count();
+    let service = |holds: fn(&crate::plan::PlannedService) -> bool| {
+        count(&|plan| plan.kind != Kind::Rollback && plan.services.iter().any(holds))
+    };
+    let counts = [
+        ("forward", count(&|plan| plan.kind != Kind::Rollback)),
+        ("rollback", count(&|plan| plan.kind == Kind::Rollback)),
+        ("from nothing", count(&|plan| plan.base == Base::Nothing)),
+        (
+            "from a release",
+            count(&|plan| matches!(plan.base, Base::Release(_))),
+        ),
+        ("from one thing", count(&|plan| plan.base == Base::Uniform)),
+        ("from a mixture", count(&|plan| plan.base == Base::Mixed)),
+        ("needs", service(|service| !service.needs.is_empty())),
+        ("kept", service(|service| service.change == Change::Keep)),
+        ("removed", service(|service| service.change == Change::Remove)),
+        ("batches", service(|service| service.batches.len() > 1)),
+        ("armed", service(|service| service.abilities.arms)),
+    ];
+    for (what, count) in counts {
+        assert!(count >= 10, "{what}: {counts:?}");
     }
 }

@@ -25,9 +25,9 @@ pub(in crate::plan) fn reference(number: u32) -> ReleaseRef {
 }
 
 pub(in crate::plan) const LIMITS: Limits = Limits {
-    activation: Duration::from_secs(900),
-    going_back: Duration::from_secs(600),
-    bake: Duration::from_secs(300),
+    activation: Duration::from_mins(15),
+    going_back: Duration::from_mins(10),
+    bake: Duration::from_mins(5),
     attempts: 3,
 };
 
@@ -123,7 +123,7 @@ pub(in crate::plan) fn release<'a>(services: impl IntoIterator<Item = &'a Servic
             .collect(),
         files: Digest::of("deploy.toml"),
         sources: vec![Source {
-            commit: CommitId::new("3f9ac1e".repeat(6)[..40].to_owned()).expect("a commit"),
+            commit: CommitId::new(&"3f9ac1e".repeat(6)[..40]).expect("a commit"),
             branch: Some("develop".to_owned()),
             subject: "Add basket".to_owned(),
             author: "alice@shop.example".to_owned(),

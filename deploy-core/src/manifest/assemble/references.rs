@@ -1,0 +1,155 @@
+//! What an environment's keys refer to: groups, tests, services, hosts that must be there.
+
+use super::super::graph::{self, Graph};
+use super::super::keys::environment::HostKeys;
+use super::super::node::Node;
+use super::super::parse::Draft;
+use super::super::read::{Cx, FromNode};
+use super::service::Assembled;
+use crate::id::ServiceName;
+use std::collections::BTreeMap;
+
+/// The names that an environment's keys refer to.
+pub(super) fn names_exist(manifest: Draft<'_>, node: &Node, cx: &mut Cx<'_>) {
+    let known = |key: &str| {
+        let table = manifest.root.at(&[key]).and_then(Node::as_table);
+        table
+            .map(|table| table.0.keys().map(String::as_str).collect::<Vec<_>>())
+            .unwrap_or_default()
+    };
+    let mut refer =
+        |path: &str, names: Vec<(String, super::super::node::Span)>, what: &str, known: &[&str]| {
+            for (name, span) in names {
+                if !name.contains("${") && !known.contains(&name.as_str()) {
+                    cx.within(path, |cx| {
+                        graph::unknown(cx, span, what, &name, known.iter().copied());
+                    });
+                }
+            }
+        };
+    let groups = known("groups");
+    for (rule, entry) in node
+        .at(&["approvals"])
+        .and_then(Node::as_table)
+        .into_iter()
+        .flat_map(|table| &table.0)
+    {
+        refer(
+            &format!("approvals.{rule}.from"),
+            graph::names(entry.node.at(&["from"])),
+            "group",
+            &groups,
+        );
+    }
+    for action in ["deploy", "rollback"] {
+        refer(
+            &format!("allow.{action}"),
+            graph::names(node.at(&["allow", action])),
+            "group",
+            &groups,
+        );
+    }
+    refer(
+        "smoke",
+        graph::names(node.at(&["smoke"])),
+        "smoke test",
+        &known("smoke"),
+    );
+    let smoke = graph::names(node.at(&["smoke"]));
+    let smoke: Vec<&str> = smoke.iter().map(|(name, _)| name.as_str()).collect();
+    refer(
+        "may_fail",
+        graph::names(node.at(&["may_fail"])),
+        "smoke test of this environment called",
+        &smoke,
+    );
+    // A check may come from elsewhere by `deploy attest`; only a near miss of a defined one is surely a slip.
+    let checks = known("checks");
+    for (name, span) in graph::names(node.at(&["checks"])) {
+        if let Some(near) = super::super::suggest::nearest(&name, checks.iter().copied())
+            && !checks.contains(&name.as_str())
+        {
+            cx.within("checks", |cx| {
+                cx.problem(
+                    span,
+                    format!("there is no check `{name}`"),
+                    format!("did you mean `{near}`?"),
+                );
+            });
+        }
+    }
+    let services = known("services");
+    for (name, entry) in node
+        .at(&["services"])
+        .and_then(Node::as_table)
+        .into_iter()
+        .flat_map(|table| &table.0)
+    {
+        if !services.contains(&name.as_str()) {
+            cx.within("services", |cx| {
+                graph::unknown(cx, entry.key, "service", name, services.iter().copied());
+            });
+        }
+    }
+}
+
+/// `needs`: every name exists, and there is no circle among what is enabled.
+pub(super) fn needs(assembled: &BTreeMap<ServiceName, Assembled>, cx: &mut Cx<'_>) {
+    let graph: Graph = assembled
+        .iter()
+        .filter(|(_, one)| one.enabled)
+        .map(|(name, one)| (name.to_string(), one.needs.clone()))
+        .collect();
+    for (name, edges) in &graph {
+        for (target, span) in edges {
+            if !target.contains("${") && !assembled.contains_key(target.as_str()) {
+                cx.within(format!("services.{name}.needs"), |cx| {
+                    graph::unknown(
+                        cx,
+                        *span,
+                        "service",
+                        target,
+                        assembled.keys().map(ServiceName::as_str),
+                    );
+                });
+            }
+        }
+    }
+    if let Err(circle) = graph::order(&graph) {
+        cx.within("services", |cx| graph::circle(cx, &graph, "needs", &circle));
+    }
+}
+
+/// A service's folder on a host reached by ssh is absolute; on this machine it may be relative to the manifest.
+pub(super) fn hosts_reachable(node: &Node, assembled: &BTreeMap<ServiceName, Assembled>, cx: &mut Cx<'_>) {
+    let Some(table) = node.at(&["hosts"]).and_then(Node::as_table) else {
+        return;
+    };
+    let remote: Vec<_> = table
+        .0
+        .values()
+        .filter(|entry| entry.node.at(&["ssh"]).is_some())
+        .filter_map(|entry| cx.quietly(|cx| HostKeys::from_node(&entry.node, cx)))
+        .collect();
+    for (name, one) in assembled {
+        let Some(service) = &one.service else { continue };
+        let super::super::TargetConfig::Ssh(ssh) = &service.target else {
+            continue;
+        };
+        let here = remote.iter().any(|host| match &service.hosts {
+            Some(super::super::HostSelection::Group(group)) => {
+                host.groups.is_empty() || host.groups.contains(group)
+            }
+            _ => true,
+        });
+        let first = ssh.path.parts().first();
+        if here
+            && matches!(first, Some(super::super::Part::Text(text)) if !text.starts_with('/') && !text.starts_with("${"))
+        {
+            let message = format!("`{}` is relative, and a folder on a host is absolute", ssh.path);
+            cx.within(format!("services.{name}.ssh.path"), |cx| {
+                cx.problem(one.path_span, message, "write `/opt/…`");
+            });
+        }
+    }
+}

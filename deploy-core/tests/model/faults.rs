@@ -1,0 +1,109 @@
+//! What can go wrong, how often in one run, and what of it was ever reached.
+
+/// A kind of fault. Each run may have a few of each kind, and a few in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Fault {
+    /// An orchestrator is killed.
+    Crash,
+    /// It sleeps past its lease and wakes up later.
+    Sleep,
+    /// A request stays in the network and arrives whenever it likes, perhaps a second time.
+    Linger,
+    /// A request or an answer is lost: the outcome is unknown.
+    Lose,
+    /// An answer comes late, or twice.
+    Delay,
+    /// A step fails.
+    Fail,
+    /// An armed revert fires.
+    Fire,
+    /// Somebody changes what a slice runs, by hand.
+    Hand,
+    /// Health turns bad.
+    Sicken,
+    /// A place cannot be reached.
+    Cut,
+    /// Another store takes a place.
+    Intrude,
+    /// Somebody asks for something.
+    Ask,
+    /// An approval is withdrawn.
+    Revoke,
+    /// A deadline passes.
+    Elapse,
+}
+
+pub const KINDS: usize = 14;
+
+impl Fault {
+    pub const ALL: [Self; KINDS] = [
+        Self::Crash,
+        Self::Sleep,
+        Self::Linger,
+        Self::Lose,
+        Self::Delay,
+        Self::Fail,
+        Self::Fire,
+        Self::Hand,
+        Self::Sicken,
+        Self::Cut,
+        Self::Intrude,
+        Self::Ask,
+        Self::Revoke,
+        Self::Elapse,
+    ];
+}
+
+/// How often each kind may happen in one run, and how many in all.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    pub each: [u8; KINDS],
+    pub all: u8,
+}
+
+impl Budget {
+    pub const fn none() -> Self {
+        Self {
+            each: [0; KINDS],
+            all: 0,
+        }
+    }
+
+    pub const fn of(all: u8) -> Self {
+        Self {
+            each: [0; KINDS],
+            all,
+        }
+    }
+
+    #[must_use]
+    pub const fn with(mut self, fault: Fault, times: u8) -> Self {
+        self.each[fault as usize] = times;
+        self
+    }
+}
+
+/// What a run has used up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Spent {
+    each: [u8; KINDS],
+    all: u8,
+}
+
+impl Spent {
+    pub fn may(&self, fault: Fault, budget: &Budget) -> bool {
+        self.all < budget.all && self.each[fault as usize] < budget.each[fault as usize]
+    }
+
+    pub fn spend(&mut self, fault: Fault) {
+        self.each[fault as usize] += 1;
+        self.all += 1;
+    }
+
+    pub fn kinds(&self) -> impl Iterator<Item = Fault> + '_ {
+        Fault::ALL
+            .into_iter()
+            .filter(|fault| self.each[*fault as usize] > 0)
+    }
+}

@@ -1,0 +1,432 @@
+//! The protocol's sentences, each as a check of one step: of a write that a place accepts, or of an event that the journal takes.
+//! They look at what is really so, never at what the machine believes, wherever the sentence is about the world.
+
+use crate::config::Config;
+use crate::target::Call;
+use crate::world::{PLACE_OF, SLICES, Value, World, release_of};
+use deploy_core::event::EventKind;
+use deploy_core::id::{ServiceIx, SliceIx};
+use deploy_core::machine::state::{At, Direction, Hold, Pace, Reach, Stage, Step};
+use deploy_core::machine::{Machine, Outcome, Sight, Work};
+use deploy_core::plan::Kind;
+use std::fmt;
+
+macro_rules! invariants {
+    ($($name:ident = $sentence:literal,)*) => {
+        /// What must hold in every run.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Invariant { $($name,)* }
+        impl fmt::Display for Invariant {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$name => $sentence,)* })
+            }
+        }
+        impl Invariant { pub const ALL: &'static [Self] = &[$(Self::$name,)*]; }
+    };
+}
+
+invariants! {
+    NeverPanics = "the machine never panics",
+    EveryPrefixFolds = "the machine applies all that it decides, and every prefix of the journal folds",
+    NothingForwardAfterBack = "nothing goes forward after it turned back",
+    TurnedBackIsFinal = "a direction never changes back",
+    NoWriteWithoutClaim = "no write is accepted without the current claim",
+    OneWriter = "only who took the newest claim writes to a place",
+    OneJournalWriter = "only the holder of the lease writes to the journal",
+    IntentFirst = "no effect without a durable intent",
+    CheckpointOnce = "no checkpoint is taken twice, or after its unit was touched",
+    CheckpointKept = "what is put back is what ran before",
+    ConfirmAfterCommit = "nothing is confirmed before the commit point, unless it is held",
+    RestoreInOrder = "nothing is put back under something that needs it and is on the release",
+    ActivateInOrder = "nothing moves before what it needs is verified whole",
+    OneBatch = "one batch of a service moves at a time",
+    PreparedFirst = "nothing that serves changes before everything is prepared",
+    CommitSeen = "committed is written when every slice was seen on the release, by a last look of this attempt",
+    RequestsHeard = "a request that came in before the commit point is heard before it",
+    ApprovedPlan = "activation begins only with the plan that was approved",
+    UncleanTurnsBack = "what cannot be proven clean turns back",
+    UnknownIsLookedAt = "an unknown outcome leads to a new claim and a look, never to a blind retry",
+    ForeignKept = "a foreign change is never overwritten",
+    EpochsRise = "epochs rise in every place",
+    PauseHolds = "a paused deployment starts no slice",
+    SucceededIsNew = "succeeded means the release everywhere",
+    RolledBackIsOld = "rolled back means what was before, everywhere",
+    StraysAreNamed = "needs_human names every slice that is off",
+    EndsDisarmed = "no end while a slice that can be reached is armed",
+    EarlyEndsChangeNothing = "an end before activation changes nothing",
+    OneEnd = "an end comes once, and nothing after it",
+    AnEndIsReachable = "once faults stop, an end can be reached",
+}
+
+/// One that does not hold, and what happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub invariant: Invariant,
+    pub detail: String,
+}
+
+pub fn broken<T>(invariant: Invariant, detail: impl Into<String>) -> Result<T, Violation> {
+    Err(Violation {
+        invariant,
+        detail: detail.into(),
+    })
+}
+
+fn ensure(holds: bool, invariant: Invariant, detail: impl FnOnce() -> String) -> Result<(), Violation> {
+    if holds {
+        Ok(())
+    } else {
+        broken(invariant, detail())
+    }
+}
+
+/// Before any write that a place accepts.
+pub fn on_claim(world: &World, call: &Call, at: usize) -> Result<(), Violation> {
+    let place = &world.places[at];
+    let ours = place.store == call.side && place.held && Some(place.epoch) == call.epochs[at];
+    ensure(ours, Invariant::NoWriteWithoutClaim, || {
+        format!(
+            "{:?} was accepted with the claim {:?}; the place is at epoch {}",
+            call.work, call.epochs[at], place.epoch
+        )
+    })?;
+    // Giving a claim back under an older process's name takes a right away and gives none.
+    let gives_back = matches!(call.work, Work::Release(_));
+    ensure(place.claimer == call.from || gives_back, Invariant::OneWriter, || {
+        format!("{:?}", call.work)
+    })
+}
+
+/// Before a driver starts an effect.
+pub fn on_start(world: &World, side: u8, work: Work) -> Result<(), Violation> {
+    let (Work::Activate(slice) | Work::Restore(slice)) = work else {
+        return Ok(());
+    };
+    let clear = world.slices[slice.at()].unclear & (1 << side) == 0;
+    ensure(clear, Invariant::UnknownIsLookedAt, || format!("{work:?}"))
+}
+
+/// A checkpoint is about to be taken.
+pub fn on_checkpoint(world: &World, call: &Call, unit: usize) -> Result<(), Violation> {
+    let side = world.side(call.side);
+    let touched = side.intended != 0;
+    ensure(
+        !touched && side.in_journal & (1 << unit) == 0,
+        Invariant::CheckpointOnce,
+        || format!("unit {unit}"),
+    )
+}
+
+pub fn on_activate(world: &World, config: &Config, call: &Call, slice: SliceIx) -> Result<(), Violation> {
+    let side = world.side(call.side);
+    let truth = world.slices[slice.at()];
+    let bit = 1u8 << slice.at();
+    let what = || format!("slice {slice}");
+    ensure(side.intended & bit != 0, Invariant::IntentFirst, what)?;
+    ensure(
+        !world.places[PLACE_OF[slice.at()]].claimed_going_back,
+        Invariant::NothingForwardAfterBack,
+        what,
+    )?;
+    ensure(
+        side.machine.state().reach >= Reach::Activating,
+        Invariant::PreparedFirst,
+        what,
+    )?;
+    ensure(foreign_ok(truth.runs, call, slice), Invariant::ForeignKept, what)?;
+    let needed = if config.kind == Kind::Rollback {
+        2..SLICES
+    } else {
+        0..2
+    };
+    let waits = if config.kind == Kind::Rollback {
+        slice.at() < 2
+    } else {
+        slice.at() >= 2
+    };
+    if waits {
+        for other in needed {
+            let truth = world.slices[other];
+            ensure(
+                truth.runs == release_of(call.side) || truth.unseen & (1 << call.side) != 0,
+                Invariant::ActivateInOrder,
+                || format!("slice {slice} moves while slice {other} runs {}", truth.runs),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn foreign_ok(runs: Value, call: &Call, slice: SliceIx) -> bool {
+    runs == release_of(call.side) || runs == call.base[slice.at()]
+}
+
+pub fn on_confirm(world: &World, call: &Call, slice: SliceIx) -> Result<(), Violation> {
+    let state = world.side(call.side).machine.state();
+    ensure(
+        state.reach >= Reach::Committed || state.direction == Direction::Held,
+        Invariant::ConfirmAfterCommit,
+        || format!("slice {slice}"),
+    )
+}
+
+/// What a restore puts back.
+pub fn on_restore(
+    world: &World,
+    config: &Config,
+    call: &Call,
+    slice: SliceIx,
+    unit: usize,
+) -> Result<Value, Violation> {
+    let side = world.side(call.side);
+    let truth = world.slices[slice.at()];
+    let what = || format!("slice {slice}");
+    ensure(
+        side.restoring & (1 << slice.at()) != 0,
+        Invariant::IntentFirst,
+        what,
+    )?;
+    ensure(
+        world.places[PLACE_OF[slice.at()]].claimed_going_back,
+        Invariant::NothingForwardAfterBack,
+        || format!("slice {slice} is put back under a claim of going forward"),
+    )?;
+    ensure(foreign_ok(truth.runs, call, slice), Invariant::ForeignKept, what)?;
+    if slice.at() < 2 && !config.keeps_a {
+        for other in 2..SLICES {
+            ensure(
+                world.slices[other].runs != release_of(call.side)
+                    || call.base[other] == release_of(call.side),
+                Invariant::RestoreInOrder,
+                || format!("slice {slice} goes back while slice {other} is on the release"),
+            )?;
+        }
+    }
+    let kept = side.checkpoints[unit];
+    ensure(
+        kept == Some(call.base[slice.at()]),
+        Invariant::CheckpointKept,
+        || {
+            format!(
+                "slice {slice}: the checkpoint holds {kept:?}, before it ran {}",
+                call.base[slice.at()]
+            )
+        },
+    )?;
+    Ok(kept.unwrap_or(call.base[slice.at()]))
+}
+
+/// An event that the journal took: `before` and `after` are its folds.
+pub fn on_event(
+    world: &World,
+    config: &Config,
+    side: u8,
+    before: &Machine,
+    after: &Machine,
+    event: &EventKind,
+) -> Result<(), Violation> {
+    let (was, is) = (before.state(), after.state());
+    ensure(before.ended().is_none(), Invariant::OneEnd, || {
+        format!("{event:?}")
+    })?;
+    ensure(
+        was.direction <= is.direction || is.direction == Direction::Held,
+        Invariant::TurnedBackIsFinal,
+        || format!("{:?} → {:?}", was.direction, is.direction),
+    )?;
+    match event {
+        EventKind::Claimed { place, epoch, .. } => ensure(
+            was.place(*place).epoch < Some(*epoch),
+            Invariant::EpochsRise,
+            || format!("place {place}"),
+        ),
+        EventKind::ActivationBegun { .. } => {
+            let of = world.side(side);
+            ensure(
+                !config.approval || of.approved == Some(of.base),
+                Invariant::ApprovedPlan,
+                || format!("approved {:?}, activating {:?}", of.approved, of.base),
+            )
+        }
+        EventKind::BatchIntended { slices } => batch(config, before, after, slices),
+        EventKind::Committed => {
+            ensure(
+                world.side(side).looked == Some(was.attempt),
+                Invariant::CommitSeen,
+                || {
+                    format!(
+                        "looked in {:?}, this is {:?}",
+                        world.side(side).looked,
+                        was.attempt
+                    )
+                },
+            )?;
+            ensure(
+                world.side(side).inbox.is_empty(),
+                Invariant::RequestsHeard,
+                || format!("{:?}", world.side(side).inbox),
+            )
+        }
+        EventKind::Closing { outcome, .. } if is.reach >= Reach::Activating => {
+            disarmed(world, side, after, *outcome)
+        }
+        EventKind::Ended { outcome, strays, .. } => ended(world, config, side, before, *outcome, strays),
+        _ => Ok(()),
+    }
+}
+
+fn batch(config: &Config, before: &Machine, after: &Machine, slices: &[SliceIx]) -> Result<(), Violation> {
+    let (was, is) = (before.state(), after.state());
+    ensure(
+        was.direction == Direction::Forward,
+        Invariant::NothingForwardAfterBack,
+        || format!("{slices:?}"),
+    )?;
+    ensure(was.pace == Pace::Going, Invariant::PauseHolds, || {
+        format!("{slices:?}")
+    })?;
+    let plan = before.plan();
+    for (at, service) in plan.services.iter().enumerate() {
+        let moving = |batch: &Vec<SliceIx>| {
+            batch
+                .iter()
+                .any(|slice| matches!(is.slice(*slice).at, At::Intended | At::Activated))
+        };
+        ensure(
+            service.batches.iter().filter(|batch| moving(batch)).count() <= 1,
+            Invariant::OneBatch,
+            || service.name.to_string(),
+        )?;
+        let started = slices.iter().any(|slice| plan.slice(*slice).service.at() == at);
+        let first = if config.kind == Kind::Rollback {
+            (1, 0)
+        } else {
+            (0, 1)
+        };
+        if started && at == first.1 {
+            let needed = plan.service(ServiceIx(first.0)).batches.iter().flatten();
+            let whole = needed.clone().all(|slice| was.slice(*slice).is_verified());
+            ensure(whole, Invariant::ActivateInOrder, || service.name.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// After a whole decision: a survey that is not clean has turned back.
+pub fn on_survey(before: &Machine, after: &Machine, events: &[EventKind]) -> Result<(), Violation> {
+    let (was, is) = (before.state(), after.state());
+    let Some(EventKind::Surveyed { seen, .. }) = events.first() else {
+        return Ok(());
+    };
+    if was.reach != Reach::Activating
+        || was.direction != Direction::Forward
+        || before.plan().kind == Kind::Rollback
+    {
+        return Ok(());
+    }
+    let unclean = seen.iter().zip(&was.slices).find(|(sight, slice)| {
+        slice.touched()
+            && match sight.runs {
+                Sight::Unreachable | Sight::Foreign => true,
+                Sight::Old => matches!(slice.at, At::Activated | At::Verified | At::Confirmed),
+                Sight::New => before.plan().services[0].abilities.arms && !sight.armed,
+                Sight::Both => false,
+            }
+    });
+    ensure(
+        unclean.is_none() || is.direction != Direction::Forward,
+        Invariant::UncleanTurnsBack,
+        || format!("{unclean:?}"),
+    )
+}
+
+fn disarmed(world: &World, side: u8, machine: &Machine, outcome: Outcome) -> Result<(), Violation> {
+    for slice in 0..SLICES {
+        let at = PLACE_OF[slice];
+        let place = &world.places[at];
+        let known = machine.state().places[at];
+        let ours = known.hold == Hold::Held
+            && place.store == side
+            && place.held
+            && place.reachable
+            && known.epoch == Some(place.epoch);
+        ensure(
+            !(ours && world.slices[slice].armed && !world.slices[slice].stubborn),
+            Invariant::EndsDisarmed,
+            || format!("{outcome:?} while slice {slice} is armed"),
+        )?;
+    }
+    Ok(())
+}
+
+fn ended(
+    world: &World,
+    config: &Config,
+    side: u8,
+    before: &Machine,
+    outcome: Outcome,
+    strays: &[SliceIx],
+) -> Result<(), Violation> {
+    let of = world.side(side);
+    let state = before.state();
+    let new = release_of(side);
+    let unseen = |slice: usize| world.slices[slice].unseen & (1 << side) != 0;
+    let runs = |slice: usize| world.slices[slice].runs;
+    match outcome {
+        Outcome::Succeeded => {
+            for slice in 0..SLICES {
+                let kept = config.keeps_a && slice < 2;
+                ensure(
+                    runs(slice) == new || kept || unseen(slice),
+                    Invariant::SucceededIsNew,
+                    || format!("slice {slice} runs {}", runs(slice)),
+                )?;
+                ensure(
+                    !world.slices[slice].armed || unseen(slice),
+                    Invariant::EndsDisarmed,
+                    || format!("slice {slice}"),
+                )?;
+            }
+        }
+        Outcome::RolledBack => {
+            for slice in 0..SLICES {
+                ensure(
+                    runs(slice) == of.base[slice] || unseen(slice),
+                    Invariant::RolledBackIsOld,
+                    || format!("slice {slice} runs {}", runs(slice)),
+                )?;
+                ensure(
+                    !world.slices[slice].armed || unseen(slice),
+                    Invariant::EndsDisarmed,
+                    || format!("slice {slice}"),
+                )?;
+            }
+        }
+        Outcome::NeedsHuman => {
+            let forward = state.direction == Direction::Forward
+                || state.reach >= Reach::Committed && !state.turned_back;
+            for slice in 0..SLICES {
+                let kept = config.keeps_a && slice < 2;
+                let wanted = if forward && !kept { new } else { of.base[slice] };
+                let named = strays.iter().any(|stray| stray.at() == slice);
+                ensure(
+                    runs(slice) == wanted || named || unseen(slice),
+                    Invariant::StraysAreNamed,
+                    || format!("slice {slice} runs {} and is not among {strays:?}", runs(slice)),
+                )?;
+            }
+        }
+        Outcome::Refused | Outcome::Failed | Outcome::Cancelled | Outcome::Superseded => {
+            ensure(of.intended == 0, Invariant::EarlyEndsChangeNothing, || {
+                format!("{outcome:?}")
+            })?;
+        }
+    }
+    let over = matches!(
+        state.stage,
+        Stage::Closing(_) | Stage::Moving(Step::Finishing) | Stage::Open | Stage::Waiting
+    );
+    ensure(over || of.abandoned, Invariant::OneEnd, || {
+        format!("{outcome:?} from {:?}", state.stage)
+    })
+}

@@ -1,0 +1,143 @@
+//! Judging the gates: gathers what is known and asks the core. No rule of its own.
+
+use super::plan::Shape;
+use super::rules::rules;
+use super::scene::{Scene, Views};
+use super::Engine;
+use crate::api::EngineError;
+use crate::drive::{Judge, Judgement};
+use deploy_core::event::Request;
+use deploy_core::gate::{self, GateInput, PlanFacts, Rules, Trigger, Unmet, Verdict};
+use deploy_core::id::{Actor, DeploymentId, EnvName};
+use deploy_core::manifest::Environment;
+use deploy_core::model::Release;
+use deploy_core::plan::{Kind, Plan};
+use deploy_core::port::journal::JournalError;
+use deploy_core::time::Timestamp;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Who asks for what, as far as gates are concerned.
+pub(super) struct Case<'a> {
+    pub(super) kind: Kind,
+    pub(super) environment: &'a EnvName,
+    pub(super) deployment: Option<&'a DeploymentId>,
+    pub(super) actor: &'a Actor,
+    pub(super) confirmed: bool,
+    pub(super) branch: Option<&'a str>,
+    pub(super) plan: Option<PlanFacts>,
+    pub(super) release: &'a Release,
+    pub(super) at: Timestamp,
+}
+
+impl Engine {
+    /// The rules that hold: those of the manifest as it lies there; looser ones only once that was authorised.
+    pub(super) async fn rules_of(&self, environment: &Environment) -> Rules {
+        rules(environment, &self.project.checks)
+    }
+
+    /// Judges a case by the views. The rules are those of the work tree, and not of the release: a release brings no rules with it.
+    pub(super) async fn judge_case(&self, case: &Case<'_>, views: &Views) -> Result<Vec<gate::Judged>, EngineError> {
+        let environment = self.environment(case.environment).await?;
+        let rules = self.rules_of(&environment).await;
+        let groups = self.groups();
+        let contained_in = self.containment(&environment, case.release, case.branch).await;
+        let not_acting = self.not_acting(&environment);
+        let mut environments = views.environments.clone();
+        for name in environment.after.iter().chain([&environment.name]) {
+            environments
+                .entry(name.clone())
+                .or_insert_with(|| deploy_core::view::EnvironmentView::new(name.clone()));
+        }
+        let input = GateInput {
+            now: case.at,
+            environment: case.environment,
+            deployment: case.deployment,
+            kind: case.kind,
+            actor: case.actor,
+            trigger: Trigger::Command,
+            confirmed: case.confirmed.then_some(case.environment),
+            plan: case.plan,
+            release: case.release,
+            project: &views.project,
+            environments: &environments,
+            rules: &rules,
+            groups: &groups,
+            contained_in: &contained_in,
+            not_acting: &not_acting,
+        };
+        Ok(gate::examine(&input))
+    }
+}
+
+/// The verdict of what was judged.
+pub(super) fn verdict(judged: Vec<gate::Judged>) -> Verdict {
+    Verdict::of(unmet(judged))
+}
+
+/// What is not met of what was judged.
+pub(super) fn unmet(judged: Vec<gate::Judged>) -> Vec<Unmet> {
+    let unmet = |judged| match judged {
+        gate::Judged::Unmet(unmet) => Some(unmet),
+        gate::Judged::Met { .. } => None,
+    };
+    judged.into_iter().filter_map(unmet).collect()
+}
+
+/// The judge of one deployment.
+pub(super) struct Bench {
+    pub(super) engine: Engine,
+    pub(super) deployment: DeploymentId,
+    pub(super) request: Request,
+    pub(super) release: Release,
+    pub(super) shape: Shape,
+    pub(super) confirmed: bool,
+    /// The plan was made just now, by whoever made the deployment: it need not be made again at once.
+    pub(super) just_planned: AtomicBool,
+}
+
+impl Bench {
+    async fn try_judge(&self, plan: &Plan, open: bool) -> Result<Judgement, EngineError> {
+        let views = self.engine.views().await?;
+        let replanned = if open && !self.just_planned.swap(false, Ordering::SeqCst) {
+            let scene: Scene = self.engine.scene(self.release.clone(), &self.shape.environment, &views).await?;
+            let new = self.engine.make_plan(&scene, &views, &self.shape).await?;
+            (new.digest() != plan.digest()).then(|| Box::new(new))
+        } else {
+            None
+        };
+        let case = Case {
+            kind: self.request.kind,
+            environment: &self.shape.environment,
+            deployment: Some(&self.deployment),
+            actor: &self.request.actor,
+            confirmed: self.confirmed,
+            branch: self.request.branch.as_deref(),
+            plan: Some(PlanFacts::of(replanned.as_deref().unwrap_or(plan))),
+            release: &self.release,
+            at: self.engine.clock.now(),
+        };
+        let judged = self.engine.judge_case(&case, &views).await?;
+        Ok(Judgement { verdict: verdict(judged), replanned, read: views.read })
+    }
+}
+
+#[async_trait::async_trait]
+impl Judge for Bench {
+    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, JournalError> {
+        match self.try_judge(plan, open).await {
+            Ok(judgement) => Ok(judgement),
+            // What cannot be judged is not met.
+            Err(error) => {
+                let failure = error.failure();
+                let unmet = Unmet {
+                    gate: gate::GateKind::Upstream,
+                    reason: format!("the gates could not be judged: {}", failure.message),
+                    earliest: None,
+                    opens: gate::Opens::ByPeople,
+                    next: failure.next,
+                };
+                Ok(Judgement { verdict: Verdict::Waits { unmet: vec![unmet] }, replanned: None, read: Vec::new() })
+            }
+        }
+    }
+}

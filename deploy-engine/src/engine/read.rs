@@ -1,0 +1,356 @@
+//! Reading: status, history, releases, gates, health now, the audit. Everything is a fold of the core's; nothing here knows a rule.
+
+use super::judge::Case;
+use super::{Engine, failed, journal_error, usage};
+use crate::api::{Diagnosis, EngineError, GateReport, Shown, SliceHealth};
+use crate::drive::Eyes;
+use deploy_core::digest::Digest;
+use deploy_core::event::{Event, Recorded};
+use deploy_core::failure::Code;
+use deploy_core::gate::{self};
+use deploy_core::health::Verdict as Look;
+use deploy_core::id::{DeploymentId, EnvName, Seq, ServiceName};
+use deploy_core::model::Release;
+use deploy_core::plan::Kind;
+use deploy_core::port::journal::Stream;
+use deploy_core::port::target::{HealthSeen, Runs};
+use deploy_core::time::Timestamp;
+use deploy_core::view::history::{HistoryPage, page};
+use deploy_core::view::project::Known;
+use deploy_core::view::status::{Status, status};
+use deploy_core::view::{EnvironmentView, ProjectView};
+use std::collections::BTreeMap;
+
+/// Deployments that a status looks at, newest first, before it reads the whole stream.
+const RECENT: usize = 20;
+
+impl Engine {
+    /// Environments × services from the last observation, with its age.
+    ///
+    /// # Errors
+    /// No such environment, or the state cannot be read.
+    pub async fn status(&self, only: Option<&EnvName>, refresh: bool) -> Result<Status, EngineError> {
+        let project = self.project_view().await?;
+        let mut views = Vec::new();
+        for name in self.manifest.environments().iter().filter(|name| only.is_none_or(|only| only == *name)) {
+            let mut view = self.recent(name).await?;
+            if refresh {
+                self.refresh(&mut view, &project).await?;
+            }
+            views.push(view);
+        }
+        if views.is_empty() {
+            let wanted = only.map(ToString::to_string).unwrap_or_default();
+            return Err(usage(Code::UnknownName, format!("there is no environment {wanted}"), "deploy status shows all"));
+        }
+        Ok(status(&views, &project))
+    }
+
+    /// The project's view.
+    pub async fn project_view(&self) -> Result<ProjectView, EngineError> {
+        let events = self.store.load(&Stream::Project, Seq(0)).await.map_err(journal_error)?;
+        Ok(ProjectView::fold(events.iter().map(Recorded::event)))
+    }
+
+    /// An environment from its facts and its last deployments: enough for its status, whatever the journal's length. Where the last
+    /// ones do not say what runs, all are read.
+    async fn recent(&self, name: &EnvName) -> Result<EnvironmentView, EngineError> {
+        let stream = Stream::Environment(name.clone());
+        let ids = self.store.deployments(&stream, None, RECENT).await.map_err(journal_error)?;
+        let mut events = self.store.facts(&stream).await.map_err(journal_error)?;
+        let all = ids.len() < RECENT;
+        for id in &ids {
+            events.extend(self.store.deployment(id).await.map_err(journal_error)?);
+        }
+        events.sort_by_key(|recorded| recorded.event().seq);
+        events.dedup_by_key(|recorded| recorded.event().seq);
+        let view = EnvironmentView::fold(name, events.iter().map(Recorded::event));
+        if all || view.last_moved.is_some() {
+            return Ok(view);
+        }
+        let events = self.store.load(&stream, Seq(0)).await.map_err(journal_error)?;
+        Ok(EnvironmentView::fold(name, events.iter().map(Recorded::event)))
+    }
+
+    /// Looks at what runs now, and at its health, into the view.
+    async fn refresh(&self, view: &mut EnvironmentView, project: &ProjectView) -> Result<(), EngineError> {
+        let Some(release) = view.current.release().and_then(|current| project.by_digest(current.digest)).cloned() else {
+            return Ok(());
+        };
+        let views = self.views().await?;
+        let scene = self.scene(release, &view.name, &views).await?;
+        let binder = self.binder(&scene);
+        let at = self.clock.now();
+        for service in scene.to.environment.services.values() {
+            let made = binder.target(service).await.map_err(failed)?;
+            let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
+            let eyes = binder.eyes(service, &made).await.map_err(failed)?;
+            let seen = made.target.observe(&names).await.map_err(|error| EngineError::Unreachable(error.failure))?;
+            for seen in seen {
+                let health = match eyes.get(&seen.slice) {
+                    Some(eyes) => word(eyes).await.0,
+                    None => HealthSeen::Unknown,
+                };
+                let slices = view.observed.entry(service.name.clone()).or_default();
+                if let Some(observed) = slices.get_mut(&seen.slice) {
+                    observed.at = at;
+                    observed.health = health;
+                    observed.running = running(observed.runs.as_ref(), seen.runs.as_ref().ok());
+                    observed.release = match &seen.runs {
+                        Ok(Runs::Release { release, .. }) => *release,
+                        _ => None,
+                    };
+                    observed.runs = seen.runs.ok();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Health of what runs, now.
+    ///
+    /// # Errors
+    /// No such environment or service, or a target that cannot be asked.
+    pub async fn verify(&self, name: &EnvName, services: &[ServiceName]) -> Result<Vec<SliceHealth>, EngineError> {
+        let views = self.views().await?;
+        let current = views.environment(name).current.release().and_then(|release| views.project.by_digest(release.digest).cloned());
+        let Some(release) = current else {
+            return Err(failed(deploy_core::failure::Failure::new(
+                Code::NotAdopted,
+                format!("{name} runs no release that is known"),
+                format!("deploy up -e {name}, or deploy status -e {name}"),
+            )));
+        };
+        let scene = self.scene(release, name, &views).await?;
+        let binder = self.binder(&scene);
+        if let Some(unknown) = services.iter().find(|service| !scene.to.environment.services.contains_key(*service)) {
+            return Err(usage(Code::UnknownName, format!("there is no service {unknown} in {name}"), "deploy config shows what is"));
+        }
+        let mut found = Vec::new();
+        let wanted = scene.to.environment.services.values().filter(|service| services.is_empty() || services.contains(&service.name));
+        for service in wanted {
+            let made = binder.target(service).await.map_err(failed)?;
+            for (slice, eyes) in binder.eyes(service, &made).await.map_err(failed)? {
+                let (health, note) = word(&eyes).await;
+                found.push(SliceHealth { service: service.name.clone(), slice, health, note });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Every gate of an environment for a release, as of now or another time.
+    pub async fn gates(&self, name: &EnvName, release: Option<&str>, at: Option<Timestamp>) -> Result<GateReport, EngineError> {
+        let views = self.views().await?;
+        let environment = self.environment(name).await?;
+        let release = match release {
+            Some(text) => self.known_release(&views, text)?,
+            None => self.candidate(&environment.after, &views)?,
+        };
+        let kind = if environment.after.is_empty() { Kind::Deploy } else { Kind::Promote };
+        let view = views.environment(name);
+        let waiting = view.waiting().find(|view| view.release().map(|release| release.digest) == Some(release.digest()));
+        let case = Case {
+            kind,
+            environment: name,
+            deployment: waiting.map(|view| &view.id),
+            actor: &self.identity.actor,
+            confirmed: true,
+            branch: None,
+            plan: waiting.and_then(|view| view.plan.as_deref()).map(gate::PlanFacts::of),
+            release: &release,
+            at: at.unwrap_or_else(|| self.clock.now()),
+        };
+        self.report(&case, &views).await
+    }
+
+    /// What a branch would need to get into an environment: for a work tree that was not released yet.
+    pub async fn wanted_for(&self, branch: &str, name: &EnvName, services: &[ServiceName]) -> Result<GateReport, EngineError> {
+        let environment = self.environment(name).await?;
+        if let Some(unknown) = services.iter().find(|service| !environment.services.contains_key(*service)) {
+            return Err(usage(Code::UnknownName, format!("there is no service {unknown} in {name}"), "deploy config shows what is"));
+        }
+        let git = self.git()?;
+        let commit = git.resolve(branch).await.map_err(super::git_error)?;
+        let views = self.views().await?;
+        let release = match views.project.by_commit(&commit) {
+            Some(release) => release.clone(),
+            None => Release {
+                number: views.project.next_number(),
+                entries: BTreeMap::new(),
+                files: Digest::of(commit.as_str()),
+                sources: vec![git.source(&commit, Some(branch.to_owned())).await.map_err(super::git_error)?],
+                version: None,
+                development: false,
+            },
+        };
+        let case = Case {
+            kind: if environment.after.is_empty() { Kind::Deploy } else { Kind::Promote },
+            environment: name,
+            deployment: None,
+            actor: &self.identity.actor,
+            confirmed: true,
+            branch: Some(branch),
+            plan: None,
+            release: &release,
+            at: self.clock.now(),
+        };
+        self.report(&case, &views).await
+    }
+
+    async fn report(&self, case: &Case<'_>, views: &super::scene::Views) -> Result<GateReport, EngineError> {
+        let judged = self.judge_case(case, views).await?;
+        let (mut unmet, mut met) = (Vec::new(), Vec::new());
+        for judged in judged {
+            match judged {
+                gate::Judged::Unmet(rule) => unmet.push(rule),
+                gate::Judged::Met { gate, by } => met.push(format!("{gate:?}: {by}").to_lowercase()),
+            }
+        }
+        let release = deploy_core::view::project::label(case.release);
+        Ok(GateReport { environment: case.environment.clone(), release, at: case.at, unmet, met })
+    }
+
+    /// The release that would be asked for next: what upstream runs, or the newest.
+    fn candidate(&self, after: &[EnvName], views: &super::scene::Views) -> Result<Release, EngineError> {
+        let upstream = after.first().and_then(|name| views.environment(name).current.release());
+        let found = match upstream {
+            Some(release) => views.project.by_digest(release.digest),
+            None => views.project.newest_first().next().map(|known| &known.release),
+        };
+        found.cloned().ok_or_else(|| usage(Code::UnknownName, "there is no release yet", "deploy up makes one"))
+    }
+
+    /// All releases, the newest first.
+    pub async fn releases(&self) -> Result<Vec<Known>, EngineError> {
+        Ok(self.project_view().await?.newest_first().cloned().collect())
+    }
+
+    /// What happened, the newest first.
+    pub async fn history(&self, only: Option<&EnvName>, cursor: Option<&str>, limit: usize) -> Result<HistoryPage, EngineError> {
+        let views = self.views().await?;
+        let cursor = match cursor {
+            None => None,
+            Some(text) => Some(
+                DeploymentId::new(text)
+                    .map_err(|error| usage(Code::Usage, error.to_string(), "use next_cursor of the page before"))?,
+            ),
+        };
+        let environments = views.environments.values().filter(|view| only.is_none_or(|name| *name == view.name));
+        Ok(page(environments, &views.project, cursor.as_ref(), limit))
+    }
+
+    /// One deployment in full.
+    pub async fn show(&self, id: &str) -> Result<Shown, EngineError> {
+        let (_, deployment) = self.find(id).await?;
+        let view = self.deployment_view(&deployment).await?;
+        let events = self.events_of(&deployment).await?;
+        let project = self.project_view().await?;
+        let release = view.release().and_then(|release| project.by_digest(release.digest).cloned());
+        Ok(Shown { view, release, events })
+    }
+
+    pub(super) async fn events_of(&self, deployment: &DeploymentId) -> Result<Vec<Event>, EngineError> {
+        let recorded = self.store.deployment(deployment).await.map_err(journal_error)?;
+        Ok(recorded.into_iter().map(Recorded::into_event).collect())
+    }
+
+    /// The journal of an environment, or all of it, with each event's hash.
+    pub async fn audit(&self, only: Option<&EnvName>) -> Result<Vec<(Event, Digest)>, EngineError> {
+        let mut found = Vec::new();
+        for stream in self.store.streams().await.map_err(journal_error)? {
+            let wanted = match (&stream, only) {
+                (_, None) => true,
+                (Stream::Environment(name), Some(only)) => name == only,
+                (Stream::Project, Some(_)) => false,
+            };
+            if wanted {
+                let recorded = self.store.load(&stream, Seq(0)).await.map_err(journal_error)?;
+                found.extend(recorded.into_iter().map(|recorded| {
+                    let hash = recorded.hash();
+                    (recorded.into_event(), hash)
+                }));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Checks every row of the journal against its hash chain; the number of rows, and the head of each stream.
+    ///
+    /// # Errors
+    /// The first bad row.
+    pub async fn audit_verify(&self) -> Result<(u64, Vec<(String, Seq)>), EngineError> {
+        let rows = self.store.verify_chain().await.map_err(journal_error)?;
+        let mut heads = Vec::new();
+        for stream in self.store.streams().await.map_err(journal_error)? {
+            let head = self.store.head(&stream).await.map_err(journal_error)?;
+            heads.push((stream.to_string(), head));
+        }
+        Ok((rows, heads))
+    }
+
+    /// Tries what a deployment will need: reach, rights, disk, clock, tools, health. Changes nothing.
+    pub async fn doctor(&self, name: &EnvName) -> Result<Vec<Diagnosis>, EngineError> {
+        let environment = self.environment(name).await?;
+        let views = self.views().await?;
+        // Without a release there are still hosts to look at: an empty one stands in.
+        let release = views.project.newest_first().next().map(|known| known.release.clone()).unwrap_or(Release {
+            number: deploy_core::id::ReleaseNumber(1),
+            entries: BTreeMap::new(),
+            files: Digest::of(""),
+            sources: Vec::new(),
+            version: None,
+            development: false,
+        });
+        let scene = super::scene::Scene {
+            to: super::scene::Configured { release, environment: environment.clone() },
+            before: None,
+        };
+        let binder = self.binder(&scene);
+        let mut found = Vec::new();
+        for service in environment.services.values() {
+            match binder.target(service).await {
+                Ok(made) => {
+                    if let Some(doctor) = &made.doctor {
+                        found.extend(doctor.examine().await.into_iter().map(|diagnosis| Diagnosis {
+                            subject: format!("{} {}", service.name, diagnosis.subject),
+                            ..diagnosis
+                        }));
+                    }
+                }
+                Err(failure) => found.push(Diagnosis {
+                    subject: service.name.to_string(),
+                    check: "configuration".to_owned(),
+                    well: false,
+                    found: failure.message,
+                    fix: Some(failure.next),
+                }),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// One look with every probe of a slice.
+async fn word(eyes: &Eyes) -> (HealthSeen, String) {
+    if eyes.new.is_empty() {
+        return (HealthSeen::Unknown, "no health check".to_owned());
+    }
+    for spec in &eyes.new {
+        let look = eyes.probe.look(spec).await;
+        match look.verdict {
+            Look::Healthy => {}
+            Look::Unhealthy(reason) => return (HealthSeen::Unhealthy, format!("{}: {reason}", spec.name)),
+            Look::Unreachable(reason) => return (HealthSeen::Unknown, format!("{}: {reason}", spec.name)),
+        }
+    }
+    (HealthSeen::Healthy, "healthy".to_owned())
+}
+
+fn running(was: Option<&Runs>, is: Option<&Runs>) -> deploy_core::view::Running {
+    use deploy_core::view::Running;
+    match (was, is) {
+        (Some(was), Some(is)) if crate::drive::same(was, is) => Running::New,
+        (_, Some(_)) => Running::Other,
+        (_, None) => Running::Unknown,
+    }
+}

@@ -1,0 +1,83 @@
+//! The wiring of a deployment: what the driver asks for, from the configuration that goes with the plan's release.
+
+use super::scene::Scene;
+use super::Engine;
+use crate::api::EngineError;
+use crate::configure::bind::{Binder, Secrets};
+use crate::drive::{Bound, Epochs, Wiring};
+use async_trait::async_trait;
+use deploy_core::event::Recorded;
+use deploy_core::failure::{Code, Failure};
+use deploy_core::id::{DeploymentId, ServiceName};
+use deploy_core::model::Release;
+use deploy_core::plan::Plan;
+use deploy_core::port::target::Desired;
+use std::sync::Arc;
+
+/// The wiring of one deployment.
+pub(super) struct Wired {
+    pub(super) engine: Engine,
+    pub(super) release: Release,
+}
+
+impl Wired {
+    async fn scene(&self, plan: &Plan) -> Result<Scene, Failure> {
+        let failure = |error: EngineError| error.failure();
+        let views = self.engine.views().await.map_err(failure)?;
+        self.engine.scene(self.release.clone(), &plan.environment, &views).await.map_err(failure)
+    }
+}
+
+/// The binder that knows a service: that of the release, or, for one that was dropped, that of what ran before.
+fn binder_of<'a>(engine: &'a Engine, scene: &'a Scene, service: &ServiceName) -> Result<Binder<'a>, Failure> {
+    if scene.to.environment.services.contains_key(service) {
+        return Ok(engine.binder(scene));
+    }
+    match &scene.before {
+        Some(before) if before.environment.services.contains_key(service) => {
+            Ok(Binder { environment: &before.environment, release: &before.release, ..engine.binder(scene) })
+        }
+        _ => Err(Failure::new(
+            Code::UnknownName,
+            format!("service {service} is in the plan and in no configuration that is here"),
+            "deploy cancel, then plan again",
+        )),
+    }
+}
+
+#[async_trait]
+impl Wiring for Wired {
+    async fn bind(&self, plan: &Plan) -> Result<Vec<Bound>, Failure> {
+        let scene = self.scene(plan).await?;
+        let mut bound = Vec::with_capacity(plan.services.len());
+        for service in &plan.services {
+            bound.push(binder_of(&self.engine, &scene, &service.name)?.bind(&service.name).await?);
+        }
+        Ok(bound)
+    }
+
+    async fn with_secrets(&self, plan: &Plan, service: &ServiceName) -> Result<Arc<Desired>, Failure> {
+        let scene = self.scene(plan).await?;
+        let binder = binder_of(&self.engine, &scene, service)?;
+        let configured = binder.environment.services.get(service).ok_or_else(|| {
+            Failure::new(Code::UnknownName, format!("service {service} is not configured"), "deploy config shows what is")
+        })?;
+        binder.desired(configured, Secrets::Resolve).await.map(Arc::new)
+    }
+
+    async fn epochs(&self) -> Epochs {
+        let Ok(views) = self.engine.views().await else { return Epochs::new() };
+        let mut epochs = Epochs::new();
+        for (place, epoch) in views.environments.values().flat_map(|view| &view.epochs) {
+            let known = epochs.entry(place.clone()).or_insert(*epoch);
+            *known = (*known).max(*epoch);
+        }
+        epochs
+    }
+
+    async fn has_ended(&self, deployment: &DeploymentId) -> bool {
+        let events = self.engine.store.deployment(deployment).await.unwrap_or_default();
+        let ended = |event: &Recorded| matches!(event.event().kind, deploy_core::event::EventKind::Ended { .. });
+        events.iter().any(ended)
+    }
+}
