@@ -2,6 +2,7 @@
 //! claim finds a way back.
 
 use super::common::{World, claim, deployment, place, request, seen, shell, slice, step};
+use super::sshd::Sshd;
 use crate::SshTarget;
 use deploy_core::digest::Digest;
 use deploy_core::port::target::{Cleanup, Op, Restore, Runs, Target as _};
@@ -9,6 +10,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 const ROUNDS: u32 = 12;
+const ROUNDS_OVER_SSH: u32 = 6;
 
 /// The next of a row of moments, the same for the same seed.
 struct Moments {
@@ -47,14 +49,14 @@ fn served(world: &World, inside: bool) -> String {
     index
 }
 
-async fn rounds(world: World, inside: bool, old: Runs) {
+async fn rounds(world: World, rounds: u32, inside: bool, old: Runs) {
     let target = world.target();
     let seed = u64::from(std::process::id());
     println!("seed {seed}");
     let mut moments = Moments { seed, next: 0 };
     let was = served(&world, inside);
     let (mut cut, mut went) = (0, 0);
-    for round in 10..10 + ROUNDS {
+    for round in 10..10 + rounds {
         let text = format!("release {round}");
         let to = world.release(round, &[("index", &text), ("other", &text)]);
         let mut op = world.op(&claim(&target, round).await.unwrap());
@@ -101,8 +103,8 @@ async fn rounds(world: World, inside: bool, old: Runs) {
             .await
             .unwrap();
     }
-    println!("{cut} steps cut short, {went} of {ROUNDS} switches had happened");
-    assert!(cut >= ROUNDS / 2, "hardly anything was cut short");
+    println!("{cut} steps cut short, {went} of {rounds} switches had happened");
+    assert!(cut >= rounds / 2, "hardly anything was cut short");
 }
 
 #[tokio::test]
@@ -117,7 +119,24 @@ async fn a_store_inside_the_path() {
         .await
         .unwrap();
     let old = seen(&target).await;
-    rounds(world, true, old).await;
+    rounds(world, ROUNDS, true, old).await;
+}
+
+/// Over a connection a step runs on when its deployer goes; the next claim waits for it.
+#[tokio::test]
+async fn a_host_whose_deployer_goes_away() {
+    let sshd = Sshd::start("");
+    let mut world = World::at(sshd.address());
+    world.binding.restart = Some(shell("sleep 0.05"));
+    let target = world.target();
+    let first = world.release(1, &[("index", "one"), ("other", "one")]);
+    let (op, ..) = super::common::bring(&world, &target, 1, &first).await;
+    target
+        .finish(&op, &place(&target).await, &Cleanup::Prune { keep: 3 })
+        .await
+        .unwrap();
+    let old = seen(&target).await;
+    rounds(world, ROUNDS_OVER_SSH, true, old).await;
 }
 
 #[tokio::test]
@@ -129,5 +148,5 @@ async fn a_live_folder_being_adopted() {
         fs::write(world.path().join(name), "live").unwrap();
     }
     let old = seen(&world.target()).await;
-    rounds(world, false, old).await;
+    rounds(world, ROUNDS, false, old).await;
 }
