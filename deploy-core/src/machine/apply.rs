@@ -195,12 +195,16 @@ impl Machine {
                 match (step, how) {
                     // Whatever is armed there still, we cannot disarm.
                     (Verb::Confirm, _) => state.armed = false,
-                    (Verb::Activate, Failed::Overtaken) | (Verb::Restore | Verb::VerifyOld, _) => state.at = stray,
+                    (Verb::Activate, Failed::Overtaken) | (Verb::Restore | Verb::VerifyOld, _) => {
+                        state.at = stray
+                    }
                     (Verb::Prepare, _) if rollback => {
                         state.at = stray;
                         state.prepared = true;
                     }
-                    (Verb::Activate | Verb::Verify | Verb::Watch | Verb::Look, _) if rollback => state.at = stray,
+                    (Verb::Activate | Verb::Verify | Verb::Watch | Verb::Look, _) if rollback => {
+                        state.at = stray
+                    }
                     _ => {}
                 }
                 Ok(())
@@ -430,7 +434,9 @@ impl Machine {
         let (direction, reach) = (self.state.direction, self.state.reach);
         let rollback = self.plan.kind == Kind::Rollback;
         for slice in self.plan.slice_indices() {
-            let Some(sight) = self.sight(slice, seen) else { continue };
+            let Some(sight) = self.sight(slice, seen) else {
+                continue;
+            };
             let planned = self.plan.slice(slice);
             let unfenced = self.plan.service(planned.service).abilities.fence == Fence::None;
             let way_back = self.state.has_checkpoint(planned.unit);

@@ -349,7 +349,12 @@ impl Machine {
         events
     }
 
-    pub(super) fn turn_back(&self, now: Timestamp, reason: TurnReason, failure: Option<Failure>) -> EventKind {
+    pub(super) fn turn_back(
+        &self,
+        now: Timestamp,
+        reason: TurnReason,
+        failure: Option<Failure>,
+    ) -> EventKind {
         EventKind::TurnedBack {
             reason,
             failure,

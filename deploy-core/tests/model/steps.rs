@@ -107,11 +107,9 @@ fn is_write(work: Work) -> bool {
 fn ways_to_fail(work: Work) -> &'static [How] {
     match work {
         Work::Judge => &[How::Refuses],
-        Work::Claim(_)
-        | Work::Prepare(_)
-        | Work::Activate(_)
-        | Work::Finish(_)
-        | Work::Release(_) => &[How::Fails(Failed::NotDone)],
+        Work::Claim(_) | Work::Prepare(_) | Work::Activate(_) | Work::Finish(_) | Work::Release(_) => {
+            &[How::Fails(Failed::NotDone)]
+        }
         Work::Verify(_) => &[How::Fails(Failed::Unhealthy)],
         Work::Confirm(_) => &[How::Fails(Failed::NotDone)],
         Work::VerifyOld(_) => &[How::Fails(Failed::Unhealthy)],

@@ -202,7 +202,8 @@ impl World {
                 armed: false,
                 healthy: true,
                 unseen: 0,
-                unclear: 0, stubborn: false,
+                unclear: 0,
+                stubborn: false,
             }),
             bag: Vec::new(),
             spent: Spent::default(),
@@ -384,7 +385,12 @@ impl Ranks {
         for (at, place) in places.iter().enumerate() {
             (place.epoch.map(|epoch| self.epoch(at, epoch)), place.hold).hash(into);
         }
-        (stage, claimed_for, turned_back, reach, direction,
+        (
+            stage,
+            claimed_for,
+            turned_back,
+            reach,
+            direction,
             pace,
             slices,
             checkpoints,
@@ -410,6 +416,12 @@ pub fn place_of(work: Work) -> Option<usize> {
         Work::Claim(PlaceIx(place)) | Work::Finish(PlaceIx(place)) | Work::Release(PlaceIx(place)) => {
             Some(usize::from(place))
         }
-        Work::Judge | Work::Survey | Work::KeepArmed | Work::Watch | Work::Look | Work::Bake | Work::Reach => None,
+        Work::Judge
+        | Work::Survey
+        | Work::KeepArmed
+        | Work::Watch
+        | Work::Look
+        | Work::Bake
+        | Work::Reach => None,
     }
 }
