@@ -175,6 +175,10 @@ pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> 
         }
     }
     let keeper = LeaseKeeper::start(Arc::clone(&drive.journal) as _, lease.clone());
+    // What a frontend is told is the whole deployment, also what was stored before this driver: it knows nothing else of it.
+    for recorded in &recorded {
+        let _gone = drive.tell.send(Told::Event(Box::new(recorded.event().clone()))).await;
+    }
     let mut running = Running {
         drive,
         lease,
