@@ -29,12 +29,15 @@ impl Machine {
                     "a plan is made before anything is claimed",
                 )?;
                 ensure(plan.digest() == *digest, "the plan is not what its digest says")?;
-                let (tries, attempt) = (self.state.tries, self.state.attempt);
+                let State {
+                    tries, attempt, pace, ..
+                } = self.state;
                 self.plan = Arc::new((**plan).clone());
                 self.order = Arc::new(Order::of(&self.plan));
                 self.state = State {
                     tries,
                     attempt,
+                    pace,
                     ..State::new(&self.plan)
                 };
                 Ok(())
@@ -435,11 +438,12 @@ impl Machine {
             let unfenced = self.plan.service(planned.service).abilities.fence == Fence::None;
             let way_back = self.state.has_checkpoint(planned.unit);
             let state = &mut self.state.slices[slice.at()];
-            if unfenced && state.at == At::Unknown {
-                continue;
-            }
             if sight.runs != Sight::Unreachable {
                 state.armed = sight.armed;
+            }
+            // What an unfenced writer may still do cannot be learned by looking.
+            if unfenced && state.at == At::Unknown {
+                continue;
             }
             match (direction, reach) {
                 (Direction::Back, _) => state.at = seen_going_back(*state, sight),
