@@ -139,7 +139,9 @@ impl Machine {
                     Pace::Going
                 };
                 match (self.state.direction, self.state.reach) {
-                    _ if self.state.pace == wanted || matches!(stage, Stage::Closing(_)) => Err(Rejected::NoChange),
+                    _ if self.state.pace == wanted || matches!(stage, Stage::Closing(_)) => {
+                        Err(Rejected::NoChange)
+                    }
                     (Direction::Back | Direction::Held, _) => Err(Rejected::GoingBack),
                     (_, Reach::Finishing) => Err(Rejected::Finishing),
                     (_, Reach::Committed | Reach::Baked) => Err(Rejected::NoChange),
@@ -355,7 +357,12 @@ impl Machine {
         events
     }
 
-    pub(super) fn turn_back(&self, now: Timestamp, reason: TurnReason, failure: Option<Failure>) -> EventKind {
+    pub(super) fn turn_back(
+        &self,
+        now: Timestamp,
+        reason: TurnReason,
+        failure: Option<Failure>,
+    ) -> EventKind {
         EventKind::TurnedBack {
             reason,
             failure,

@@ -100,6 +100,10 @@ impl Spent {
 
     /// What of it still matters: how much is left of each kind.
     pub fn left(&self, budget: &Budget) -> [u8; KINDS] {
-        std::array::from_fn(|kind| budget.each[kind].saturating_sub(self.each[kind]).min(budget.all - self.all))
+        std::array::from_fn(|kind| {
+            budget.each[kind]
+                .saturating_sub(self.each[kind])
+                .min(budget.all - self.all)
+        })
     }
 }

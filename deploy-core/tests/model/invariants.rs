@@ -92,9 +92,11 @@ pub fn on_claim(world: &World, call: &Call, at: usize) -> Result<(), Violation> 
     })?;
     // Giving a claim back under an older process's name takes a right away and gives none.
     let gives_back = matches!(call.work, Work::Release(_));
-    ensure(place.claimer == call.from || gives_back, Invariant::OneWriter, || {
-        format!("{:?}", call.work)
-    })
+    ensure(
+        place.claimer == call.from || gives_back,
+        Invariant::OneWriter,
+        || format!("{:?}", call.work),
+    )
 }
 
 /// Before a driver starts an effect.
@@ -166,12 +168,7 @@ pub fn on_confirm(world: &World, call: &Call, slice: SliceIx) -> Result<(), Viol
 }
 
 /// What a restore puts back.
-pub fn on_restore(
-    world: &World,
-    config: &Config,
-    call: &Call,
-    slice: SliceIx,
-) -> Result<Value, Violation> {
+pub fn on_restore(world: &World, config: &Config, call: &Call, slice: SliceIx) -> Result<Value, Violation> {
     let side = world.side(call.side);
     let truth = world.slices[slice.at()];
     let what = || format!("slice {slice}");

@@ -72,7 +72,11 @@ pub fn search(config: &Config, limit: usize) -> Found {
             found.steps += 1;
             found.faults.extend(action.fault());
             if let Action::Perform(_, work, _) = action {
-                let name = format!("{work:?}").split('(').next().unwrap_or_default().to_owned();
+                let name = format!("{work:?}")
+                    .split('(')
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
                 if !found.works.contains(&name) {
                     found.works.insert(name);
                 }

@@ -7,14 +7,18 @@ use crate::invariants::{self, Invariant, Violation, broken};
 use crate::mutants::{self, Mutant};
 use crate::target::{self, Call};
 use crate::trace;
-use crate::world::{Ans, BY_HAND, Cargo, Msg, NOBODY, PLACE_OF, PLACES, SLICES, Proc, STRANGER, World, place_of};
+use crate::world::{
+    Ans, BY_HAND, Cargo, Msg, NOBODY, PLACE_OF, PLACES, Proc, SLICES, STRANGER, World, place_of,
+};
 use deploy_core::digest::Digest;
 use deploy_core::event::{Driver, Event, EventKind, Recorded, SCHEMA};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::{GateKind, Opens, Unmet, Verdict};
 use deploy_core::id::{Actor, Epoch, Seq, SliceIx};
 use deploy_core::machine::state::{Hold, Pace, Stage};
-use deploy_core::machine::{Answer, Ask, Decision, Failed, Guard, Input, Machine, Refusal, Rejected, Sight, Work};
+use deploy_core::machine::{
+    Answer, Ask, Decision, Failed, Guard, Input, Machine, Refusal, Rejected, Sight, Work,
+};
 use deploy_core::port::target::Checkpoint;
 use deploy_core::time::Timestamp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -108,11 +112,9 @@ fn is_write(work: Work) -> bool {
 fn ways_to_fail(work: Work) -> &'static [How] {
     match work {
         Work::Judge => &[How::Refuses],
-        Work::Claim(_)
-        | Work::Prepare(_)
-        | Work::Activate(_)
-        | Work::Finish(_)
-        | Work::Release(_) => &[How::Fails(Failed::NotDone)],
+        Work::Claim(_) | Work::Prepare(_) | Work::Activate(_) | Work::Finish(_) | Work::Release(_) => {
+            &[How::Fails(Failed::NotDone)]
+        }
         Work::Verify(_) => &[How::Fails(Failed::Unhealthy)],
         Work::Confirm(_) => &[How::Fails(Failed::NotDone)],
         Work::VerifyOld(_) => &[How::Fails(Failed::Unhealthy)],

@@ -53,14 +53,18 @@ pub fn answer(answer: &Ans) -> String {
         Ans::Seen { seen, .. } => {
             let seen = seen.iter().zip(SLICES).map(|(sight, name)| {
                 let armed = if sight.armed { ", armed" } else { "" };
-                format!("{name} {:?}{armed}", sight.runs).replace("New", "new").replace("Old", "old")
+                format!("{name} {:?}{armed}", sight.runs)
+                    .replace("New", "new")
+                    .replace("Old", "old")
             });
             seen.collect::<Vec<_>>().join("; ")
         }
         Ans::Prepared { .. } => "prepared".to_owned(),
         Ans::Moved { armed } => if *armed { "moved, armed" } else { "moved" }.to_owned(),
         Ans::Done => "done".to_owned(),
-        Ans::Failed { how: Failed::Fenced, .. } => "refused: a newer claim is in force".to_owned(),
+        Ans::Failed {
+            how: Failed::Fenced, ..
+        } => "refused: a newer claim is in force".to_owned(),
         Ans::Failed { how, slice: at } => {
             let at = at.map(|at| format!(" {}", slice(at))).unwrap_or_default();
             format!("failed{at}: {how:?}").to_lowercase()
@@ -80,7 +84,11 @@ pub fn event(kind: &EventKind) -> String {
         EventKind::AttemptBegun { attempt, reason, .. } => format!("{attempt}, {reason:?}"),
         _ => String::new(),
     };
-    if more.is_empty() { name } else { format!("{name} ({more})") }
+    if more.is_empty() {
+        name
+    } else {
+        format!("{name} ({more})")
+    }
 }
 
 fn action(world: &World, action: Action) -> String {
@@ -100,16 +108,27 @@ fn action(world: &World, action: Action) -> String {
             };
             format!("{} {}{how}", proc(who), work(what))
         }
-        Action::Linger(who, what) => format!("a copy of a request stays in the network: {} {}", proc(who), work(what)),
+        Action::Linger(who, what) => format!(
+            "a copy of a request stays in the network: {} {}",
+            proc(who),
+            work(what)
+        ),
         Action::Arrive(at) => {
             let msg = world.bag[usize::from(at)];
             format!("the old request arrives: {} {}", proc(msg.from), work(msg.work))
         }
         Action::Deliver(at, again) => {
             let msg = world.bag[usize::from(at)];
-            let Cargo::Answer(known) = msg.cargo else { return String::new() };
+            let Cargo::Answer(known) = msg.cargo else {
+                return String::new();
+            };
             let again = if again { ", and will again" } else { "" };
-            format!("the late answer reaches {}{again}: {} → {}", proc(msg.from), work(msg.work), answer(&known))
+            format!(
+                "the late answer reaches {}{again}: {} → {}",
+                proc(msg.from),
+                work(msg.work),
+                answer(&known)
+            )
         }
         Action::Ask(_, ask) => format!("somebody asks: {ask:?}").to_lowercase(),
         Action::Hear(who) => format!("{} reads the inbox", proc(who)),
@@ -143,7 +162,11 @@ pub fn story(config: &Config, run: &[Action], violation: &Violation) -> String {
             Err(_) => vec!["✗".to_owned()],
         };
         told.retain(|told| !told.is_empty());
-        let told = if told.is_empty() { String::new() } else { format!(" → {}", told.join(", ")) };
+        let told = if told.is_empty() {
+            String::new()
+        } else {
+            format!(" → {}", told.join(", "))
+        };
         let _ = writeln!(text, "{:>2}. {line}{told}", at + 1);
         if let Ok(Some(next)) = next {
             world = next;

@@ -204,7 +204,8 @@ impl World {
                 armed: false,
                 healthy: true,
                 unseen: 0,
-                unclear: 0, stubborn: false,
+                unclear: 0,
+                stubborn: false,
             }),
             bag: Vec::new(),
             spent: Spent::default(),
@@ -394,7 +395,12 @@ impl Ranks {
         for (at, place) in places.iter().enumerate() {
             (place.epoch.map(|epoch| self.epoch(at, epoch)), place.hold).hash(into);
         }
-        (stage, claimed_for, turned_back, reach, direction,
+        (
+            stage,
+            claimed_for,
+            turned_back,
+            reach,
+            direction,
             pace,
             slices,
             checkpoints,
@@ -420,6 +426,12 @@ pub fn place_of(work: Work) -> Option<usize> {
         Work::Claim(PlaceIx(place)) | Work::Finish(PlaceIx(place)) | Work::Release(PlaceIx(place)) => {
             Some(usize::from(place))
         }
-        Work::Judge | Work::Survey | Work::KeepArmed | Work::Watch | Work::Look | Work::Bake | Work::Reach => None,
+        Work::Judge
+        | Work::Survey
+        | Work::KeepArmed
+        | Work::Watch
+        | Work::Look
+        | Work::Bake
+        | Work::Reach => None,
     }
 }
