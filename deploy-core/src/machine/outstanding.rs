@@ -1,6 +1,6 @@
 //! What must be running now: a function of applied state alone.
 
-use super::state::{At, Direction, Hold, Pace, Stage, Step};
+use super::state::{At, Direction, Hold, Stage, Step};
 use super::{Effect, Machine, Work};
 use crate::id::{PlaceIx, SliceIx};
 use crate::port::target::Fence;
