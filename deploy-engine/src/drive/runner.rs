@@ -159,11 +159,7 @@ impl Runner {
             }
             Work::KeepArmed => self.keep_armed(effect, machine),
             Work::Watch => {
-                let slices = machine
-                    .plan()
-                    .slice_indices()
-                    .filter(|slice| machine.state().slice(*slice).is_verified())
-                    .collect();
+                let slices = super::covers(Work::Watch, machine);
                 let watched = self.watched(slices);
                 Box::pin(async move { watched.until_unwell().await })
             }
@@ -206,6 +202,7 @@ impl Runner {
             claims: Scope::claims(machine, |place| self.claim_of(place, machine)),
             untouched: state.reach < Reach::Activating,
             patience,
+            clock: Arc::clone(&self.clock),
         }
     }
 
