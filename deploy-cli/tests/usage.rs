@@ -96,26 +96,14 @@ fn an_environment_that_was_probably_meant() {
     assert_snapshot!(home.run(&["config", "-e", "prodution"]), @r#"
     exit 2
     --- stderr
-    deploy.toml:7:8: a path on a host has no `..` and no control characters
-        7 | path = "../live"
-          |        ^^^^^^^^^ write it out
-    deploy.toml:19:8: a path on a host has no `..` and no control characters
-       19 | path = "../live-production"
-          |        ^^^^^^^^^^^^^^^^^^^^ write it out
-    error: 2 problems in the manifest [DPL0002]
-      next     correct the manifest, then `deploy check`
+    error: there is no environment `prodution` [DPL0003]
+      next     did you mean `production`?
     "#);
     assert_snapshot!(home.run(&["status", "-e", "qa"]), @r#"
     exit 2
     --- stderr
-    deploy.toml:7:8: a path on a host has no `..` and no control characters
-        7 | path = "../live"
-          |        ^^^^^^^^^ write it out
-    deploy.toml:19:8: a path on a host has no `..` and no control characters
-       19 | path = "../live-production"
-          |        ^^^^^^^^^^^^^^^^^^^^ write it out
-    error: 2 problems in the manifest [DPL0002]
-      next     correct the manifest, then `deploy check`
+    error: there is no environment `qa` [DPL0003]
+      next     one of development, production
     "#);
 }
 
@@ -125,14 +113,8 @@ fn a_service_that_was_probably_meant() {
     assert_snapshot!(home.run(&["check", "-e", "development", "-s", "wbe"]), @r#"
     exit 2
     --- stderr
-    deploy.toml:7:8: a path on a host has no `..` and no control characters
-        7 | path = "../live"
-          |        ^^^^^^^^^ write it out
-    deploy.toml:19:8: a path on a host has no `..` and no control characters
-       19 | path = "../live-production"
-          |        ^^^^^^^^^^^^^^^^^^^^ write it out
-    error: 2 problems in the manifest [DPL0002]
-      next     correct the manifest, then `deploy check`
+    error: there is no service `wbe` [DPL0003]
+      next     did you mean `web`?
     "#);
 }
 
