@@ -2,14 +2,13 @@
 
 use crate::digest::Digest;
 use crate::event::EventKind;
-use crate::fixture::{World, actor, env, fails, group};
+use crate::fixture::{World, actor, env, fails, group, minutes};
 use crate::gate::rules::{Act, ApprovalRule, Moved};
 use crate::gate::{Approval, GateKind, Opens, Rules, Verdict};
 use crate::id::DeploymentId;
 use crate::machine::{Answer, Ask, Failed, Guard, Outcome, Rejected, Work};
 use crate::plan::Kind;
 use crate::view::Phase;
-use std::time::Duration;
 
 fn rule(count: u32, from: &[&str], not_author: bool) -> ApprovalRule {
     ApprovalRule {
@@ -198,13 +197,13 @@ pub(super) fn c06() {
 #[test]
 pub(super) fn c07() {
     let old = Rules {
-        soak: Duration::from_secs(600),
+        soak: minutes(10),
         approvals: [("release".to_owned(), rule(1, &["managers"], true))].into(),
         allow: [(Act::Deploy, [group("managers")].into())].into(),
         ..Rules::default()
     };
     let new = Rules {
-        soak: Duration::from_secs(1200),
+        soak: minutes(20),
         approvals: [("release".to_owned(), rule(1, &["managers"], false))].into(),
         ..old.clone()
     };

@@ -2,6 +2,7 @@
 //! the part of the project that brings it. A number without either fails.
 
 mod approvals;
+mod freezes;
 mod gates;
 mod rollbacks;
 mod targets;
@@ -110,22 +111,22 @@ const CASES: &[(u8, &str, Case)] = &[
     (
         19,
         "gates are judged again at the start, with the time it takes; after that it finishes",
-        Here(gates::c19),
+        Here(freezes::c19),
     ),
     (
         20,
         "a freeze holds up neither rollback nor cancel nor rejection",
-        Here(gates::c20),
+        Here(freezes::c20),
     ),
     (
         21,
         "freezes keep local time over shifts, midnights and weeks; a clock that jumps back reopens nothing",
-        Here(gates::c21),
+        Here(freezes::c21),
     ),
     (
         22,
         "what expires while waiting is asked for again, and is no failure",
-        Here(gates::c22),
+        Here(freezes::c22),
     ),
     (23, "not known is not met, but for going back", Here(gates::c23)),
     (

@@ -8,7 +8,7 @@ use crate::id::{DeploymentId, SliceIx};
 use crate::machine::{Answer, Ask, Effect, Failed, Machine, Outcome, Rejected, Work};
 use crate::model::Release;
 use crate::plan::Kind;
-use crate::view::environment::NoWayBack;
+use crate::view::NoWayBack;
 use crate::view::result::{OutcomeWord, ending};
 use crate::view::{Current, Phase, Running};
 

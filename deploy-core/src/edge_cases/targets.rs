@@ -161,13 +161,24 @@ pub(super) fn c49() {
         .expect("it was asked");
     world.sights(&id)[0].runs = Sight::Unreachable;
     world.run(&id);
+    assert_eq!(
+        world.machine(&id).ended(),
+        None,
+        "it waits until it can be reached, for as long as going back may take"
+    );
+    world.wait(minutes(10));
+    world.feed(&id, &[Input::Elapsed]).expect("it is late");
+    world.run(&id);
     let view = world.view(&id);
     assert_eq!(ending(&view).outcome, OutcomeWord::NeedsHuman);
-    assert_eq!(view.strays.len(), 1, "the rest is back: {:?}", view.strays);
     let stray = &view.strays[0];
     assert_eq!((stray.slice.as_str(), stray.runs.as_str()), ("host-1", "unknown"));
     assert_eq!(stray.next, "deploy status -e production --refresh");
-    assert!(stray.may_change_until.is_some(), "its revert may still fire");
+    assert_eq!(stray.why, "it could not be looked at");
+    assert!(
+        view.strays.iter().all(|stray| stray.service.as_str() == "api"),
+        "web was never touched, or is back"
+    );
     assert_eq!(world.environment("production").current, Current::Unknown);
 }
 

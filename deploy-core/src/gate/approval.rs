@@ -1,7 +1,7 @@
 //! People who say yes to this very plan under these very rules. Distinct people, eligible now; a rejection vetoes; every rule
 //! must hold, and one approval serves each rule that it satisfies.
 
-use super::input::list;
+use super::input::{any_of, list, moment};
 use super::rules::ApprovalRule;
 use super::{Approval, GateInput, GateKind, Judged, Opens, Unmet};
 use crate::id::Actor;
@@ -47,7 +47,7 @@ fn vetoes<'a>(input: &GateInput<'a>) -> impl Iterator<Item = Judged> + use<'a> {
                 let why = reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
                 Some(Judged::Unmet(Unmet {
                     gate: GateKind::Approval,
-                    reason: format!("{by} rejected it for {environment} at {at}{why}"),
+                    reason: format!("{by} rejected it for {environment} at {}{why}", moment(*at)),
                     earliest: None,
                     opens: Opens::Never,
                     next: format!("settle it with {by}, then ask again: {next}"),
@@ -82,7 +82,7 @@ fn one(input: &GateInput<'_>, name: &str, rule: &ApprovalRule, words: &BTreeMap<
     let from = if rule.from.is_empty() {
         String::new()
     } else {
-        format!(" from {}", list(&rule.from))
+        format!(" from {}", any_of(&rule.from))
     };
     let not_author = if rule.not_author {
         ", not the author, the committer or who asked"
@@ -150,6 +150,6 @@ fn in_words(why: &Void, approval: &Approval, rule: &ApprovalRule) -> String {
         Void::Plan => format!("{by} (approved another plan)"),
         Void::Rules => format!("{by} (the rules have changed since)"),
         Void::Author => format!("{by} (wrote it or asked for it)"),
-        Void::Group => format!("{by} (not in {})", list(&rule.from)),
+        Void::Group => format!("{by} (not in {})", any_of(&rule.from)),
     }
 }

@@ -1,6 +1,6 @@
 //! Who may ask at all. The one gate that a rollback has, beside a confirmation.
 
-use super::input::list;
+use super::input::any_of;
 use super::{GateInput, GateKind, Judged, Opens, Unmet};
 use crate::plan::Kind;
 
@@ -12,7 +12,7 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
     if input.is_in(actor, groups) {
         return vec![Judged::met(
             GateKind::Authorization,
-            format!("{actor} is in {}", list(groups)),
+            format!("{actor} is in {}", any_of(groups)),
         )];
     }
     let verb = match input.kind {
@@ -23,10 +23,10 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
         gate: GateKind::Authorization,
         reason: format!(
             "{actor} may not {verb} {environment}: that is for {}",
-            list(groups)
+            any_of(groups)
         ),
         earliest: None,
         opens: Opens::Never,
-        next: format!("ask somebody in {} to run: {}", list(groups), input.command()),
+        next: format!("ask somebody in {} to run: {}", any_of(groups), input.command()),
     })]
 }

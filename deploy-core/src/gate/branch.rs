@@ -1,7 +1,7 @@
 //! A commit that the release came from must be contained in an allowed branch. Containment is a fact from git; not known is not
 //! met.
 
-use super::input::{Containment, list};
+use super::input::{Containment, any_of};
 use super::{GateInput, GateKind, Judged, Opens, Unmet};
 
 pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
@@ -29,15 +29,15 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
         .collect();
     let (reason, next) = if unknown.is_empty() {
         (
-            format!("no commit of {} is in {}", input.called(), list(branches)),
-            format!("merge it into {}, then: {}", list(branches), input.command()),
+            format!("no commit of {} is in {}", input.called(), any_of(branches)),
+            format!("merge it into {}, then: {}", any_of(branches), input.command()),
         )
     } else {
         (
             format!(
                 "whether {} is in {} is not known ({})",
                 input.called(),
-                list(branches),
+                any_of(branches),
                 unknown.join("; ")
             ),
             format!("git fetch --unshallow --all, then: {}", input.command()),

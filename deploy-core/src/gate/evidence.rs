@@ -1,8 +1,8 @@
 //! What evidence says now: the last word about the release, if it counts.
 
+use super::input::moment;
 use super::{Finding, GateInput};
 use crate::id::{EnvName, EvidenceName};
-use crate::time::Timestamp;
 use crate::view::evidence::Given;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(super) fn says<'a>(
         .and_then(|ledger| ledger.revocation(name, digest, given, is_local))
         .or_else(|| everywhere.revocation(name, digest, given, !is_local));
     if let Some(revoked) = revoked {
-        return Said::Nothing(format!("revoked at {}: {}", revoked.at, revoked.reason));
+        return Said::Nothing(format!("revoked at {}: {}", moment(revoked.at), revoked.reason));
     }
     let evidence = &given.evidence;
     let expires = [
@@ -53,11 +53,13 @@ pub(super) fn says<'a>(
     .min();
     match (evidence.finding, expires) {
         (Finding::Failed, _) => Said::Failed(given),
-        (Finding::Inconclusive, _) => {
-            Said::Nothing(format!("inconclusive at {}: {}", evidence.at, evidence.note))
-        }
+        (Finding::Inconclusive, _) => Said::Nothing(format!(
+            "inconclusive at {}: {}",
+            moment(evidence.at),
+            evidence.note
+        )),
         (Finding::Passed, Some(expires)) if input.clock() >= expires => {
-            Said::Nothing(format!("expired at {expires}"))
+            Said::Nothing(format!("expired at {}", moment(expires)))
         }
         (Finding::Passed, _) => Said::Passed(given),
     }
@@ -66,7 +68,7 @@ pub(super) fn says<'a>(
 /// Evidence in a sentence: `128 tests, 0 failed (ci, 2026-…)`.
 pub(super) fn cite(given: &Given) -> String {
     let evidence = &given.evidence;
-    let at: Timestamp = evidence.at;
+    let at = moment(evidence.at);
     if evidence.note.is_empty() {
         format!("by {} at {at}", evidence.by)
     } else {

@@ -1,6 +1,7 @@
 //! Times in which nothing moves forward: by the calendar, by hand, and for automatic promotion after a failed verdict. The whole
 //! deployment has to fit before a window begins. Going back, cancelling and rejecting are never held up.
 
+use super::input::moment;
 use super::window::first_free;
 use super::{GateInput, GateKind, Judged, Opens, Trigger, Unmet};
 use crate::time::format_duration;
@@ -22,12 +23,12 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
             continue;
         };
         let why = if touched.from <= now {
-            format!("frozen by {name} ({window}) until {}", touched.to)
+            format!("frozen by {name} ({window}) until {}", moment(touched.to))
         } else {
             format!(
                 "it may take {}, and {name} ({window}) begins at {}",
                 format_duration(span),
-                touched.from
+                moment(touched.from)
             )
         };
         judged.push(Judged::Unmet(match free {
@@ -36,7 +37,7 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
                 reason: why,
                 earliest: Some(free),
                 opens: Opens::ByTime,
-                next: format!("after {free}: {}", input.command()),
+                next: format!("after {}: {}", moment(free), input.command()),
             },
             None => Unmet {
                 gate: GateKind::Freeze,
@@ -52,7 +53,10 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
             gate: GateKind::Freeze,
             reason: format!(
                 "{} stopped {} at {}: {}",
-                stopped.by, input.environment, stopped.at, stopped.reason
+                stopped.by,
+                input.environment,
+                moment(stopped.at),
+                stopped.reason
             ),
             earliest: None,
             opens: Opens::ByPeople,
@@ -72,7 +76,8 @@ pub(super) fn judge_automatic(input: &GateInput<'_>) -> Vec<Judged> {
                 gate: GateKind::AutomaticPromotion,
                 reason: format!(
                     "automatic promotion was frozen at {}: {}",
-                    stopped.at, stopped.reason
+                    moment(stopped.at),
+                    stopped.reason
                 ),
                 earliest: None,
                 opens: Opens::ByPeople,

@@ -168,3 +168,14 @@ pub(super) fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
     items.join(", ")
 }
+
+/// Alternatives as a list for people: `master or release/*`.
+pub(super) fn any_of<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    items.join(" or ")
+}
+
+/// A time for people, to the second.
+pub(super) fn moment(at: Timestamp) -> String {
+    format!("{:.0}", at.to_jiff())
+}

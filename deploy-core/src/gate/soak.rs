@@ -1,6 +1,7 @@
 //! How long the release must have been healthy in each environment of `after`, counted from the later of healthy and verified.
 //! Bad health, another release or revoked evidence starts it again; a stay that was long enough and is over still counts.
 
+use super::input::moment;
 use super::{GateInput, GateKind, Judged, Opens, Unmet};
 use crate::time::format_duration;
 use std::time::Duration;
@@ -33,7 +34,7 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
         judged.push(Judged::Unmet(match stay.since {
             Some(since) => Unmet {
                 gate: GateKind::Soak,
-                reason: format!("{reason} (since {since})"),
+                reason: format!("{reason} (since {})", moment(since)),
                 earliest: Some(since.after(wanted)),
                 opens: Opens::ByTime,
                 next: input.command(),

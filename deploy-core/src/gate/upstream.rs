@@ -1,5 +1,6 @@
 //! This very release must have been verified in every environment of `after`, and that must still count.
 
+use super::input::moment;
 use super::{GateInput, GateKind, Judged, Opens, Unmet};
 use crate::id::EnvName;
 use crate::plan::Kind;
@@ -32,13 +33,14 @@ fn one(input: &GateInput<'_>, name: &EnvName) -> Judged {
             None => {
                 return Judged::met(
                     GateKind::Upstream,
-                    format!("verified in {name} at {}", stay.verified_at),
+                    format!("verified in {name} at {}", moment(stay.verified_at)),
                 );
             }
             Some((at, reason)) => {
                 format!(
-                    "{} counts as verified in {name} no more since {at}: {reason}",
-                    input.called()
+                    "{} counts as verified in {name} no more since {}: {reason}",
+                    input.called(),
+                    moment(*at)
                 )
             }
         },

@@ -158,7 +158,7 @@ impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Weekly { from, to, tz } => write!(f, "{from} to {to} {tz}"),
-            Self::Once { from, to } => write!(f, "{from} to {to}"),
+            Self::Once { from, to } => write!(f, "{:.0} to {:.0}", from.to_jiff(), to.to_jiff()),
         }
     }
 }

@@ -132,7 +132,11 @@ fn restoring(machine: &Machine) -> Option<EventKind> {
 /// Everything stays as it is, for a human.
 pub(super) fn held(why: &str) -> EventKind {
     EventKind::HeldBack {
-        failure: Failure::new(Code::NeedsHuman, why, "deploy status --refresh looks at what runs now"),
+        failure: Failure::new(
+            Code::NeedsHuman,
+            why,
+            "deploy status --refresh looks at what runs now",
+        ),
     }
 }
 

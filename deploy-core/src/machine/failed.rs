@@ -66,9 +66,13 @@ impl Machine {
     fn observes_again(&self, work: Work, how: Failed) -> Option<AttemptReason> {
         match (work, how) {
             (_, Failed::Fenced) | (Work::KeepArmed, Failed::NotDone) => Some(AttemptReason::Fenced),
-            (_, Failed::Unknown) | (Work::Survey | Work::KeepArmed | Work::Look, _) => Some(AttemptReason::UnknownOutcome),
+            (_, Failed::Unknown) | (Work::Survey | Work::KeepArmed | Work::Look, _) => {
+                Some(AttemptReason::UnknownOutcome)
+            }
             (Work::Confirm(_), Failed::Unreachable) => Some(AttemptReason::UnknownOutcome),
-            (Work::Confirm(_), _) if self.state.direction == Direction::Held => Some(AttemptReason::UnknownOutcome),
+            (Work::Confirm(_), _) if self.state.direction == Direction::Held => {
+                Some(AttemptReason::UnknownOutcome)
+            }
             _ => None,
         }
     }
@@ -93,10 +97,15 @@ impl Machine {
             Reach::Finishing => Some(human()),
             _ if rollback => Some(human()),
             // Unclear health: the new release is left, and a human is asked.
-            Reach::Committed | Reach::Baked if work == Work::Bake && how == Failed::Unreachable => Some(human()),
+            Reach::Committed | Reach::Baked if work == Work::Bake && how == Failed::Unreachable => {
+                Some(human())
+            }
             // A foreign change stays, and so does what cannot be reached: only what is seen off the release turns back now.
             Reach::Committed | Reach::Baked
-                if matches!(how, Failed::Overtaken | Failed::Unreachable | Failed::Unknown | Failed::Fenced) =>
+                if matches!(
+                    how,
+                    Failed::Overtaken | Failed::Unreachable | Failed::Unknown | Failed::Fenced
+                ) =>
             {
                 Some(held())
             }
@@ -128,4 +137,3 @@ fn turn_reason(work: Work, how: Failed) -> TurnReason {
         }
     }
 }
-

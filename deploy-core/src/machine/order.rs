@@ -21,13 +21,24 @@ pub(super) struct Order {
 
 impl Order {
     pub(super) fn of(plan: &Plan) -> Self {
-        let dependents: Vec<_> = plan.service_indices().map(|service| dependents(plan, service)).collect();
+        let dependents: Vec<_> = plan
+            .service_indices()
+            .map(|service| dependents(plan, service))
+            .collect();
         let before = match plan.kind {
             Kind::Rollback => dependents.clone(),
-            Kind::Deploy | Kind::Promote => plan.services.iter().map(|service| service.needs.clone()).collect(),
+            Kind::Deploy | Kind::Promote => plan
+                .services
+                .iter()
+                .map(|service| service.needs.clone())
+                .collect(),
         };
         let mut batch = vec![0; plan.slices.len()];
-        for (at, slices) in plan.services.iter().flat_map(|service| service.batches.iter().enumerate()) {
+        for (at, slices) in plan
+            .services
+            .iter()
+            .flat_map(|service| service.batches.iter().enumerate())
+        {
             for slice in slices {
                 batch[slice.at()] = at;
             }
@@ -63,7 +74,10 @@ fn dependents(plan: &Plan, service: ServiceIx) -> Vec<ServiceIx> {
 impl Machine {
     fn all_of(&self, service: ServiceIx, holds: fn(SliceState) -> bool) -> bool {
         let batches = &self.plan.service(service).batches;
-        batches.iter().flatten().all(|slice| holds(self.state.slice(*slice)))
+        batches
+            .iter()
+            .flatten()
+            .all(|slice| holds(self.state.slice(*slice)))
     }
 
     /// Whether a slice may be moved to the release now: what must be there before it is verified whole, and so are the batches

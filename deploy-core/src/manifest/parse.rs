@@ -191,7 +191,9 @@ impl Manifest {
         assemble::leniently_with(self.draft(), environment, caller)
             .map(|environment| {
                 let services = environment.services.into_iter();
-                services.map(|(name, service)| (name, (service.content.clone(), service.kind()))).collect()
+                services
+                    .map(|(name, service)| (name, (service.content.clone(), service.kind())))
+                    .collect()
             })
             .unwrap_or_default()
     }

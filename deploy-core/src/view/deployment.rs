@@ -1,106 +1,18 @@
 //! One deployment, as readers see it: a fold over its events. Its phase is a fold over its slices.
 
-use super::slice::{Progress, Running, SliceView, Stray};
+use super::phase::Phase;
+use super::slice::{SliceView, Stray};
 use crate::digest::Digest;
 use crate::event::{AttemptReason, Driver, Event, EventKind, Request};
 use crate::failure::Failure;
 use crate::gate::{Approval, Unmet};
-use crate::id::{Actor, Attempt, DeploymentId, EnvName, Epoch, PlaceId, Seq, SliceIx};
+use crate::id::{Actor, Attempt, DeploymentId, EnvName, Epoch, PlaceId, Seq};
 use crate::machine::{Ask, Outcome, Refusal, TurnReason};
 use crate::model::ReleaseRef;
-use crate::plan::{Base, Change, Kind, Plan};
-use crate::port::target::{HealthSeen, Runs};
+use crate::plan::{Base, Kind, Plan};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// The phase of a deployment, in the words that people read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Asked for; to be planned and judged.
-    Requested,
-    /// Gates that people or time can open do not hold.
-    Waiting,
-    /// All gates hold; places are being claimed and looked at.
-    Gated,
-    /// Slices are being prepared.
-    Preparing,
-    /// All of them are.
-    Prepared,
-    /// Slices are being moved.
-    Activating,
-    /// Somebody stopped it before the next slice.
-    Paused,
-    /// Every slice is verified.
-    Verified,
-    /// Past the commit point.
-    Committed,
-    /// Watched a while longer.
-    Baking,
-    /// Cleaning up.
-    Finishing,
-    /// It will go back.
-    TurnedBack,
-    /// It is going back.
-    Restoring,
-    /// The new release everywhere.
-    Succeeded,
-    /// The old one everywhere, verified.
-    RolledBack,
-    /// Named slices are not where they should be.
-    NeedsHuman,
-    /// A gate does not hold, and waiting does not open it.
-    Refused,
-    /// Failed before anything that serves changed.
-    Failed,
-    /// Cancelled before anything that serves changed.
-    Cancelled,
-    /// A newer one took its place.
-    Superseded,
-}
-
-impl Phase {
-    /// The word, as in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Requested => "requested",
-            Self::Waiting => "waiting",
-            Self::Gated => "gated",
-            Self::Preparing => "preparing",
-            Self::Prepared => "prepared",
-            Self::Activating => "activating",
-            Self::Paused => "paused",
-            Self::Verified => "verified",
-            Self::Committed => "committed",
-            Self::Baking => "baking",
-            Self::Finishing => "finishing",
-            Self::TurnedBack => "turned_back",
-            Self::Restoring => "restoring",
-            Self::Succeeded => "succeeded",
-            Self::RolledBack => "rolled_back",
-            Self::NeedsHuman => "needs_human",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Superseded => "superseded",
-        }
-    }
-}
-
-impl From<Outcome> for Phase {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Succeeded => Self::Succeeded,
-            Outcome::RolledBack => Self::RolledBack,
-            Outcome::NeedsHuman => Self::NeedsHuman,
-            Outcome::Refused => Self::Refused,
-            Outcome::Failed => Self::Failed,
-            Outcome::Cancelled => Self::Cancelled,
-            Outcome::Superseded => Self::Superseded,
-        }
-    }
-}
 
 /// A try to move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -263,6 +175,11 @@ impl DeploymentView {
         }
     }
 
+    /// The phase, whether or not it is paused or over.
+    pub(super) const fn step(&self) -> Phase {
+        self.step
+    }
+
     /// Which way it was meant to go.
     pub fn kind(&self) -> Option<Kind> {
         self.request.as_ref().map(|request| request.kind)
@@ -359,8 +276,11 @@ impl DeploymentView {
             }
             EventKind::SliceVerified { .. } if self.all_verified() => self.step = Phase::Verified,
             EventKind::BatchIntended { .. } => self.step = Phase::Activating,
-            EventKind::SliceFailed { slice, failure, .. } => {
-                let failure = self.located(*slice, failure);
+            EventKind::DeadlineMoved { due } => self.due = Some(*due),
+            EventKind::SliceFailed {
+                slice, step, failure, ..
+            } => {
+                let failure = self.located(*slice, Some(*step), failure);
                 self.failure.get_or_insert(failure);
             }
             EventKind::Committed => {
@@ -438,225 +358,16 @@ impl DeploymentView {
     }
 
     fn planned(&mut self, plan: &Plan, digest: Digest) {
-        self.slices = plan
-            .slices
-            .iter()
-            .map(|slice| {
-                let service = plan.service(slice.service);
-                SliceView {
-                    service: service.name.clone(),
-                    target: service.target.clone(),
-                    slice: slice.name.clone(),
-                    place: slice.place,
-                    running: Running::Old,
-                    runs: Some(slice.now.clone()),
-                    release: match &slice.now {
-                        Runs::Release { release, .. } => *release,
-                        Runs::Nothing => None,
-                    },
-                    progress: Progress::Waiting,
-                    will_be: None,
-                    checkpoint: None,
-                    changes: (service.change != Change::Move).then_some(false),
-                    health: HealthSeen::Unknown,
-                    note: None,
-                    armed: false,
-                    touched: false,
-                    failed_step: None,
-                    failure: None,
-                    seen_at: None,
-                    began_at: None,
-                    verified_at: None,
-                }
-            })
+        let base = match plan.base {
+            Base::Release(release) => Some(release),
+            Base::Nothing | Base::Uniform | Base::Mixed => None,
+        };
+        let slices = plan.slices.iter();
+        self.slices = slices
+            .map(|slice| SliceView::planned(plan, slice, base))
             .collect();
         self.plan = Some(Box::new(plan.clone()));
         self.plan_digest = Some(digest);
         self.environment = Some(plan.environment.clone());
-    }
-
-    fn apply_slices(&mut self, event: &Event) {
-        let Some(to) = self.plan.as_ref().map(|plan| plan.release) else {
-            return;
-        };
-        let at = event.at;
-        let slice = |ix: &SliceIx| ix.at();
-        let uncommitted = matches!(self.step, Phase::Activating | Phase::Verified);
-        match &event.kind {
-            EventKind::Surveyed { seen, runs } => {
-                let none = None;
-                for (at_slice, (view, sight)) in self.slices.iter_mut().zip(seen).enumerate() {
-                    let runs = runs.get(at_slice).unwrap_or(&none);
-                    view.sighted(*sight, runs.as_ref(), to, at);
-                    // Before the commit point a new attempt believes nothing: what was verified is verified again.
-                    if uncommitted && view.progress == Progress::Verified {
-                        view.progress = Progress::Verifying;
-                    }
-                }
-            }
-            EventKind::SlicePrepared {
-                slice: ix,
-                checkpoint,
-                will_be,
-                changes,
-            } => {
-                if let Some(view) = self.slices.get_mut(slice(ix)) {
-                    view.checkpoint.get_or_insert_with(|| checkpoint.clone());
-                    view.will_be = Some(will_be.clone());
-                    view.changes = Some(*changes);
-                    view.progress = Progress::Prepared;
-                    if !changes {
-                        view.running = Running::New;
-                        view.runs(will_be, to);
-                    }
-                }
-            }
-            EventKind::BatchIntended { slices } => {
-                for ix in slices {
-                    if let Some(view) = self.slices.get_mut(slice(ix)) {
-                        view.touched = true;
-                        view.running = Running::Unknown;
-                        view.health = HealthSeen::Unknown;
-                        view.progress = Progress::Activating;
-                        view.began_at.get_or_insert(at);
-                    }
-                }
-            }
-            EventKind::RestoreIntended { slices } => {
-                for ix in slices {
-                    if let Some(view) = self.slices.get_mut(slice(ix)) {
-                        view.running = Running::Unknown;
-                        view.health = HealthSeen::Unknown;
-                        view.progress = Progress::Restoring;
-                    }
-                }
-            }
-            EventKind::SliceActivated {
-                slice: ix,
-                runs,
-                armed,
-            } => self.at_slice(*ix, at, |view| {
-                view.running = Running::New;
-                view.runs(runs, to);
-                view.armed = *armed;
-                view.progress = Progress::Verifying;
-            }),
-            EventKind::SliceVerified { slice: ix, note } => self.at_slice(*ix, at, |view| {
-                view.running = Running::New;
-                view.release = view.release.or(Some(to));
-                view.health = HealthSeen::Healthy;
-                view.note = Some(note.clone());
-                view.progress = Progress::Verified;
-                view.verified_at = Some(at);
-            }),
-            EventKind::SliceConfirmed { slice: ix } => self.at_slice(*ix, at, |view| {
-                view.armed = false;
-                if view.progress == Progress::Verified {
-                    view.progress = Progress::Confirmed;
-                }
-            }),
-            EventKind::SliceFailed {
-                slice: ix,
-                step,
-                how,
-                failure,
-            } => {
-                let failure = self.located(*ix, failure);
-                self.at_slice(*ix, at, |view| view.failed(*step, *how, &failure, at));
-            }
-            EventKind::SliceRestored { slice: ix, runs } => self.at_slice(*ix, at, |view| {
-                view.running = Running::Old;
-                view.runs(runs, to);
-                view.armed = false;
-                view.progress = Progress::Restored;
-            }),
-            EventKind::SliceBack { slice: ix, note } => self.at_slice(*ix, at, |view| {
-                view.running = Running::Old;
-                view.note = Some(note.clone());
-                view.health = match view.checkpoint.as_ref().map(|checkpoint| checkpoint.health) {
-                    Some(was @ (HealthSeen::Unhealthy | HealthSeen::Stopped)) => was,
-                    _ => HealthSeen::Healthy,
-                };
-                view.progress = Progress::Back;
-                view.verified_at = Some(at);
-            }),
-            EventKind::SliceUnknown { slice: ix, failure } => {
-                let failure = self.located(*ix, failure);
-                self.at_slice(*ix, at, |view| {
-                    view.running = Running::Unknown;
-                    view.release = None;
-                    view.health = HealthSeen::Unknown;
-                    view.failure = Some(failure);
-                    view.progress = Progress::Unknown;
-                });
-            }
-            EventKind::SliceOvertaken { slice: ix } => self.at_slice(*ix, at, |view| {
-                view.running = Running::Other;
-                view.release = None;
-                view.progress = Progress::Overtaken;
-            }),
-            _ => {}
-        }
-    }
-
-    fn at_slice(&mut self, ix: SliceIx, at: Timestamp, change: impl FnOnce(&mut SliceView)) {
-        if let Some(view) = self.slices.get_mut(ix.at()) {
-            view.seen_at = Some(at);
-            change(view);
-        }
-    }
-
-    fn all_verified(&self) -> bool {
-        self.slices
-            .iter()
-            .all(|slice| matches!(slice.progress, Progress::Verified | Progress::Confirmed))
-    }
-
-    /// A failure with its slice and phase, where it does not name them itself.
-    fn located(&self, ix: SliceIx, failure: &Failure) -> Failure {
-        let mut failure = failure.clone();
-        if let Some(view) = self.slices.get(ix.at()) {
-            failure.service.get_or_insert_with(|| view.service.clone());
-            failure.slice.get_or_insert_with(|| view.slice.clone());
-        }
-        failure.phase.get_or_insert_with(|| self.step.as_str().to_owned());
-        failure
-    }
-
-    fn stray(&self, ix: SliceIx, ended: Timestamp) -> Option<Stray> {
-        let view = self.slices.get(ix.at())?;
-        let plan = self.plan.as_deref()?;
-        let environment = &plan.environment;
-        let why = match (&view.failure, view.progress) {
-            (_, Progress::Overtaken) => "somebody else changed what runs there".to_owned(),
-            (Some(failure), _) => failure.message.clone(),
-            (None, Progress::Waiting | Progress::Prepared) => "its turn never came".to_owned(),
-            (None, Progress::Verified | Progress::Confirmed | Progress::Verifying) => {
-                "it is still on the new release".to_owned()
-            }
-            (None, _) => "what became of it was not learned in time".to_owned(),
-        };
-        let look = format!("deploy status -e {environment} --refresh");
-        let next = match (view.running, view.progress) {
-            (Running::Other | Running::Unknown, _) | (_, Progress::Unknown) => look,
-            _ => match (plan.kind, self.previous()) {
-                (Kind::Rollback, _) => {
-                    format!("deploy rollback -e {environment} --to {}", plan.release.number)
-                }
-                (_, Some(previous)) => format!("deploy rollback -e {environment} --to {}", previous.number),
-                (_, None) => look,
-            },
-        };
-        Some(Stray {
-            service: view.service.clone(),
-            slice: view.slice.clone(),
-            runs: view.runs_in_words(),
-            why,
-            next,
-            // No arming outlives the longer of both limits: it is renewed only while this deployment runs.
-            may_change_until: view
-                .armed
-                .then(|| ended.after(plan.limits.activation.max(plan.limits.going_back))),
-        })
     }
 }

@@ -1,21 +1,18 @@
 //! One environment, as readers see it: what it runs, what is under way, what was verified, and what holds it up.
 
-use super::deployment::{Decided, DeploymentView, Phase};
+use super::deployment::{Decided, DeploymentView};
 use super::evidence::{Ledger, Revoked};
 use super::history::Summary;
-use super::project::ProjectView;
-use super::slice::Running;
+use super::observed::Observed;
+use super::phase::Phase;
 use super::stays::Stays;
 use crate::digest::Digest;
 use crate::event::{Event, EventKind};
 use crate::gate::{About, Finding};
-use crate::id::{
-    Actor, DeploymentId, EnvName, Epoch, EvidenceName, PlaceId, ReleaseNumber, Seq, ServiceName, SliceName,
-};
+use crate::id::{Actor, DeploymentId, EnvName, Epoch, EvidenceName, PlaceId, Seq, ServiceName, SliceName};
 use crate::machine::{Outcome, TurnReason};
 use crate::model::ReleaseRef;
-use crate::plan::{Base, Change, Kind};
-use crate::port::target::{HealthSeen, Runs};
+use crate::plan::{Base, Kind};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -90,25 +87,6 @@ pub struct RulesInForce {
     pub lines: Vec<String>,
 }
 
-/// What a slice ran when it was last looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Observed {
-    /// Its target's kind.
-    pub target: String,
-    /// What runs, relative to the deployment that looked.
-    pub running: Running,
-    /// What runs.
-    pub runs: Option<Runs>,
-    /// The release that runs, where that is known.
-    pub release: Option<ReleaseRef>,
-    /// Health.
-    pub health: HealthSeen,
-    /// When it was looked at.
-    pub at: Timestamp,
-    /// By which deployment.
-    pub deployment: DeploymentId,
-}
-
 /// A fold over an environment's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvironmentView {
@@ -143,41 +121,6 @@ pub struct EnvironmentView {
     /// The stream's last event; 0 if there is none.
     pub last: Seq,
     keys: BTreeMap<String, DeploymentId>,
-}
-
-/// Why there is nothing to go back to.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoWayBack {
-    /// No earlier release was verified here, or all are barred.
-    #[error("no earlier release was verified in {environment}, or all are barred")]
-    Nothing {
-        /// Where.
-        environment: EnvName,
-    },
-    /// The named one runs already.
-    #[error("{release} runs in {environment} already")]
-    Same {
-        /// Where.
-        environment: EnvName,
-        /// Which.
-        release: ReleaseNumber,
-    },
-    /// The named one was never verified here: going there is a promotion, with all its gates.
-    #[error("{release} was never verified in {environment}: there is no going back to it")]
-    NeverHere {
-        /// Where.
-        environment: EnvName,
-        /// Which.
-        release: ReleaseNumber,
-    },
-    /// The named one came after what runs: going there is a promotion, with all its gates.
-    #[error("{release} came after what runs in {environment}: that is no rollback")]
-    Newer {
-        /// Where.
-        environment: EnvName,
-        /// Which.
-        release: ReleaseNumber,
-    },
 }
 
 impl EnvironmentView {
@@ -227,10 +170,10 @@ impl EnvironmentView {
         };
         match &event.kind {
             EventKind::EvidenceGiven { evidence } => {
-                self.evidence.give(event.seq, evidence);
-                if evidence.name.as_str() == VERIFIED
-                    && let About::Digest(release) = evidence.about
-                {
+                // Kept where it is looked for: one for every deployment there ever was would be a burden on every reader.
+                if evidence.name.as_str() != VERIFIED {
+                    self.evidence.give(event.seq, evidence);
+                } else if let About::Digest(release) = evidence.about {
                     match evidence.finding {
                         Finding::Passed => self.stays.verified(release, evidence.at.max(event.at)),
                         Finding::Failed => {
@@ -310,6 +253,8 @@ impl EnvironmentView {
         self.ended.push(Summary::of(&view));
         if view.outcome == Some(Outcome::Failed) {
             self.carried.append(&mut view.decisions);
+        } else {
+            self.carried.clear();
         }
         if !view.attempts.is_empty() {
             self.last_moved = Some(Box::new(view));
@@ -328,8 +273,9 @@ impl EnvironmentView {
                     *known = (*known).max(*epoch);
                 }
             }
-            EventKind::ActivationBegun { .. } if rollback => {
-                if let Some(release) = release {
+            EventKind::ActivationBegun { .. } => {
+                self.carried.clear();
+                if let Some(release) = release.filter(|_| rollback) {
                     // Rolled back off: what was verified of it here is no reason to bring it anywhere else.
                     if let Some(off) = self.current.release().filter(|off| *off != release) {
                         let reason = format!("rolled back from {} to {}", off.number, release.number);
@@ -390,41 +336,6 @@ impl EnvironmentView {
             .unwrap_or(at)
     }
 
-    fn observe(&mut self, view: &DeploymentView, event: &Event) {
-        if let EventKind::FinishBegun = event.kind {
-            for service in view.plan.iter().flat_map(|plan| &plan.services) {
-                if service.change == Change::Remove {
-                    self.observed.remove(&service.name);
-                }
-            }
-            return;
-        }
-        let removed = |name: &ServiceName| {
-            view.phase() == Phase::Finishing
-                && view
-                    .plan
-                    .iter()
-                    .flat_map(|plan| &plan.services)
-                    .any(|service| service.change == Change::Remove && service.name == *name)
-        };
-        for slice in view.slices.iter().filter(|slice| slice.seen_at == Some(event.at)) {
-            if removed(&slice.service) {
-                continue;
-            }
-            let seen = Observed {
-                target: slice.target.clone(),
-                running: slice.running,
-                runs: slice.runs.clone(),
-                release: slice.release,
-                health: slice.health,
-                at: event.at,
-                deployment: view.id.clone(),
-            };
-            let of_service = self.observed.entry(slice.service.clone()).or_default();
-            of_service.insert(slice.slice.clone(), seen);
-        }
-    }
-
     /// The deployment that somebody drives, or must: the one that began to move, else the oldest that is about to.
     pub fn active(&self) -> Option<&DeploymentView> {
         let mut active = self.unended.values().filter(|view| view.is_active());
@@ -461,56 +372,5 @@ impl EnvironmentView {
     pub fn unfreeze(&self) -> Option<String> {
         (self.frozen.is_some() || self.automatic_frozen.is_some())
             .then(|| format!("deploy unfreeze -e {}", self.name))
-    }
-
-    /// Where a rollback goes: the last release verified here before what runs, not barred, or the one named (which must have been
-    /// verified here, and have come before what runs).
-    ///
-    /// # Errors
-    /// [`NoWayBack`].
-    pub fn destination(
-        &self,
-        to: Option<ReleaseRef>,
-        project: &ProjectView,
-    ) -> Result<ReleaseRef, NoWayBack> {
-        let environment = || self.name.clone();
-        let current = self.current.release();
-        let past = match (self.stays.in_turn(), current) {
-            ([past @ .., top], Some(current)) if *top == current => past,
-            (all, _) => all,
-        };
-        let Some(named) = to else {
-            return past
-                .iter()
-                .rev()
-                .find(|release| {
-                    Some(**release) != current
-                        && project.yanked(**release).is_none()
-                        && self.stays.counting(release.digest).is_some()
-                })
-                .copied()
-                .ok_or_else(|| NoWayBack::Nothing {
-                    environment: environment(),
-                });
-        };
-        let release = named.number;
-        if current == Some(named) {
-            Err(NoWayBack::Same {
-                environment: environment(),
-                release,
-            })
-        } else if self.stays.get(named.digest).is_none() {
-            Err(NoWayBack::NeverHere {
-                environment: environment(),
-                release,
-            })
-        } else if !past.contains(&named) && current.is_some_and(|current| current.number < release) {
-            Err(NoWayBack::Newer {
-                environment: environment(),
-                release,
-            })
-        } else {
-            Ok(named)
-        }
     }
 }

@@ -1,8 +1,9 @@
 //! What happened in an environment: ended and running deployments, the newest first, in pages. The form is that of
 //! `deploy history --json`.
 
-use super::deployment::{DeploymentView, Phase};
+use super::deployment::DeploymentView;
 use super::environment::EnvironmentView;
+use super::phase::Phase;
 use crate::id::{Actor, CommitId, DeploymentId, EnvName, ReleaseNumber};
 use crate::plan::Kind;
 use crate::time::Timestamp;

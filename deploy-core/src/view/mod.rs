@@ -9,16 +9,22 @@ pub mod deployment;
 pub mod environment;
 pub mod evidence;
 pub mod history;
+pub mod observed;
+pub mod phase;
 pub mod project;
 pub mod result;
 pub mod slice;
+mod slices;
 pub mod status;
 pub mod stays;
 #[cfg(test)]
 mod tests;
+pub mod way_back;
 
-pub use deployment::{DeploymentView, Phase};
+pub use deployment::DeploymentView;
 pub use environment::{Current, EnvironmentView};
 pub use evidence::Ledger;
+pub use phase::Phase;
 pub use project::{NoSuchRelease, ProjectView};
 pub use slice::{Running, SliceView, Stray};
+pub use way_back::NoWayBack;

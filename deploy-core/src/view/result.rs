@@ -1,6 +1,7 @@
 //! The final JSON of a deployment, `deploy.result/1`, and what its outcome means for whoever waited for it.
 
-use super::deployment::{DeploymentView, Phase};
+use super::deployment::DeploymentView;
+use super::phase::Phase;
 use super::project::ProjectView;
 use super::slice::{Progress, Running, SliceView, Stray};
 use super::status::uniform;

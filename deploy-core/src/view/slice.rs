@@ -69,6 +69,8 @@ pub struct SliceView {
     pub runs: Option<Runs>,
     /// The release that runs, where that is known.
     pub release: Option<ReleaseRef>,
+    /// The release that ran before, where that is known.
+    pub was: Option<ReleaseRef>,
     /// Where it is on its way.
     pub progress: Progress,
     /// What it will run when activated, once prepared.
@@ -108,7 +110,7 @@ impl SliceView {
         self.armed = sight.armed;
         match runs {
             Some(runs) => self.runs(runs, to),
-            None => self.release = None,
+            None => self.release = self.meant(to),
         }
         self.seen_at = Some(at);
     }
@@ -120,9 +122,18 @@ impl SliceView {
                 release: Some(release),
                 ..
             } => Some(*release),
-            Runs::Release { release: None, .. } => (self.running == Running::New).then_some(to),
+            Runs::Release { release: None, .. } => self.meant(to),
         };
         self.runs = Some(runs.clone());
+    }
+
+    /// The release that it runs by what is known of the deployment, where the target cannot tell.
+    fn meant(&self, to: ReleaseRef) -> Option<ReleaseRef> {
+        match self.running {
+            Running::Old => self.was,
+            Running::New => Some(to),
+            Running::Other | Running::Unknown => None,
+        }
     }
 
     pub(super) fn failed(&mut self, step: Verb, how: Failed, failure: &Failure, at: Timestamp) {

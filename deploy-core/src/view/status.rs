@@ -1,6 +1,7 @@
 //! `deploy status --json`: environments × services from the last observation, with its time.
 
-use super::environment::{Current, EnvState, EnvironmentView, Observed};
+use super::environment::{Current, EnvState, EnvironmentView};
+use super::observed::Observed;
 use super::project::ProjectView;
 use crate::id::{CommitId, DeploymentId, EnvName, ReleaseNumber, ServiceName, SliceName};
 use crate::port::target::{HealthSeen, Runs};

@@ -89,8 +89,9 @@ pub fn perform(world: &mut World, config: &Config, call: &Call) -> Result<Ans, V
             }
             let seen = seen(world, call);
             // What another deployment has armed moves yet: plan again when it has.
-            let outdated = (0..SLICES)
-                .any(|slice| matches!(seen[slice].runs, Sight::Foreign | Sight::New) || world.slices[slice].armed);
+            let outdated = (0..SLICES).any(|slice| {
+                matches!(seen[slice].runs, Sight::Foreign | Sight::New) || world.slices[slice].armed
+            });
             Ok(Ans::Seen {
                 seen,
                 outdated,
@@ -265,7 +266,14 @@ fn write(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violati
             }
             if !known {
                 invariants::on_checkpoint(world, call, unit)?;
-                world.side_mut(call.side).checkpoints[unit] = Some(runs);
+                let plan = config.plan(call.side, call.base);
+                for other in plan
+                    .slice_indices()
+                    .filter(|other| plan.slice(*other).unit.at() == unit)
+                {
+                    let runs = world.slices[other.at()].runs;
+                    world.side_mut(call.side).checkpoints[other.at()] = Some(runs);
+                }
             }
             Ok(Ans::Prepared { changes: runs != new })
         }
@@ -296,7 +304,11 @@ fn write(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violati
             Ok(if truth.runs == new {
                 Ans::Done
             } else {
-                fails(if truth.runs == call.base[slice.at()] { Failed::NotDone } else { Failed::Overtaken })
+                fails(if truth.runs == call.base[slice.at()] {
+                    Failed::NotDone
+                } else {
+                    Failed::Overtaken
+                })
             })
         }
         Work::Restore(slice) => {
@@ -305,8 +317,7 @@ fn write(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violati
             if !expected && config.mutant != Some(Mutant::NoFingerprint) {
                 return Ok(fails(Failed::Overtaken));
             }
-            let unit = config.plan(call.side, call.base).slice(slice).unit.at();
-            let runs = invariants::on_restore(world, config, call, slice, unit)?;
+            let runs = invariants::on_restore(world, config, call, slice)?;
             others_see(world, call.side, slice.at());
             let truth = &mut world.slices[slice.at()];
             *truth = Truth {
@@ -345,7 +356,9 @@ pub fn half(world: &mut World, config: &Config, call: &Call) {
 /// An armed revert fires. It compares what runs, too: a foreign change is left alone.
 pub fn fire(world: &mut World, slice: usize) {
     let runs = world.slices[slice].runs;
-    let owner = (0u8..).zip(&world.sides).find(|(side, _)| release_of(*side) == runs);
+    let owner = (0u8..)
+        .zip(&world.sides)
+        .find(|(side, _)| release_of(*side) == runs);
     let back_to = owner.map_or(runs, |(_, side)| side.base[slice]);
     let truth = &mut world.slices[slice];
     truth.armed = false;

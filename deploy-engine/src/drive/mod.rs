@@ -167,7 +167,18 @@ pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> 
     let facts = Facts::fold(recorded.iter().map(Recorded::event));
     let head = drive.journal.head(&stream).await?;
     let runner = Runner::new(&drive, &machine).await?;
+    // What it is about: a frontend that comes with this driver was told nothing of it yet.
+    let planned = recorded.iter().rposition(|recorded| matches!(recorded.event().kind, EventKind::Planned { .. }));
+    for (at, recorded) in recorded.iter().enumerate() {
+        if Some(at) == planned || matches!(recorded.event().kind, EventKind::Requested { .. }) {
+            let _gone = drive.tell.send(Told::Event(Box::new(recorded.event().clone()))).await;
+        }
+    }
     let keeper = LeaseKeeper::start(Arc::clone(&drive.journal) as _, lease.clone());
+    // What a frontend is told is the whole deployment, also what was stored before this driver: it knows nothing else of it.
+    for recorded in &recorded {
+        let _gone = drive.tell.send(Told::Event(Box::new(recorded.event().clone()))).await;
+    }
     let mut running = Running {
         drive,
         lease,

@@ -72,6 +72,8 @@ impl Engine {
             return self.resume_one(&ask.environment, &known, ask.lock_wait, wires, ask.confirmed).await;
         }
         self.refuse_not_acting(&ask.environment, ask.kind).await?;
+        let configured = self.environment(&ask.environment).await?;
+        self.record_rules(&configured, &self.views().await?.environment(&ask.environment)).await?;
         let release = self.release_for(&ask, &mut |_| {}).await?;
         self.run_checks(&ask.environment, &release).await?;
         let shape = Shape::of(&ask)?;
@@ -184,11 +186,12 @@ impl Engine {
             stop: wires.stop,
             tell: wires.tell,
         };
+        let tell = task.tell.clone();
         let left = drive(task, lease.clone()).await;
         self.give_back(&lease).await;
         match left {
             Ok(Left::Ended(_)) => {
-                self.after_the_end(deployment).await?;
+                self.after_the_end(deployment, &tell).await?;
                 self.driven(deployment).await
             }
             Ok(Left::Waiting | Left::Paused | Left::Stopped) => self.driven(deployment).await,
@@ -505,7 +508,7 @@ impl Engine {
     }
 
     /// What an end means for the project: a failed health verdict bars the release; the record is written.
-    async fn after_the_end(&self, id: &DeploymentId) -> Result<(), EngineError> {
+    async fn after_the_end(&self, id: &DeploymentId, tell: &mpsc::Sender<Told>) -> Result<(), EngineError> {
         use deploy_core::machine::TurnReason;
         let view = self.deployment_view(id).await?;
         if view.turned_back == Some(TurnReason::Unhealthy)
@@ -516,6 +519,10 @@ impl Engine {
                 let reason = format!("not healthy in {environment}: deployment {}", id.short());
                 let yanked = EventKind::Yanked { release, reason };
                 self.append_facts(&Stream::Project, vec![self.draft(Some(id.clone()), yanked)]).await?;
+                let barred = self.events_of(id).await?.into_iter().rev().find(|event| event.kind.belongs_to_project());
+                if let Some(event) = barred {
+                    let _gone = tell.send(Told::Event(Box::new(event))).await;
+                }
             }
         }
         self.write_record(&view).await

@@ -24,9 +24,9 @@ use crate::configure::{self, Caller, ConfigureError, From};
 use crate::source::artifacts::Artifacts;
 use crate::source::git::{Git, GitError};
 use crate::store::{Create, OpenOptions, SqliteJournal, Store, StoreError};
-use deploy_core::event::Draft;
+use deploy_core::event::{Draft, EventKind};
 use deploy_core::failure::{Code, Failure};
-use deploy_core::id::{DeploymentId, EnvName};
+use deploy_core::id::{DeploymentId, EnvName, Seq};
 use deploy_core::manifest::{Environment, Manifest, Project};
 use deploy_core::port::journal::{Append, Condition, JournalError, Stream};
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ impl Engine {
         let location = state_path(configured.as_deref(), &folder)?;
         let home = location.parent().unwrap_or(&folder).to_owned();
         let store = open_store(location, &project, opening.access).await?;
-        Ok(Self {
+        let engine = Self {
             git: Arc::new(Git::open(&folder).await),
             manifest: Arc::new(manifest),
             project: Arc::new(project),
@@ -88,7 +88,32 @@ impl Engine {
             caller,
             #[cfg(feature = "ssh")]
             connections: Arc::default(),
-        })
+        };
+        if opening.access != Access::Read {
+            engine.record_state().await?;
+        }
+        Ok(engine)
+    }
+
+    /// The first event of a state says whose it is.
+    async fn record_state(&self) -> Result<(), EngineError> {
+        if self.store.head(&Stream::Project).await.map_err(journal_error)? > Seq(0) {
+            return Ok(());
+        }
+        let created = EventKind::StateCreated { store: self.store.store().clone(), project: self.project.name.clone() };
+        let append = Append {
+            stream: Stream::Project,
+            expected: Seq(0),
+            lease: None,
+            condition: Condition::default(),
+            events: vec![self.draft(None, created)],
+            answers: Vec::new(),
+        };
+        match self.store.append(append).await {
+            // Somebody else opened it at the same moment.
+            Ok(_) | Err(JournalError::Moved { .. }) => Ok(()),
+            Err(error) => Err(journal_error(error)),
+        }
     }
 
     /// The manifest, as it lies there.
@@ -140,7 +165,7 @@ impl Engine {
         }
     }
 
-    fn draft(&self, deployment: Option<DeploymentId>, kind: deploy_core::event::EventKind) -> Draft {
+    fn draft(&self, deployment: Option<DeploymentId>, kind: EventKind) -> Draft {
         Draft { at: self.clock.now(), deployment, actor: self.identity.actor.clone(), kind }
     }
 }

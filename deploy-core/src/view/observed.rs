@@ -1,0 +1,69 @@
+//! What the slices of an environment ran when they were last looked at, whoever looked.
+
+use super::deployment::DeploymentView;
+use super::environment::EnvironmentView;
+use super::phase::Phase;
+use super::slice::Running;
+use crate::event::{Event, EventKind};
+use crate::id::{DeploymentId, ServiceName};
+use crate::model::ReleaseRef;
+use crate::plan::Change;
+use crate::port::target::{HealthSeen, Runs};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What a slice ran when it was last looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Its target's kind.
+    pub target: String,
+    /// What runs, relative to the deployment that looked.
+    pub running: Running,
+    /// What runs.
+    pub runs: Option<Runs>,
+    /// The release that runs, where that is known.
+    pub release: Option<ReleaseRef>,
+    /// Health.
+    pub health: HealthSeen,
+    /// When it was looked at.
+    pub at: Timestamp,
+    /// By which deployment.
+    pub deployment: DeploymentId,
+}
+
+impl EnvironmentView {
+    pub(super) fn observe(&mut self, view: &DeploymentView, event: &Event) {
+        if let EventKind::FinishBegun = event.kind {
+            for service in view.plan.iter().flat_map(|plan| &plan.services) {
+                if service.change == Change::Remove {
+                    self.observed.remove(&service.name);
+                }
+            }
+            return;
+        }
+        let removed = |name: &ServiceName| {
+            view.phase() == Phase::Finishing
+                && view
+                    .plan
+                    .iter()
+                    .flat_map(|plan| &plan.services)
+                    .any(|service| service.change == Change::Remove && service.name == *name)
+        };
+        for slice in view.slices.iter().filter(|slice| slice.seen_at == Some(event.at)) {
+            if removed(&slice.service) {
+                continue;
+            }
+            let seen = Observed {
+                target: slice.target.clone(),
+                running: slice.running,
+                runs: slice.runs.clone(),
+                release: slice.release,
+                health: slice.health,
+                at: event.at,
+                deployment: view.id.clone(),
+            };
+            let of_service = self.observed.entry(slice.service.clone()).or_default();
+            of_service.insert(slice.slice.clone(), seen);
+        }
+    }
+}
