@@ -31,6 +31,7 @@ mod schema;
 mod screen;
 mod show;
 mod status;
+mod teller;
 mod up;
 mod verify;
 mod watch;
