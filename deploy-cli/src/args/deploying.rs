@@ -47,6 +47,7 @@ pub(crate) struct How {
 
 /// How long somebody else is waited for, and what counts as done.
 #[derive(Debug, Clone, Args, Default)]
+#[expect(clippy::struct_field_names, reason = "they are the names of the flags")]
 pub(crate) struct Wait {
     /// How long to wait for who drives it [15m]
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "no_wait")]
@@ -62,7 +63,7 @@ pub(crate) struct Wait {
 impl Wait {
     /// How long to wait for the lease of the environment.
     pub(crate) fn lock_wait(&self) -> Duration {
-        const LONG: Duration = Duration::from_secs(15 * 60);
+        const LONG: Duration = Duration::from_mins(15);
         if self.no_wait { Duration::ZERO } else { self.lock_wait.unwrap_or(LONG) }
     }
 }

@@ -14,7 +14,7 @@ use deploy_engine::{Engine, Wires};
 use deploy_engine::api::{AskOutcome, Driven, EngineError};
 use deploy_engine::drive::Told;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -47,7 +47,7 @@ where
         question: None,
         asks: context.console.asks(),
     };
-    let result = following.until(start(Wires { tell, stop: stopped }), signals, context).await;
+    let result = following.until(Box::pin(start(Wires { tell, stop: stopped })), signals, context).await;
     match result {
         Ok(driven) => {
             let exit = Exit::of_result(driven.result.ending.outcome, driven.result.ending.code, accept);
@@ -77,11 +77,10 @@ struct Following<'e> {
 impl Following<'_> {
     async fn until(
         &mut self,
-        work: impl Future<Output = Result<Driven, EngineError>>,
+        mut work: Pin<Box<impl Future<Output = Result<Driven, EngineError>>>>,
         signals: &mut Signals,
         context: &mut Context<'_>,
     ) -> Result<Driven, CliError> {
-        let mut work = pin!(work);
         let result = loop {
             let leave_by = self.leave_by;
             tokio::select! {

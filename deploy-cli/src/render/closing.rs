@@ -103,10 +103,10 @@ fn untouched(view: &DeploymentView) -> Vec<String> {
     let mut names = Vec::new();
     for service in &plan.services {
         let slices = || view.slices.iter().filter(|slice| slice.service == service.name);
-        if !slices().any(|slice| slice.touched) {
-            names.push((1, service.name.to_string()));
-        } else {
+        if slices().any(|slice| slice.touched) {
             names.extend(slices().filter(|slice| !slice.touched).map(|slice| (0, slice.slice.to_string())));
+        } else {
+            names.push((1, service.name.to_string()));
         }
     }
     names.sort();

@@ -45,7 +45,7 @@ impl Home {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deploy"));
         command.env_clear().env("HOME", self.folder.path()).env("USER", "alice").current_dir(self.project()).args(args);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("GIT_CONFIG_NOSYSTEM", "1").timeout(std::time::Duration::from_secs(60));
+        command.env("GIT_CONFIG_NOSYSTEM", "1").timeout(std::time::Duration::from_mins(1));
         command
     }
 
@@ -59,7 +59,7 @@ impl Home {
         let mut text = format!("exit {}\n", output.status.code().map_or("by signal".to_owned(), |code| code.to_string()));
         for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
             if !bytes.is_empty() {
-                text.push_str(&format!("--- {name}\n{}\n", String::from_utf8_lossy(bytes).trim_end()));
+                text = format!("{text}--- {name}\n{}\n", String::from_utf8_lossy(bytes).trim_end());
             }
         }
         text.replace(&self.folder.path().display().to_string(), "[home]")
