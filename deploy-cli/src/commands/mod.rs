@@ -45,7 +45,10 @@ use deploy_core::failure::{Code, Failure};
 
 /// Does what was asked.
 pub(crate) fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
-    let mut context = Context { global: cli.global, console };
+    let mut context = Context {
+        global: cli.global,
+        console,
+    };
     let context = &mut context;
     match cli.command {
         Command::Init(args) => init::run(context, &args),
@@ -60,7 +63,10 @@ pub(crate) fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
 }
 
 fn with_engine(context: &mut Context<'_>, command: Command) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| defect(&error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| defect(&error))?;
     let result = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(|error| defect(&error))?;
         match command {
@@ -110,5 +116,11 @@ async fn looking(context: &mut Context<'_>, command: Command) -> Result<Exit, Cl
 }
 
 fn defect(error: &dyn std::error::Error) -> CliError {
-    Failure::new(Code::Defect, "the process could not be set up", "please report it").caused_by(error).into()
+    Failure::new(
+        Code::Defect,
+        "the process could not be set up",
+        "please report it",
+    )
+    .caused_by(error)
+    .into()
 }
