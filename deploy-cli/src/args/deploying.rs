@@ -54,8 +54,8 @@ pub(crate) struct Wait {
     /// Does not wait for who drives it
     #[arg(long)]
     no_wait: bool,
-    /// Outcomes that exit 0, with commas between
-    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',')]
+    /// Also exits 0 on: waiting,superseded
+    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',', hide_possible_values = true)]
     pub(crate) accept: Vec<Accept>,
 }
 
@@ -197,8 +197,8 @@ pub(crate) struct Cancel {
     /// Gives it up as it stands, without going back
     #[arg(long)]
     pub(crate) force: bool,
-    /// Outcomes that exit 0, with commas between
-    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',')]
+    /// Also exits 0 on: waiting,superseded
+    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',', hide_possible_values = true)]
     pub(crate) accept: Vec<Accept>,
 }
 
@@ -208,7 +208,7 @@ pub(crate) struct Watch {
     /// The deployment; left out where only one is open
     #[arg(value_name = "ID")]
     pub(crate) id: Option<String>,
-    /// Outcomes that exit 0, with commas between
-    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',')]
+    /// Also exits 0 on: waiting,superseded
+    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',', hide_possible_values = true)]
     pub(crate) accept: Vec<Accept>,
 }

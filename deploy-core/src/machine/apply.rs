@@ -29,12 +29,15 @@ impl Machine {
                     "a plan is made before anything is claimed",
                 )?;
                 ensure(plan.digest() == *digest, "the plan is not what its digest says")?;
-                let (tries, attempt) = (self.state.tries, self.state.attempt);
+                let State {
+                    tries, attempt, pace, ..
+                } = self.state;
                 self.plan = Arc::new((**plan).clone());
                 self.order = Arc::new(Order::of(&self.plan));
                 self.state = State {
                     tries,
                     attempt,
+                    pace,
                     ..State::new(&self.plan)
                 };
                 Ok(())
@@ -121,6 +124,10 @@ impl Machine {
                     self.state.stage == Stage::Moving(Step::Preparing),
                     "nothing is being prepared",
                 )?;
+                ensure(
+                    self.state.slices.iter().all(|slice| slice.prepared),
+                    "not everything is prepared",
+                )?;
                 self.state.reach = Reach::Prepared;
                 self.state.stage = Stage::Moving(Step::Judging);
                 Ok(())
@@ -141,6 +148,14 @@ impl Machine {
                     self.state.stage == Stage::Moving(Step::Activating),
                     "nothing is being activated",
                 )?;
+                ensure(
+                    self.state.direction == Direction::Forward,
+                    "nothing goes forward after turning back",
+                )?;
+                let known = |slice: &SliceIx| slice.at() < self.state.slices.len();
+                ensure(slices.iter().all(known), "there is no such slice")?;
+                let in_turn = |slice: &SliceIx| self.may_activate(*slice);
+                ensure(slices.iter().all(in_turn), "what it needs is not verified whole")?;
                 for slice in slices {
                     let unit = self
                         .plan
@@ -238,6 +253,7 @@ impl Machine {
                     self.state.stage == Stage::Moving(Step::Confirming),
                     "nothing was confirmed",
                 )?;
+                ensure(self.disarmed(), "something is armed")?;
                 self.state.due = Some(until.after(self.plan.limits.bake));
                 self.state.stage = Stage::Moving(Step::Baking);
                 Ok(())
@@ -257,6 +273,7 @@ impl Machine {
                     from && self.state.reach >= Reach::Committed,
                     "nothing was committed",
                 )?;
+                ensure(self.disarmed(), "something is armed")?;
                 self.state.reach = Reach::Finishing;
                 self.state.due = None;
                 self.state.tries = 0;
@@ -375,10 +392,21 @@ impl Machine {
                 Ok(())
             }
             EventKind::Ended { outcome, .. } => {
-                ensure(
-                    *outcome != Outcome::Succeeded || self.state.reach == Reach::Finishing,
-                    "it cannot have succeeded",
-                )?;
+                let slices = &self.state.slices;
+                let holds = match outcome {
+                    Outcome::Succeeded => {
+                        let finished = |place: &PlaceState| place.hold == Hold::Finished;
+                        self.state.reach == Reach::Finishing && self.state.places.iter().all(finished)
+                    }
+                    Outcome::RolledBack => {
+                        self.state.turned_back && slices.iter().all(|slice| slice.is_back())
+                    }
+                    Outcome::NeedsHuman => self.state.reach >= Reach::Activating,
+                    Outcome::Refused | Outcome::Failed | Outcome::Cancelled | Outcome::Superseded => {
+                        self.state.reach < Reach::Activating
+                    }
+                };
+                ensure(holds, "it cannot have ended like that")?;
                 self.state.stage = Stage::Ended(*outcome);
                 self.state.due = None;
                 Ok(())
@@ -441,11 +469,12 @@ impl Machine {
             let unfenced = self.plan.service(planned.service).abilities.fence == Fence::None;
             let way_back = self.state.has_checkpoint(planned.unit);
             let state = &mut self.state.slices[slice.at()];
-            if unfenced && state.at == At::Unknown {
-                continue;
-            }
             if sight.runs != Sight::Unreachable {
                 state.armed = sight.armed;
+            }
+            // What an unfenced writer may still do cannot be learned by looking.
+            if unfenced && state.at == At::Unknown {
+                continue;
             }
             match (direction, reach) {
                 (Direction::Back, _) => state.at = seen_going_back(*state, sight),

@@ -139,12 +139,14 @@ impl Machine {
                     Pace::Going
                 };
                 match (self.state.direction, self.state.reach) {
-                    _ if self.state.pace == wanted => Err(Rejected::NoChange),
+                    _ if self.state.pace == wanted || matches!(stage, Stage::Closing(_)) => {
+                        Err(Rejected::NoChange)
+                    }
                     (Direction::Back | Direction::Held, _) => Err(Rejected::GoingBack),
                     (_, Reach::Finishing) => Err(Rejected::Finishing),
                     (_, Reach::Committed | Reach::Baked) => Err(Rejected::NoChange),
                     // A pause does not eat the time to the commit point.
-                    (_, Reach::Activating) if ask == Ask::Continue => Ok(vec![
+                    _ if ask == Ask::Continue && self.state.due.is_some() => Ok(vec![
                         accepted,
                         EventKind::DeadlineMoved {
                             due: now.after(self.plan.limits.activation),
@@ -228,6 +230,12 @@ impl Machine {
         match (effect.work, answer) {
             (Work::Judge, Answer::Judged { verdict, replanned }) => {
                 Ok(self.judged(now, verdict, replanned.as_deref()))
+            }
+            // A place whose epoch does not rise does not fence.
+            (Work::Claim(place), Answer::Claimed { epoch, .. })
+                if self.state.place(place).epoch.is_some_and(|known| known >= *epoch) =>
+            {
+                Err(Rejected::Mismatch)
             }
             (Work::Claim(place), Answer::Claimed { epoch, adopted }) => Ok(vec![EventKind::Claimed {
                 place,

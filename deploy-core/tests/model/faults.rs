@@ -30,11 +30,9 @@ pub enum Fault {
     Ask,
     /// An approval is withdrawn.
     Revoke,
-    /// A deadline passes.
-    Elapse,
 }
 
-pub const KINDS: usize = 14;
+pub const KINDS: usize = 13;
 
 impl Fault {
     pub const ALL: [Self; KINDS] = [
@@ -51,7 +49,6 @@ impl Fault {
         Self::Intrude,
         Self::Ask,
         Self::Revoke,
-        Self::Elapse,
     ];
 }
 
@@ -101,9 +98,12 @@ impl Spent {
         self.all += 1;
     }
 
-    pub fn kinds(&self) -> impl Iterator<Item = Fault> + '_ {
-        Fault::ALL
-            .into_iter()
-            .filter(|fault| self.each[*fault as usize] > 0)
+    /// What of it still matters: how much is left of each kind.
+    pub fn left(&self, budget: &Budget) -> [u8; KINDS] {
+        std::array::from_fn(|kind| {
+            budget.each[kind]
+                .saturating_sub(self.each[kind])
+                .min(budget.all - self.all)
+        })
     }
 }

@@ -136,18 +136,13 @@ pub fn on_activate(world: &World, config: &Config, call: &Call, slice: SliceIx) 
         what,
     )?;
     ensure(foreign_ok(truth.runs, call, slice), Invariant::ForeignKept, what)?;
-    let needed = if config.kind == Kind::Rollback {
-        2..SLICES
-    } else {
-        0..2
-    };
-    let waits = if config.kind == Kind::Rollback {
-        slice.at() < 2
-    } else {
-        slice.at() >= 2
-    };
-    if waits {
-        for other in needed {
+    // Who was fenced off nowhere may still write where the newer holder could not claim.
+    let place = PLACE_OF[slice.at()];
+    let known = side.machine.state().places[place];
+    let current = known.hold == Hold::Held && known.epoch == call.epochs[place];
+    // A rollback goes on past a change that somebody makes meanwhile.
+    if current && slice.at() >= 2 && config.kind != Kind::Rollback {
+        for other in 0..2 {
             let truth = world.slices[other];
             ensure(
                 truth.runs == release_of(call.side) || truth.unseen & (1 << call.side) != 0,
@@ -173,13 +168,7 @@ pub fn on_confirm(world: &World, call: &Call, slice: SliceIx) -> Result<(), Viol
 }
 
 /// What a restore puts back.
-pub fn on_restore(
-    world: &World,
-    config: &Config,
-    call: &Call,
-    slice: SliceIx,
-    unit: usize,
-) -> Result<Value, Violation> {
+pub fn on_restore(world: &World, config: &Config, call: &Call, slice: SliceIx) -> Result<Value, Violation> {
     let side = world.side(call.side);
     let truth = world.slices[slice.at()];
     let what = || format!("slice {slice}");
@@ -204,7 +193,7 @@ pub fn on_restore(
             )?;
         }
     }
-    let kept = side.checkpoints[unit];
+    let kept = side.checkpoints[slice.at()];
     ensure(
         kept == Some(call.base[slice.at()]),
         Invariant::CheckpointKept,

@@ -6,14 +6,19 @@ use crate::faults::Fault;
 use crate::invariants::{self, Invariant, Violation, broken};
 use crate::mutants::{self, Mutant};
 use crate::target::{self, Call};
-use crate::world::{Ans, BY_HAND, Cargo, Msg, NOBODY, PLACE_OF, PLACES, Proc, STRANGER, World, place_of};
+use crate::trace;
+use crate::world::{
+    Ans, BY_HAND, Cargo, Msg, NOBODY, PLACE_OF, PLACES, Proc, SLICES, STRANGER, World, place_of,
+};
 use deploy_core::digest::Digest;
 use deploy_core::event::{Driver, Event, EventKind, Recorded, SCHEMA};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::{GateKind, Opens, Unmet, Verdict};
 use deploy_core::id::{Actor, Epoch, Seq, SliceIx};
-use deploy_core::machine::state::{Pace, Stage};
-use deploy_core::machine::{Answer, Ask, Decision, Failed, Guard, Input, Machine, Refusal, Rejected, Work};
+use deploy_core::machine::state::{Hold, Pace, Stage};
+use deploy_core::machine::{
+    Answer, Ask, Decision, Failed, Guard, Input, Machine, Refusal, Rejected, Sight, Work,
+};
 use deploy_core::port::target::Checkpoint;
 use deploy_core::time::Timestamp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -316,7 +321,8 @@ impl World {
             }
             Action::Arrive(at) => {
                 let msg = world.bag.remove(usize::from(at));
-                target::perform(&mut world, config, &call_of(&msg))?;
+                let answer = target::perform(&mut world, config, &call_of(&msg))?;
+                world.tell(|| trace::answer(&answer));
             }
             Action::Deliver(at, again) => {
                 let msg = world.bag[usize::from(at)];
@@ -438,6 +444,7 @@ impl World {
             },
             How::Refuses => Ans::Refuses,
         };
+        self.tell(|| trace::answer(&answer));
         if matches!(
             answer,
             Ans::Failed {
@@ -566,8 +573,9 @@ impl World {
             Ok(decision) => decision,
             Err(_) => return Ok(false),
         };
-        mutants::alter(config.mutant, &knows, &mut decision.events);
+        mutants::alter(config.mutant, &mut decision.events);
         if asleep && config.mutant != Some(Mutant::StaleAppends) {
+            self.tell(|| "the journal takes nothing: the lease is another's".to_owned());
             // The journal refuses: the lease is another's. Its writer stops.
             self.stop(proc);
             return Ok(true);
@@ -580,6 +588,7 @@ impl World {
             Guard::Evidence => heard && unchanged,
         };
         if !stored {
+            self.tell(|| "the journal takes nothing: a request or evidence came in".to_owned());
             return Ok(false);
         }
         self.append(config, side, &decision, asleep)?;
@@ -628,6 +637,7 @@ impl World {
                 };
                 return broken(which, format!("{kind:?}: {corrupt}"));
             }
+            self.tell(|| trace::event(kind));
             invariants::on_event(self, config, side, &before, &after, kind)?;
             self.side_mut(side).machine = Arc::new(after);
         }
@@ -658,12 +668,19 @@ impl World {
         let Input::Answered { effect, answer } = input else {
             return;
         };
-        let mut saw = |slice: usize| self.slices[slice].unseen &= !(1 << side);
+        let base = self.side(side).base;
+        let now: [Sight; SLICES] = std::array::from_fn(|slice| target::sight(self, side, base, slice));
+        let machine = Arc::clone(&self.side(side).machine);
+        // Only what it relies on: where it has no claim, it has seen nothing.
+        let mut saw = |slice: usize| {
+            if machine.state().places[PLACE_OF[slice]].hold == Hold::Held {
+                self.slices[slice].unseen &= !(1 << side);
+            }
+        };
         match (answer, effect.work) {
             (Answer::Seen { seen, .. }, _) => {
                 for (slice, sight) in seen.iter().enumerate() {
-                    use deploy_core::machine::Sight;
-                    if matches!(sight.runs, Sight::Foreign | Sight::Old) {
+                    if matches!(sight.runs, Sight::Foreign | Sight::Old) && now[slice] == sight.runs {
                         saw(slice);
                     }
                 }

@@ -266,7 +266,14 @@ fn write(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violati
             }
             if !known {
                 invariants::on_checkpoint(world, call, unit)?;
-                world.side_mut(call.side).checkpoints[unit] = Some(runs);
+                let plan = config.plan(call.side, call.base);
+                for other in plan
+                    .slice_indices()
+                    .filter(|other| plan.slice(*other).unit.at() == unit)
+                {
+                    let runs = world.slices[other.at()].runs;
+                    world.side_mut(call.side).checkpoints[other.at()] = Some(runs);
+                }
             }
             Ok(Ans::Prepared { changes: runs != new })
         }
@@ -310,8 +317,7 @@ fn write(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violati
             if !expected && config.mutant != Some(Mutant::NoFingerprint) {
                 return Ok(fails(Failed::Overtaken));
             }
-            let unit = config.plan(call.side, call.base).slice(slice).unit.at();
-            let runs = invariants::on_restore(world, config, call, slice, unit)?;
+            let runs = invariants::on_restore(world, config, call, slice)?;
             others_see(world, call.side, slice.at());
             let truth = &mut world.slices[slice.at()];
             *truth = Truth {

@@ -74,7 +74,7 @@ pub struct Side {
     pub restoring: u8,
     pub looked: Option<Attempt>,
     pub abandoned: bool,
-    /// What each unit's checkpoint on the target holds, by its first slice.
+    /// What the checkpoint of its unit holds of each slice.
     pub checkpoints: [Option<Value>; SLICES],
     pub in_journal: u8,
     pub written: u8,
@@ -165,6 +165,8 @@ pub struct World {
     pub slices: [Truth; SLICES],
     pub bag: Vec<Msg>,
     pub spent: Spent,
+    /// For people: what happened, where somebody listens. No part of a state.
+    pub log: Option<Vec<String>>,
 }
 
 impl World {
@@ -207,6 +209,14 @@ impl World {
             }),
             bag: Vec::new(),
             spent: Spent::default(),
+            log: None,
+        }
+    }
+
+    /// Notes something for people.
+    pub fn tell(&mut self, text: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.log {
+            log.push(text());
         }
     }
 
@@ -229,7 +239,7 @@ impl World {
 
     /// Two worlds with the same key have the same future: epochs and attempts are counted from the lowest that anybody remembers,
     /// and messages have no order.
-    pub fn key(&self) -> u128 {
+    pub fn key(&self, config: &Config) -> u128 {
         let (mut epochs, mut attempts) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
         let mut machine = |side: u8, machine: &Machine| {
             let state = machine.state();
@@ -274,12 +284,12 @@ impl World {
         }
         bag.sort_unstable();
         for hasher in [&mut low, &mut high] {
-            self.feed(&ranks, &bag, hasher);
+            self.feed(config, &ranks, &bag, hasher);
         }
         (u128::from(high.finish()) << 64) | u128::from(low.finish())
     }
 
-    fn feed(&self, ranks: &Ranks, bag: &[Msg], into: &mut DefaultHasher) {
+    fn feed(&self, config: &Config, ranks: &Ranks, bag: &[Msg], into: &mut DefaultHasher) {
         for (number, side) in (0u8..).zip(&self.sides) {
             ranks.machine(number, &side.machine, into);
             let Side {
@@ -332,7 +342,7 @@ impl World {
             }
             .hash(into);
         }
-        (self.slices, &self.spent, bag).hash(into);
+        (self.slices, self.spent.left(&config.budget), bag).hash(into);
     }
 }
 

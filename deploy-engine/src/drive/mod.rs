@@ -5,6 +5,7 @@
 //! reason, leaves nothing that the next one does not find in the journal and on the targets.
 
 mod bake;
+mod calls;
 mod facts;
 mod health;
 mod lease;

@@ -99,7 +99,8 @@ impl Engine {
         let (environment, deployment) = self.find(id).await?;
         let view = self.deployment_view(&deployment).await?;
         let plan = self.waiting_plan(&view)?;
-        let rules = self.rules_of(&self.environment(&environment).await?).await.digest();
+        let views = self.views().await?;
+        let rules = self.rules_in_force(&self.environment(&environment).await?, &views.environment(&environment)).digest();
         let approval = Approval { by: self.identity.actor.clone(), at: self.clock.now(), plan, rules, reason };
         self.fact(&environment, &deployment, EventKind::ApprovalGiven { approval }).await?;
         Ok(deployment)

@@ -6,14 +6,15 @@ use super::scene::{Scene, Views};
 use super::Engine;
 use crate::api::EngineError;
 use crate::drive::{Judge, Judgement};
-use deploy_core::event::Request;
+use deploy_core::event::{EventKind, Request};
 use deploy_core::gate::{self, GateInput, PlanFacts, Rules, Trigger, Unmet, Verdict};
 use deploy_core::id::{Actor, DeploymentId, EnvName};
 use deploy_core::manifest::Environment;
 use deploy_core::model::Release;
 use deploy_core::plan::{Kind, Plan};
-use deploy_core::port::journal::JournalError;
+use deploy_core::port::journal::{JournalError, Stream};
 use deploy_core::time::Timestamp;
+use deploy_core::view::EnvironmentView;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Who asks for what, as far as gates are concerned.
@@ -30,15 +31,42 @@ pub(super) struct Case<'a> {
 }
 
 impl Engine {
-    /// The rules that hold: those of the manifest as it lies there; looser ones only once that was authorised.
-    pub(super) async fn rules_of(&self, environment: &Environment) -> Rules {
-        rules(environment, &self.project.checks)
+    /// The rules that hold: those of the manifest as it lies there. A tighter line holds at once; a looser one only once somebody who
+    /// may loosen the old rules has deployed with it.
+    pub(super) fn rules_in_force(&self, environment: &Environment, view: &EnvironmentView) -> Rules {
+        let wanted = rules(environment, &self.project.checks);
+        match &view.rules {
+            None => wanted,
+            Some(old) => {
+                let comparison = Rules::compare(&old.rules, &wanted);
+                let may = old.rules.may_be_loosened_by(&self.identity.actor, &self.groups());
+                if may { wanted } else { comparison.strictest }
+            }
+        }
+    }
+
+    /// Records the rules in force, where they are others than before.
+    pub(super) async fn record_rules(&self, environment: &Environment, view: &EnvironmentView) -> Result<(), EngineError> {
+        let now = self.rules_in_force(environment, view);
+        let digest = now.digest();
+        let (lines, loosened) = match &view.rules {
+            Some(old) if old.digest == digest => return Ok(()),
+            None => (Vec::new(), false),
+            Some(old) => {
+                let comparison = Rules::compare(&old.rules, &now);
+                let loosened = comparison.loosened();
+                (comparison.lines.into_iter().map(|line| line.text).collect(), loosened)
+            }
+        };
+        let changed = EventKind::RulesChanged { rules: digest, in_force: Box::new(now), loosened, lines };
+        let stream = Stream::Environment(environment.name.clone());
+        self.append_facts(&stream, vec![self.draft(None, changed)]).await
     }
 
     /// Judges a case by the views. The rules are those of the work tree, and not of the release: a release brings no rules with it.
     pub(super) async fn judge_case(&self, case: &Case<'_>, views: &Views) -> Result<Vec<gate::Judged>, EngineError> {
         let environment = self.environment(case.environment).await?;
-        let rules = self.rules_of(&environment).await;
+        let rules = self.rules_in_force(&environment, &views.environment(case.environment));
         let groups = self.groups();
         let contained_in = self.containment(&environment, case.release, case.branch).await;
         let not_acting = self.not_acting(&environment);
@@ -46,7 +74,7 @@ impl Engine {
         for name in environment.after.iter().chain([&environment.name]) {
             environments
                 .entry(name.clone())
-                .or_insert_with(|| deploy_core::view::EnvironmentView::new(name.clone()));
+                .or_insert_with(|| EnvironmentView::new(name.clone()));
         }
         let input = GateInput {
             now: case.at,

@@ -9,6 +9,7 @@ mod plan;
 mod read;
 mod records;
 mod release;
+mod request;
 mod retire;
 mod rules;
 mod scene;

@@ -124,6 +124,14 @@ pub fn copy(from: &Path, listing: &Listing, into: &Path) -> Result<(), TreeError
             }
         }
     }
+    // Last, and the deepest first: a folder that may not be written to is filled before it becomes one.
+    for (path, node) in listing.nodes.iter().rev() {
+        if let Node::Dir { mode } = node {
+            let folder = into.join(Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())));
+            let permissions = std::fs::Permissions::from_mode(u32::from(*mode));
+            std::fs::set_permissions(&folder, permissions).map_err(io(&folder))?;
+        }
+    }
     File::open(into).and_then(|dir| dir.sync_all()).map_err(io(into))
 }
 
@@ -154,6 +162,7 @@ mod tests {
         std::fs::write(from.join("sub/-a b\nc"), "x").expect("a file");
         std::fs::write(from.join("run"), "#!/bin/sh").expect("a file");
         std::fs::set_permissions(from.join("run"), std::fs::Permissions::from_mode(0o4755)).expect("a mode");
+        std::fs::set_permissions(from.join("sub"), std::fs::Permissions::from_mode(0o700)).expect("a mode");
         std::os::unix::fs::symlink("sub", from.join("link")).expect("a link");
         let listing = list(&from).expect("a tree");
         assert_eq!(listing.nodes.len(), 5);
