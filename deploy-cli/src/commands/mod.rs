@@ -57,7 +57,7 @@ pub(crate) fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
         Command::Import(args) => import::run(context, &args),
         Command::Completions(args) => Ok(completions::run(context, &args)),
         Command::Man(args) => man::run(context, &args),
-        Command::Demo(args) => demo::run(context, &args),
+        Command::Demo(args) => Ok(demo::run(context, &args)),
         command => with_engine(context, command),
     }
 }
