@@ -55,10 +55,10 @@ impl Activity {
                 }
             }
             EventKind::BatchIntended { slices } => {
-                slices.iter().for_each(|slice| self.slice(*slice, "activating"))
+                slices.iter().for_each(|slice| self.slice(*slice, "activating"));
             }
             EventKind::RestoreIntended { slices } => {
-                slices.iter().for_each(|slice| self.slice(*slice, "putting back"))
+                slices.iter().for_each(|slice| self.slice(*slice, "putting back"));
             }
             EventKind::SliceActivated { slice, .. } | EventKind::SliceRestored { slice, .. } => {
                 self.slice(*slice, "verifying");
@@ -80,7 +80,7 @@ impl Activity {
             EventKind::FinishBegun => self.whole("cleaning up"),
             EventKind::Closing { .. } => self.whole("releasing"),
             EventKind::AllPrepared | EventKind::Waiting { .. } | EventKind::Ended { .. } => {
-                self.doing.clear()
+                self.doing.clear();
             }
             _ => {}
         }

@@ -288,7 +288,7 @@ impl Engine {
             match judged {
                 gate::Judged::Unmet(rule) => unmet.push(rule),
                 gate::Judged::Met { gate, by } => {
-                    met.push(format!("{}: {by}", format!("{gate:?}").to_lowercase()))
+                    met.push(format!("{}: {by}", format!("{gate:?}").to_lowercase()));
                 }
             }
         }

@@ -585,7 +585,7 @@ impl Stream {
         for event in &mut self.events {
             match &mut event.kind {
                 EventKind::SliceVerified { note, .. } | EventKind::SliceBack { note, .. } => {
-                    note.push_str(FORGED)
+                    note.push_str(FORGED);
                 }
                 EventKind::SliceFailed { failure, .. }
                 | EventKind::SliceUnknown { failure, .. }
