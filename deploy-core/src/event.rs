@@ -405,7 +405,7 @@ pub enum EventKind {
         /// Its digest, as in the plan.
         config: Digest,
         /// All of it: [`crate::manifest::Environment`] as JSON.
-        environment: serde_json::Value,
+        configuration: serde_json::Value,
     },
     /// A host key was pinned.
     HostTrusted {

@@ -27,8 +27,8 @@ impl Engine {
             .find_map(|recorded| match recorded.into_event().kind {
                 EventKind::ConfigurationKept {
                     config: kept,
-                    environment,
-                } if kept == config => Some(environment),
+                    configuration,
+                } if kept == config => Some(configuration),
                 _ => None,
             });
         found
@@ -45,7 +45,7 @@ impl Engine {
         let value = serde_json::to_value(environment).map_err(|error| defect(&error))?;
         let kept = EventKind::ConfigurationKept {
             config,
-            environment: value,
+            configuration: value,
         };
         let stream = Stream::Environment(environment.name.clone());
         self.append_facts(&stream, vec![self.draft(None, kept)]).await
