@@ -473,7 +473,10 @@ async fn word(eyes: &Eyes) -> (HealthSeen, String) {
             Look::Unreachable(reason) => return (HealthSeen::Unknown, format!("{}: {reason}", spec.name)),
         }
     }
-    (HealthSeen::Healthy, "healthy".to_owned())
+    (
+        HealthSeen::Healthy,
+        format!("{} of {0} probes pass", eyes.new.len()),
+    )
 }
 
 fn running(was: Option<&Runs>, is: Option<&Runs>) -> deploy_core::view::Running {
