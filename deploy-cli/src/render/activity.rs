@@ -55,10 +55,14 @@ impl Activity {
                 }
             }
             EventKind::BatchIntended { slices } => {
-                slices.iter().for_each(|slice| self.slice(*slice, "activating"));
+                for slice in slices {
+                    self.slice(*slice, "activating");
+                }
             }
             EventKind::RestoreIntended { slices } => {
-                slices.iter().for_each(|slice| self.slice(*slice, "putting back"));
+                for slice in slices {
+                    self.slice(*slice, "putting back");
+                }
             }
             EventKind::SliceActivated { slice, .. } | EventKind::SliceRestored { slice, .. } => {
                 self.slice(*slice, "verifying");
