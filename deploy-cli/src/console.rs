@@ -30,6 +30,7 @@ pub(crate) enum Loudness {
 
 /// The process's output, and what it may ask.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Console {
     mode: Mode,
     loudness: Loudness,
@@ -100,6 +101,7 @@ impl Console {
         Paint::new(self.colour && io::stderr().is_terminal())
     }
     /// How wide the terminal is; `None` where there is none.
+    #[expect(clippy::unused_self, reason = "a fact of the console")]
     pub(crate) fn width(&self) -> Option<usize> {
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
         (size.ws_col > 0).then_some(usize::from(size.ws_col))
@@ -123,6 +125,7 @@ impl Console {
     }
 
     /// One of several objects before the last.
+    #[expect(clippy::unused_self, reason = "whoever speaks has a console")]
     pub(crate) fn object(&mut self, object: &impl Serialize) {
         emit(&mut io::stdout().lock(), &format!("{}\n", json(object)));
     }

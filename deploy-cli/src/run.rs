@@ -60,9 +60,10 @@ fn not_understood(error: &clap::Error) -> Exit {
         console.last(&Text { schema: "deploy.text/1", text: error.render().to_string() });
     } else {
         let text = error.render().to_string();
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let hint = lines.find_map(|line| line.strip_prefix("tip: "));
+        // The first paragraph; a list below it belongs to it.
+        let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        let message = said.join(" ").trim_start_matches("error: ").to_owned();
+        let hint = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
         let next = hint.map_or_else(|| "deploy --help".to_owned(), str::to_owned);
         CliError::usage(message, next).print(&mut console);
     }

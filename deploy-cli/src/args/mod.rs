@@ -19,8 +19,8 @@ const TOP: &str = "\
 {usage-heading} deploy [OPTIONS] COMMAND
 
 Start:    demo       a guided tour on this machine: real, and gone afterwards
-          init       looks at this folder and writes a manifest; import reads .deploy.yaml
-          check      validates the manifest; doctor tries hosts, rights, disk, tools
+          init       looks at this folder, writes a manifest; import does too
+          check      validates the manifest; doctor tries hosts and rights
           config     the merged configuration; explain KEY|CODE, schema
 Deliver:  up         makes the release of the commit and deploys it
           promote    brings what the environment before verified
@@ -29,7 +29,7 @@ Deliver:  up         makes the release of the commit and deploys it
 Running:  watch      looks on; pause, resume, cancel steer it
 Gates:    gates      what holds and what does not; attest brings evidence
           approve    lets a waiting deployment go on; reject ends it
-          freeze     stops the line; unfreeze, yank bars a release, retire a service
+          freeze     stops the line; unfreeze; yank a release; retire a service
 Look:     status     what runs where; verify asks for health now
           history    what happened; show ID, releases, audit
 Shell:    completions SHELL, man
@@ -37,9 +37,9 @@ Shell:    completions SHELL, man
 {options}
 
 Example:  deploy up -e development && deploy promote -e staging
-Exit:     0 done · 1 failed, nothing changed · 2 usage · 3 rolled back · 4 needs a
-          human · 5 held · 6 refused · 7 not allowed · 8 unreachable · 9 open
-          10 changes (plan) · 11 waiting · 12 superseded or cancelled";
+Exit:     0 done · 1 failed, nothing changed · 2 usage · 3 rolled back
+          4 needs a human · 5 held · 6 refused · 7 not allowed · 8 unreachable
+          9 open · 10 changes (plan) · 11 waiting · 12 superseded, cancelled";
 
 /// Takes one commit through its environments as one release that goes forward, or back, as a unit.
 #[derive(Debug, Parser)]

@@ -77,8 +77,8 @@ pub(crate) struct Show {
 /// `deploy audit`.
 #[derive(Debug, Args)]
 pub(crate) struct Audit {
-    /// What to do
-    #[arg(value_enum, default_value_t = AuditDo::Export)]
+    /// export prints it, verify proves that nobody changed it
+    #[arg(value_name = "WHAT", value_enum, default_value_t = AuditDo::Export, hide_possible_values = true)]
     pub(crate) what: AuditDo,
     /// Only this environment's events
     #[arg(short, long = "environment", value_name = "ENV")]

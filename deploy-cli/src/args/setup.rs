@@ -16,8 +16,8 @@ pub(crate) struct Demo {
 /// `deploy init`.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// Does not look, but takes this as a start
-    #[arg(long, value_name = "KIND")]
+    /// Starts from minimal, ssh, local, k8s, fly or compose
+    #[arg(long, value_name = "KIND", hide_possible_values = true)]
     pub(crate) template: Option<Template>,
 }
 

@@ -7,11 +7,11 @@ use clap::{Command, CommandFactory as _};
 fn commands() -> Vec<(String, String)> {
     let mut cli = Cli::command().term_width(80);
     cli.build();
-    let mut helps = vec![("deploy".to_owned(), cli.render_long_help().to_string())];
+    let mut helps = vec![("deploy".to_owned(), cli.render_help().to_string())];
     let names: Vec<String> = names(&cli);
     for name in names {
         let below = cli.find_subcommand_mut(&name).expect("listed just now");
-        helps.push((format!("deploy {name}"), below.render_long_help().to_string()));
+        helps.push((format!("deploy {name}"), below.render_help().to_string()));
     }
     helps
 }

@@ -11,12 +11,12 @@ use deploy_engine::api::{Access, AttestAsk};
 use std::path::Path;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Attest) -> Result<Exit, CliError> {
-    let (deployment, name) = match args.item {
-        Some(item) => (Some(args.first), item),
-        None => {
-            let invalid = |error: deploy_core::id::InvalidId| CliError::usage(error.to_string(), "deploy attest tests --commit C");
-            (None, EvidenceName::new(&args.first).map_err(invalid)?)
-        }
+    let (deployment, name) = if let Some(item) = args.item {
+        (Some(args.first), item)
+    } else {
+        let invalid =
+            |error: deploy_core::id::InvalidId| CliError::usage(error.to_string(), "deploy attest tests --commit C");
+        (None, EvidenceName::new(&args.first).map_err(invalid)?)
     };
     let (finding, found) = match &args.junit {
         Some(path) => report(path)?,

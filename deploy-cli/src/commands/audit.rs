@@ -48,7 +48,9 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Audit) -> Result<Exit, 
     match context.console.mode() {
         Mode::Json => context.console.last(&Export { schema: "deploy.audit/1", events: links }),
         Mode::Events => {
-            links.iter().for_each(|link| context.console.object(link));
+            for link in &links {
+                context.console.object(link);
+            }
             context.console.last(&Exported { schema: "deploy.audit/1", count: links.len() });
         }
         Mode::Text => links.iter().for_each(|link| context.console.data(&line(link))),

@@ -2,6 +2,7 @@
 
 use super::answers::done;
 use super::screen::Screen;
+use super::teller::Teller;
 use crate::args::deploying::Cancel;
 use crate::context::{Context, Signals};
 use crate::error::{CliError, Exit};
@@ -9,7 +10,6 @@ use deploy_core::failure::Code;
 use deploy_core::machine::Ask;
 use deploy_core::view::result::OutcomeWord;
 use deploy_engine::api::{Access, AskOutcome};
-use deploy_engine::drive::Told;
 use deploy_engine::Wires;
 use std::pin::pin;
 use tokio::sync::{mpsc, watch};
@@ -22,7 +22,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Cancel, signals: &mut S
     let ask = if args.force { Ask::Abandon } else { Ask::Cancel };
     let (tell, mut told) = mpsc::channel(1024);
     let (stop, stopped) = watch::channel(false);
-    let mut screen = Screen::new(context.console);
+    let mut teller = Teller::new(&engine, Screen::new(context.console));
     let outcome = {
         let mut work = pin!(engine.ask(args.id.as_deref(), ask, Wires { tell, stop: stopped }));
         loop {
@@ -31,14 +31,15 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Cancel, signals: &mut S
                 _ = signals.next() => {
                     let _over = stop.send(true);
                 }
-                Some(told) = told.recv() => show(&mut screen, told),
+                Some(told) = told.recv() => teller.take(told).await,
                 result = &mut work => break result?,
             }
         }
     };
     while let Ok(told) = told.try_recv() {
-        show(&mut screen, told);
+        teller.take(told).await;
     }
+    let mut screen = teller.screen;
     screen.clear();
     match outcome {
         AskOutcome::Left { holder } => {
@@ -68,13 +69,6 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Cancel, signals: &mut S
             }
             Ok(exit)
         }
-    }
-}
-
-fn show(screen: &mut Screen, told: Told) {
-    match told {
-        Told::Event(event) => screen.event(&event),
-        Told::Progress(progress) => screen.progress(&progress),
     }
 }
 

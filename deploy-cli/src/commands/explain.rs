@@ -30,8 +30,9 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Explain) -> Result<Exit, Cli
     let upper = args.what.to_uppercase();
     if upper.starts_with("DPL") {
         let Some(code) = Code::ALL.iter().find(|code| code.as_str() == upper) else {
-            let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
-            return Err(CliError::unknown("code", &args.what, &codes));
+            let (first, last) = (Code::ALL.first(), Code::ALL.last());
+            let range = first.zip(last).map(|(first, last)| format!("codes are {first} to {last}")).unwrap_or_default();
+            return Err(CliError::new(Code::UnknownName, format!("there is no code {upper}"), range));
         };
         let answer =
             OfCode { schema: "deploy.explain/1", code: code.as_str(), title: code.title(), page: code.page() };

@@ -7,6 +7,7 @@ use crate::render::table::Table;
 use crate::render::{ago, span, word};
 use deploy_core::view::history::{HistoryPage, Summary};
 use deploy_engine::api::Access;
+use std::fmt::Write as _;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: History) -> Result<Exit, CliError> {
     let engine = context.open(Access::Read).await?;
@@ -41,7 +42,7 @@ fn text(page: &HistoryPage, paint: crate::render::Paint, width: Option<usize>) -
     }
     let mut text = table.text(paint, width);
     if let Some(cursor) = &page.next_cursor {
-        text.push_str(&format!("more: deploy history --cursor {cursor}\n"));
+        let _ = writeln!(text, "more: deploy history --cursor {cursor}");
     }
     text
 }

@@ -31,6 +31,7 @@ mod schema;
 mod screen;
 mod show;
 mod status;
+mod teller;
 mod up;
 mod verify;
 mod watch;
@@ -49,9 +50,9 @@ pub(crate) fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
     match cli.command {
         Command::Init(args) => init::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),
-        Command::Schema => schema::run(context),
+        Command::Schema => Ok(schema::run(context)),
         Command::Import(args) => import::run(context, &args),
-        Command::Completions(args) => completions::run(context, &args),
+        Command::Completions(args) => Ok(completions::run(context, &args)),
         Command::Man(args) => man::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
         command => with_engine(context, command),

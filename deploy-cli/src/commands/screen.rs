@@ -87,7 +87,8 @@ impl Screen {
 
     /// Shows an event.
     pub(crate) fn event(&mut self, event: &Event) {
-        let shown = match &mut self.reader {
+        // A deployment does not stop because nobody looks any more.
+        let _gone = match &mut self.reader {
             Reader::Live(live) => live.on(event, &mut Stdout),
             Reader::Log(plain) => plain.on(event, &mut Stdout),
             Reader::Aside(plain) => plain.on(event, &mut io::stderr()),
@@ -96,8 +97,6 @@ impl Screen {
                 json::event(event, &mut Stdout)
             }
         };
-        // A deployment does not stop because nobody looks any more.
-        let _gone = shown;
     }
 
     /// Shows how far something is.
@@ -116,13 +115,12 @@ impl Screen {
 
     /// Shows the end; in text only, as programs get the result.
     pub(crate) fn close(&mut self, code: u8) {
-        let shown = match &mut self.reader {
+        let _gone = match &mut self.reader {
             Reader::Live(live) => live.close(code, &mut Stdout),
             Reader::Log(plain) => plain.close(code, &mut Stdout),
             Reader::Aside(plain) if plain.story.loudness() > Loudness::Quiet => plain.close(code, &mut io::stderr()),
             Reader::Aside(_) | Reader::Events(_) => Ok(()),
         };
-        let _gone = shown;
     }
 
     /// Removes what is redrawn, before an error is printed.

@@ -44,9 +44,9 @@ pub(crate) async fn chosen(engine: &Engine, named: Option<EnvName>) -> Result<En
     match first.as_slice() {
         [only] => Ok(only.clone()),
         several => {
-            let names: Vec<&str> = several.iter().map(EnvName::as_str).collect();
-            let message = format!("which environment? {} come first", names.join(", "));
-            Err(CliError::usage(message, format!("deploy up -e {}", names.first().unwrap_or(&"ENV"))))
+            let them: Vec<&str> = several.iter().map(EnvName::as_str).collect();
+            let message = format!("which environment? {} come first", them.join(", "));
+            Err(CliError::usage(message, format!("deploy up -e {}", them.first().unwrap_or(&"ENV"))))
         }
     }
 }

@@ -126,9 +126,9 @@ restart = 'sh "$ROOT/machine/restart"'
 http = "http://127.0.0.1:${{PORT}}/health"
 expect = {{ status = 200, json = {{ "/status" = ["UP"] }} }}
 version = {{ json = "/version" }}
-healthy_for = "1s"
-interval = "200ms"
-deadline = "4s"
+healthy_for = "500ms"
+interval = "100ms"
+deadline = "3s"
 
 [services.api.ssh]
 source = "api/"

@@ -57,7 +57,7 @@ enum Commands {
 pub(crate) fn draft(project: &str, text: &str, server: Option<&str>) -> Result<Draft, NotImported> {
     let old: Old = serde_saphyr::from_str(text).map_err(|error| NotImported {
         // The parser's own excerpt spans lines.
-        message: error.to_string().lines().next().unwrap_or_default().to_owned(),
+        message: error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
         next: "targets have path, source, restart, health_check, post_deploy and build_command".to_owned(),
     })?;
     if let Some(version) = old.version.as_ref().map(Version::text).filter(|version| version != "1.0" && version != "1") {

@@ -90,7 +90,7 @@ impl Activity {
             Work::Restore(slice) => (Subject::Slice(slice), "putting back"),
             _ => return,
         };
-        let share = (total > 0).then(|| format!("{}% ", done.saturating_mul(100) / total)).unwrap_or_default();
+        let share = done.saturating_mul(100).checked_div(total).map(|share| format!("{share}% ")).unwrap_or_default();
         self.doing.insert(subject, Doing { verb, note: format!("{share}{note}") });
     }
 

@@ -103,10 +103,10 @@ fn untouched(view: &DeploymentView) -> Vec<String> {
     let mut names = Vec::new();
     for service in &plan.services {
         let slices = || view.slices.iter().filter(|slice| slice.service == service.name);
-        if !slices().any(|slice| slice.touched) {
-            names.push((1, service.name.to_string()));
-        } else {
+        if slices().any(|slice| slice.touched) {
             names.extend(slices().filter(|slice| !slice.touched).map(|slice| (0, slice.slice.to_string())));
+        } else {
+            names.push((1, service.name.to_string()));
         }
     }
     names.sort();
@@ -117,8 +117,10 @@ fn untouched(view: &DeploymentView) -> Vec<String> {
 /// The failure, where no line about a slice told it already.
 fn why(view: &DeploymentView) -> Vec<Line> {
     let Some(failure) = view.failure.as_ref().filter(|failure| failure.slice.is_none()) else { return Vec::new() };
-    let mut lines = vec![Line::Tail { label: "because", text: format!("{} [{}]", failure.message, failure.code) }];
+    let mut lines = Vec::new();
+    // A place that refused its claim has a line of its own.
     if view.claim_refused.is_none() {
+        lines.push(Line::Tail { label: "because", text: format!("{} [{}]", failure.message, failure.code) });
         lines.extend(details(failure).into_iter().map(|line| match line {
             Line::Detail { label, text } => Line::Tail { label, text },
             other => other,

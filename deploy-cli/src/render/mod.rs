@@ -53,7 +53,7 @@ impl Paint {
 /// A span as people read it: `0.6s`, `12s`, `2m31s`, `3h05m`, `2d4h`.
 pub(crate) fn span(span: Duration) -> String {
     let ms = span.as_millis();
-    let s = span.as_secs();
+    let s = (ms + 500) / 1000;
     match s {
         _ if ms < 9_950 => format!("{}.{}s", (ms + 50) / 1000, (ms + 50) % 1000 / 100),
         ..60 => format!("{s}s"),

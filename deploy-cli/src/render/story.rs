@@ -6,7 +6,7 @@ use super::{span, word};
 use crate::console::Loudness;
 use deploy_core::event::{AttemptReason, Event, EventKind};
 use deploy_core::failure::{Code, Failure};
-use deploy_core::id::SliceIx;
+use deploy_core::id::{ReleaseNumber, SliceIx};
 use deploy_core::machine::{Ask, TurnReason, Verb};
 use deploy_core::model::Release;
 use deploy_core::plan::{Base, Kind, Plan};
@@ -91,7 +91,7 @@ impl Story {
             if let EventKind::Planned { digest, .. } = &event.kind {
                 self.began.clear();
                 self.moved.clear();
-                return self.planned(planned_before.filter(|before| before != digest).is_some(), planned_before.is_none());
+                return self.planned(planned_before.is_some_and(|before| before != *digest), planned_before.is_none());
             }
         }
         let lines = self.lines(event);
@@ -169,7 +169,7 @@ impl Story {
             EventKind::SliceVerified { slice, note } => {
                 let moved = self.moved.contains(slice);
                 let note = match self.plan() {
-                    Some(plan) if moved => serves(plan.release.number.to_string(), note),
+                    Some(plan) if moved => serves(plan.release.number, note),
                     _ => format!("unchanged, {note}"),
                 };
                 vec![self.slice(Mark::Good, *slice, note, Some(event.at))]
@@ -192,7 +192,7 @@ impl Story {
             }
             EventKind::SliceBack { slice, note } => {
                 let note = match self.view.as_ref().and_then(DeploymentView::previous) {
-                    Some(previous) => serves(previous.number.to_string(), note),
+                    Some(previous) => serves(previous.number, note),
                     None => note.clone(),
                 };
                 vec![self.slice(Mark::Good, *slice, note, Some(event.at))]
@@ -304,7 +304,7 @@ fn because(text: String, reason: Option<&str>) -> String {
     }
 }
 
-fn serves(release: String, note: &str) -> String {
+fn serves(release: ReleaseNumber, note: &str) -> String {
     if note.starts_with("healthy") { format!("{release} serves, {note}") } else { note.to_owned() }
 }
 

@@ -17,7 +17,7 @@ impl Table {
 
     /// Adds a row; what came from outside is made printable.
     pub(crate) fn row<const N: usize>(&mut self, row: [String; N]) {
-        self.rows.push(row.iter().map(|cell| printable(cell, 200)).collect());
+        self.rows.push(row.into_iter().map(|cell| printable(&cell, 200)).collect());
     }
 
     /// Laid out; `width` cuts lines that a terminal would wrap.

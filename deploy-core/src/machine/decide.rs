@@ -139,12 +139,14 @@ impl Machine {
                     Pace::Going
                 };
                 match (self.state.direction, self.state.reach) {
-                    _ if self.state.pace == wanted => Err(Rejected::NoChange),
+                    _ if self.state.pace == wanted || matches!(stage, Stage::Closing(_)) => {
+                        Err(Rejected::NoChange)
+                    }
                     (Direction::Back | Direction::Held, _) => Err(Rejected::GoingBack),
                     (_, Reach::Finishing) => Err(Rejected::Finishing),
                     (_, Reach::Committed | Reach::Baked) => Err(Rejected::NoChange),
                     // A pause does not eat the time to the commit point.
-                    (_, Reach::Activating) if ask == Ask::Continue => Ok(vec![
+                    _ if ask == Ask::Continue && self.state.due.is_some() => Ok(vec![
                         accepted,
                         EventKind::DeadlineMoved {
                             due: now.after(self.plan.limits.activation),
@@ -207,20 +209,20 @@ impl Machine {
                 });
                 Ok(events)
             }
-            Direction::Held => Err(Rejected::NoChange),
             Direction::Forward if step == Step::Baking || self.plan.kind == Kind::Rollback => {
                 Ok(vec![closing(
                     Outcome::NeedsHuman,
                     Some(late("health stayed unclear")),
                 )])
             }
-            Direction::Forward if self.state.pace == Pace::Paused => Err(Rejected::NoChange),
-            Direction::Forward if self.state.reach == Reach::Activating => Ok(vec![self.turn_back(
-                now,
-                TurnReason::TooLate,
-                Some(late("activation took too long")),
-            )]),
-            Direction::Forward => Err(Rejected::NoChange),
+            Direction::Forward if self.state.reach == Reach::Activating && self.state.pace == Pace::Going => {
+                Ok(vec![self.turn_back(
+                    now,
+                    TurnReason::TooLate,
+                    Some(late("activation took too long")),
+                )])
+            }
+            Direction::Forward | Direction::Held => Err(Rejected::NoChange),
         }
     }
 
@@ -228,6 +230,12 @@ impl Machine {
         match (effect.work, answer) {
             (Work::Judge, Answer::Judged { verdict, replanned }) => {
                 Ok(self.judged(now, verdict, replanned.as_deref()))
+            }
+            // A place whose epoch does not rise does not fence.
+            (Work::Claim(place), Answer::Claimed { epoch, .. })
+                if self.state.place(place).epoch.is_some_and(|known| known >= *epoch) =>
+            {
+                Err(Rejected::Mismatch)
             }
             (Work::Claim(place), Answer::Claimed { epoch, adopted }) => Ok(vec![EventKind::Claimed {
                 place,

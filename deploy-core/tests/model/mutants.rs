@@ -1,15 +1,16 @@
 //! Deliberate mistakes of design, each behind a switch of the checker: wrappers that drop or alter what the shipped machine or
 //! the places do. Nothing of this is in the shipped code.
 
+use crate::invariants::Invariant;
 use crate::world::World;
 use deploy_core::event::EventKind;
 use deploy_core::id::SliceIx;
 use deploy_core::machine::state::{At, Stage, Step};
-use deploy_core::machine::{Machine, Work};
+use deploy_core::machine::{Machine, Sight, Work};
 
 /// One mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mutant {
+pub(crate) enum Mutant {
     /// Places do not compare the claim that a write carries.
     NoClaimCompare,
     /// An effect is started before the event that records its intent is stored.
@@ -39,7 +40,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::NoClaimCompare,
         Self::EffectBeforeIntent,
         Self::ConfirmEarly,
@@ -56,8 +57,29 @@ impl Mutant {
     ];
 }
 
+impl Mutant {
+    /// The invariant that is about it.
+    pub(crate) fn caught_by(self) -> Invariant {
+        match self {
+            Self::NoClaimCompare => Invariant::NoWriteWithoutClaim,
+            Self::EffectBeforeIntent => Invariant::IntentFirst,
+            Self::ConfirmEarly => Invariant::ConfirmAfterCommit,
+            Self::ApprovalUnbound => Invariant::ApprovedPlan,
+            Self::AlwaysForward => Invariant::UncleanTurnsBack,
+            Self::RestoreAtOnce => Invariant::RestoreInOrder,
+            Self::CheckpointRetaken => Invariant::CheckpointKept,
+            Self::LateAnswers => Invariant::NothingForwardAfterBack,
+            Self::CommitWithoutLook => Invariant::CommitSeen,
+            Self::StaleAppends => Invariant::OneJournalWriter,
+            Self::BlindRetry => Invariant::UnknownIsLookedAt,
+            Self::NoFingerprint => Invariant::ForeignKept,
+            Self::CommitUnheard => Invariant::RequestsHeard,
+        }
+    }
+}
+
 /// Work that a mistaken driver starts although the machine does not list it.
-pub fn extra_work(mutant: Option<Mutant>, machine: &Machine) -> Vec<Work> {
+pub(crate) fn extra_work(mutant: Option<Mutant>, machine: &Machine) -> Vec<Work> {
     let state = machine.state();
     let slices = |at: At| {
         (0u16..)
@@ -76,7 +98,7 @@ pub fn extra_work(mutant: Option<Mutant>, machine: &Machine) -> Vec<Work> {
 }
 
 /// What a mistaken machine decides instead.
-pub fn alter(mutant: Option<Mutant>, machine: &Machine, events: &mut Vec<EventKind>) {
+pub(crate) fn alter(mutant: Option<Mutant>, events: &mut Vec<EventKind>) {
     match mutant {
         Some(Mutant::AlwaysForward) => {
             if matches!(events.first(), Some(EventKind::Surveyed { .. }))
@@ -88,15 +110,14 @@ pub fn alter(mutant: Option<Mutant>, machine: &Machine, events: &mut Vec<EventKi
             }
         }
         Some(Mutant::RestoreAtOnce) => {
+            let sights = events.iter().find_map(|event| match event {
+                EventKind::Surveyed { seen, .. } => Some(seen.clone()),
+                _ => None,
+            });
             for event in events {
-                if let EventKind::RestoreIntended { slices } = event {
-                    let mut scratch = (*slices).clone();
-                    for (slice, state) in (0u16..).zip(&machine.state().slices) {
-                        if state.touched() && !scratch.contains(&SliceIx(slice)) && state.at != At::Back {
-                            scratch.push(SliceIx(slice));
-                        }
-                    }
-                    *slices = scratch;
+                if let (EventKind::RestoreIntended { slices }, Some(sights)) = (event, &sights) {
+                    let new = (0u16..).zip(sights).filter(|(_, sight)| sight.runs == Sight::New);
+                    *slices = new.map(|(slice, _)| SliceIx(slice)).collect();
                 }
             }
         }
@@ -105,7 +126,7 @@ pub fn alter(mutant: Option<Mutant>, machine: &Machine, events: &mut Vec<EventKi
 }
 
 /// A takeover that takes the checkpoints again.
-pub fn retake(world: &mut World, side: u8) {
+pub(crate) fn retake(world: &mut World, side: u8) {
     for slice in 0..crate::world::SLICES {
         if world.side(side).checkpoints[slice].is_some() {
             let runs = world.slices[slice].runs;

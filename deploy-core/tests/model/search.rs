@@ -1,9 +1,9 @@
 //! Breadth first through every world of a configuration; the shortest run to a violation; and whether an end stays in reach.
 
+use crate::actions::Action;
 use crate::config::Config;
 use crate::faults::Fault;
 use crate::invariants::{Invariant, Violation};
-use crate::steps::Action;
 use crate::world::World;
 use deploy_core::machine::Outcome;
 use deploy_core::machine::state::Stage;
@@ -12,18 +12,20 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 /// What a search found.
 #[derive(Debug)]
-pub struct Found {
-    pub states: usize,
-    pub steps: usize,
-    pub outcomes: BTreeSet<Outcome>,
-    pub faults: BTreeSet<Fault>,
-    pub works: BTreeSet<String>,
-    pub violation: Option<(Violation, Vec<Action>)>,
+pub(crate) struct Found {
+    pub(crate) states: usize,
+    /// Whether everything was seen.
+    pub(crate) complete: bool,
+    pub(crate) steps: usize,
+    pub(crate) outcomes: BTreeSet<Outcome>,
+    pub(crate) faults: BTreeSet<Fault>,
+    pub(crate) works: BTreeSet<String>,
+    pub(crate) violation: Option<(Violation, Vec<Action>)>,
 }
 
 /// Keys are hashes already.
 #[derive(Default)]
-pub struct Taken(u64);
+pub(crate) struct Taken(u64);
 
 impl Hasher for Taken {
     fn finish(&self) -> u64 {
@@ -42,7 +44,7 @@ impl Hasher for Taken {
 type Seen = HashMap<u128, u32, BuildHasherDefault<Taken>>;
 
 /// Everything that can be reached, or the shortest run to the first violation.
-pub fn search(config: &Config, limit: usize) -> Found {
+pub(crate) fn search(config: &Config, limit: usize) -> Found {
     let start = World::new(config);
     let mut seen = Seen::default();
     let mut from: Vec<(u32, Option<Action>)> = vec![(0, None)];
@@ -50,16 +52,16 @@ pub fn search(config: &Config, limit: usize) -> Found {
     let mut ends: Vec<u32> = Vec::new();
     let mut found = Found {
         states: 0,
+        complete: true,
         steps: 0,
         outcomes: BTreeSet::new(),
         faults: BTreeSet::new(),
         works: BTreeSet::new(),
         violation: None,
     };
-    seen.insert(start.key(), 0);
+    seen.insert(start.key(config), 0);
     let mut open = VecDeque::from([(0u32, start)]);
     while let Some((at, world)) = open.pop_front() {
-        found.faults.extend(world.spent.kinds());
         found
             .outcomes
             .extend(world.sides.iter().filter_map(|side| side.machine.ended()));
@@ -68,8 +70,13 @@ pub fn search(config: &Config, limit: usize) -> Found {
         }
         for action in world.actions(config) {
             found.steps += 1;
+            found.faults.extend(action.fault());
             if let Action::Perform(_, work, _) = action {
-                let name = format!("{work:?}");
+                let name = format!("{work:?}")
+                    .split('(')
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
                 if !found.works.contains(&name) {
                     found.works.insert(name);
                 }
@@ -84,7 +91,7 @@ pub fn search(config: &Config, limit: usize) -> Found {
                 }
                 Ok(None) => {}
                 Ok(Some(next)) => {
-                    let next_at = *seen.entry(next.key()).or_insert_with(|| {
+                    let next_at = *seen.entry(next.key(config)).or_insert_with(|| {
                         let new = u32::try_from(from.len()).expect("bounded");
                         from.push((at, Some(action)));
                         open.push_back((new, next));
@@ -96,7 +103,11 @@ pub fn search(config: &Config, limit: usize) -> Found {
                 }
             }
         }
-        assert!(from.len() <= limit, "{}: more than {limit} states", config.name);
+        if from.len() > limit {
+            found.states = from.len();
+            found.complete = false;
+            return found;
+        }
     }
     found.states = from.len();
     if let Some(stuck) = cannot_end(from.len(), &helpful, &ends) {

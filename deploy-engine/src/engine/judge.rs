@@ -1,19 +1,20 @@
 //! Judging the gates: gathers what is known and asks the core. No rule of its own.
 
+use super::Engine;
 use super::plan::Shape;
 use super::rules::rules;
 use super::scene::{Scene, Views};
-use super::Engine;
 use crate::api::EngineError;
 use crate::drive::{Judge, Judgement};
-use deploy_core::event::Request;
+use deploy_core::event::{EventKind, Request};
 use deploy_core::gate::{self, GateInput, PlanFacts, Rules, Trigger, Unmet, Verdict};
 use deploy_core::id::{Actor, DeploymentId, EnvName};
 use deploy_core::manifest::Environment;
 use deploy_core::model::Release;
 use deploy_core::plan::{Kind, Plan};
-use deploy_core::port::journal::JournalError;
+use deploy_core::port::journal::{JournalError, Stream};
 use deploy_core::time::Timestamp;
+use deploy_core::view::EnvironmentView;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Who asks for what, as far as gates are concerned.
@@ -30,15 +31,58 @@ pub(super) struct Case<'a> {
 }
 
 impl Engine {
-    /// The rules that hold: those of the manifest as it lies there; looser ones only once that was authorised.
-    pub(super) async fn rules_of(&self, environment: &Environment) -> Rules {
-        rules(environment, &self.project.checks)
+    /// The rules that hold: those of the manifest as it lies there. A tighter line holds at once; a looser one only once somebody who
+    /// may loosen the old rules has deployed with it.
+    pub(super) fn rules_in_force(&self, environment: &Environment, view: &EnvironmentView) -> Rules {
+        let wanted = rules(environment, &self.project.checks);
+        match &view.rules {
+            None => wanted,
+            Some(old) => {
+                let comparison = Rules::compare(&old.rules, &wanted);
+                let may = old.rules.may_be_loosened_by(&self.identity.actor, &self.groups());
+                if may { wanted } else { comparison.strictest }
+            }
+        }
+    }
+
+    /// Records the rules in force, where they are others than before.
+    pub(super) async fn record_rules(
+        &self,
+        environment: &Environment,
+        view: &EnvironmentView,
+    ) -> Result<(), EngineError> {
+        let now = self.rules_in_force(environment, view);
+        let digest = now.digest();
+        let (lines, loosened) = match &view.rules {
+            Some(old) if old.digest == digest => return Ok(()),
+            None => (Vec::new(), false),
+            Some(old) => {
+                let comparison = Rules::compare(&old.rules, &now);
+                let loosened = comparison.loosened();
+                (
+                    comparison.lines.into_iter().map(|line| line.text).collect(),
+                    loosened,
+                )
+            }
+        };
+        let changed = EventKind::RulesChanged {
+            rules: digest,
+            in_force: Box::new(now),
+            loosened,
+            lines,
+        };
+        let stream = Stream::Environment(environment.name.clone());
+        self.append_facts(&stream, vec![self.draft(None, changed)]).await
     }
 
     /// Judges a case by the views. The rules are those of the work tree, and not of the release: a release brings no rules with it.
-    pub(super) async fn judge_case(&self, case: &Case<'_>, views: &Views) -> Result<Vec<gate::Judged>, EngineError> {
+    pub(super) async fn judge_case(
+        &self,
+        case: &Case<'_>,
+        views: &Views,
+    ) -> Result<Vec<gate::Judged>, EngineError> {
         let environment = self.environment(case.environment).await?;
-        let rules = self.rules_of(&environment).await;
+        let rules = self.rules_in_force(&environment, &views.environment(case.environment));
         let groups = self.groups();
         let contained_in = self.containment(&environment, case.release, case.branch).await;
         let not_acting = self.not_acting(&environment);
@@ -46,7 +90,7 @@ impl Engine {
         for name in environment.after.iter().chain([&environment.name]) {
             environments
                 .entry(name.clone())
-                .or_insert_with(|| deploy_core::view::EnvironmentView::new(name.clone()));
+                .or_insert_with(|| EnvironmentView::new(name.clone()));
         }
         let input = GateInput {
             now: case.at,
@@ -99,7 +143,10 @@ impl Bench {
     async fn try_judge(&self, plan: &Plan, open: bool) -> Result<Judgement, EngineError> {
         let views = self.engine.views().await?;
         let replanned = if open && !self.just_planned.swap(false, Ordering::SeqCst) {
-            let scene: Scene = self.engine.scene(self.release.clone(), &self.shape.environment, &views).await?;
+            let scene: Scene = self
+                .engine
+                .scene(self.release.clone(), &self.shape.environment, &views)
+                .await?;
             let new = self.engine.make_plan(&scene, &views, &self.shape).await?;
             (new.digest() != plan.digest()).then(|| Box::new(new))
         } else {
@@ -117,7 +164,11 @@ impl Bench {
             at: self.engine.clock.now(),
         };
         let judged = self.engine.judge_case(&case, &views).await?;
-        Ok(Judgement { verdict: verdict(judged), replanned, read: views.read })
+        Ok(Judgement {
+            verdict: verdict(judged),
+            replanned,
+            read: views.read,
+        })
     }
 }
 
@@ -136,7 +187,11 @@ impl Judge for Bench {
                     opens: gate::Opens::ByPeople,
                     next: failure.next,
                 };
-                Ok(Judgement { verdict: Verdict::Waits { unmet: vec![unmet] }, replanned: None, read: Vec::new() })
+                Ok(Judgement {
+                    verdict: Verdict::Waits { unmet: vec![unmet] },
+                    replanned: None,
+                    read: Vec::new(),
+                })
             }
         }
     }

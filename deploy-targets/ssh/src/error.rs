@@ -229,7 +229,7 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
 /// A failure without a name, from what the tools said.
 fn said(host: &str, step: &str, path: &str, output: &str) -> (Cause, Failure) {
     let has = |texts: &[&str]| texts.iter().any(|text| output.contains(text));
-    let (code, message, next) = if has(&["No space left on device", "Disk quota exceeded"]) {
+    let (code, message, next) = if has(&["No space left on device", "Disk quota exceeded", "Wrote only"]) {
         let next = "free space or inodes there; `keep` bounds how many releases stay";
         (Code::TargetFull, format!("no room in {path} on {host}"), next)
     } else if has(&[
@@ -268,10 +268,10 @@ fn who(held: Option<&Held>) -> String {
         held.note.who.clone()
     };
     if let Some(since) = held.note.since {
-        text.push_str(&format!(", since {since}"));
+        text = format!("{text}, since {since}");
     }
     if !held.note.step.is_empty() {
-        text.push_str(&format!(", {}", held.note.step));
+        text = format!("{text}, {}", held.note.step);
     }
     text
 }
@@ -298,4 +298,34 @@ pub(crate) fn holder(reply: &Reply) -> Option<Held> {
             step: text(2),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What GNU's and busybox's tools say.
+    #[test]
+    fn what_tools_say_has_a_code() {
+        for (output, code) in [
+            ("tar: big: Wrote only 4096 of 10240 bytes", Code::TargetFull),
+            ("tar: write: No space left on device", Code::TargetFull),
+            ("cp: cannot create 'x': Disk quota exceeded", Code::TargetFull),
+            (
+                "mkdir: cannot create directory '/opt': Permission denied",
+                Code::PermissionDenied,
+            ),
+            ("touch: x: Read-only file system", Code::PermissionDenied),
+            ("anything else", Code::RemoteFailed),
+        ] {
+            assert_eq!(
+                said("web-1", "upload", "/opt/app", output).1.code,
+                code,
+                "{output}"
+            );
+        }
+        assert_eq!(missing_tool("sh: 1: timeout: not found"), Some("timeout"));
+        assert_eq!(missing_tool("fish: Unknown command: timeout"), Some("timeout"));
+        assert_eq!(missing_tool("Connection to web closed"), None);
+    }
 }

@@ -205,6 +205,4 @@ impl Target for SshTarget {
 }
 
 #[cfg(test)]
-extern crate self as deploy_target_ssh;
-#[cfg(test)]
 mod tests;

@@ -59,7 +59,10 @@ pub fn walk(root: &Path) -> Result<Listing, WalkError> {
                 open.push(path.clone());
             }
             let bytes = path.into_os_string().into_vec();
-            let path = TreePath::new(bytes).expect("names from a folder have no `/`, `.` or NUL");
+            // Never: names from a folder have no `/`, `.` or NUL.
+            let path = TreePath::new(bytes).map_err(|error| WalkError::Special {
+                path: PathBuf::from(error.to_string()),
+            })?;
             listing.nodes.insert(path, node);
         }
     }
@@ -72,7 +75,7 @@ fn node(full: &Path, path: &Path) -> Result<Node, WalkError> {
         source,
     };
     let meta = fs::symlink_metadata(full).map_err(unreadable)?;
-    let mode = u16::try_from(meta.permissions().mode() & 0o777).expect("nine bits");
+    let mode = u16::try_from(meta.permissions().mode() & 0o777).unwrap_or(0o777);
     if meta.is_dir() {
         return Ok(Node::Dir { mode });
     }

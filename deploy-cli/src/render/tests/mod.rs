@@ -33,67 +33,204 @@ fn told(stream: Stream) -> String {
 
 #[test]
 fn a_success() {
-    assert_snapshot!(told(Stream::success()), @"");
+    assert_snapshot!(told(Stream::success()), @r#"
+    v42 3f9ac1e "Add basket" (develop) → production, now v41
+      ✓ schema           0007_basket applied                     0.6s
+      ✓ web     web-1    v42 serves, healthy 30s                 31s
+      ✓ web     web-2    v42 serves, healthy 30s                 31s
+      ✓ search           v42 serves, healthy 10s                 12s
+      · watching for 2m00s more
+    ✓ v42 serves everywhere, verified · 3m17s · exit 0
+    "#);
 }
 
 #[test]
 fn a_failure_in_verify_goes_back() {
-    assert_snapshot!(told(Stream::unhealthy()), @"");
+    assert_snapshot!(told(Stream::unhealthy()), @r#"
+    v42 3f9ac1e "Add basket" (develop) → production, now v41
+      ✓ schema           0007_basket applied                     0.6s
+      ✗ web     web-1    ready: 503 in 12 of 12 probes, wanted 30s healthy  1m00s
+                body     {"status":"DOWN","components":{"db":"timeout"}}
+    ← going back to v41
+      ✓ web     web-1    v41 serves, healthy 30s                 31s
+      ✓ schema           0007_basket down                        0.3s
+    ✗ rolled back: v41 serves everywhere, verified · 1m34s · exit 3
+      untouched  web-2, search
+      now        automatic promotion frozen
+      see        deploy show 01JB9QF3ZK
+    "#);
 }
 
 #[test]
 fn the_same_in_a_log() {
-    assert_snapshot!(plain(Loudness::Normal, false, Stamps::On, &Stream::unhealthy().events()), @"");
+    assert_snapshot!(plain(Loudness::Normal, false, Stamps::On, &Stream::unhealthy().events()), @r#"
+    07:00:00 v42 3f9ac1e "Add basket" (develop) → production, now v41
+    07:00:02   ✓ schema           0007_basket applied                     0.6s
+    07:01:02   ✗ web     web-1    ready: 503 in 12 of 12 probes, wanted 30s healthy  1m00s
+    07:01:02             body     {"status":"DOWN","components":{"db":"timeout"}}
+    07:01:02 ← going back to v41
+    07:01:33   ✓ web     web-1    v41 serves, healthy 30s                 31s
+    07:01:33   ✓ schema           0007_basket down                        0.3s
+    07:01:33 ✗ rolled back: v41 serves everywhere, verified · 1m34s · exit 3
+    07:01:33   untouched  web-2, search
+    07:01:33   now        automatic promotion frozen
+    07:01:33   see        deploy show 01JB9QF3ZK
+    "#);
 }
 
 #[test]
 fn the_same_in_a_narrow_terminal() {
-    assert_snapshot!(plain(Loudness::Normal, true, Stamps::Off, &Stream::unhealthy().events()), @"");
+    assert_snapshot!(plain(Loudness::Normal, true, Stamps::Off, &Stream::unhealthy().events()), @r#"
+    v42 3f9ac1e "Add basket" (develop) → production, now v41
+      ✓ schema  0007_basket applied  0.6s
+      ✗ web web-1  ready: 503 in 12 of 12 probes, wanted 30s healthy  1m00s
+        body     {"status":"DOWN","components":{"db":"timeout"}}
+    ← going back to v41
+      ✓ web web-1  v41 serves, healthy 30s  31s
+      ✓ schema  0007_basket down  0.3s
+    ✗ rolled back: v41 serves everywhere, verified · 1m34s · exit 3
+      untouched  web-2, search
+      now        automatic promotion frozen
+      see        deploy show 01JB9QF3ZK
+    "#);
 }
 
 #[test]
 fn the_same_quietly() {
-    assert_snapshot!(plain(Loudness::Quiet, false, Stamps::Off, &Stream::unhealthy().events()), @"");
+    assert_snapshot!(plain(Loudness::Quiet, false, Stamps::Off, &Stream::unhealthy().events()), @r#"
+    v42 3f9ac1e "Add basket" (develop) → production, now v41
+    ✗ rolled back: v41 serves everywhere, verified · 1m34s · exit 3
+      untouched  web-2, search
+      now        automatic promotion frozen
+      see        deploy show 01JB9QF3ZK
+    "#);
 }
 
 #[test]
 fn every_step_of_a_success() {
-    assert_snapshot!(plain(Loudness::Verbose, false, Stamps::Off, &Stream::success().events()), @"");
+    assert_snapshot!(plain(Loudness::Verbose, false, Stamps::Off, &Stream::success().events()), @r#"
+    v42 3f9ac1e "Add basket" (develop) → production, now v41
+      · schema           prepared
+      · web     web-1    prepared
+      · web     web-2    prepared
+      · search           prepared
+      · schema           switched, not yet verified
+      ✓ schema           0007_basket applied                     0.6s
+      · web     web-1    switched, not yet verified
+      ✓ web     web-1    v42 serves, healthy 30s                 31s
+      · web     web-2    switched, not yet verified
+      ✓ web     web-2    v42 serves, healthy 30s                 31s
+      · search           switched, not yet verified
+      ✓ search           v42 serves, healthy 10s                 12s
+      · committed: every slice is verified
+      · schema           confirmed
+      · web     web-1    confirmed
+      · web     web-2    confirmed
+      · search           confirmed
+      · watching for 2m00s more
+    ✓ v42 serves everywhere, verified · 3m17s · exit 0
+    "#);
 }
 
 #[test]
 fn what_needs_a_human() {
-    assert_snapshot!(told(Stream::needs_human()), @"");
+    assert_snapshot!(told(Stream::needs_human()), @r#"
+    v42 3f9ac1e "Add basket" (develop) → production, now v41
+      ✓ schema           0007_basket applied                     0.6s
+      ✗ web     web-1    ready: 503 in 12 of 12 probes, wanted 30s healthy  1m00s
+                body     {"status":"DOWN","components":{"db":"timeout"}}
+    ← going back to v41
+      ✗ web     web-1    unknown: deploy@10.0.0.1 does not answer  15m00s
+    ✗ needs a human: 2 slices are not where they should be · 16m02s · exit 4
+      untouched  web-2, search
+      stray      schema schema runs v42: it is still on the new release
+      next       deploy rollback -e production --to v41
+      stray      web web-1 runs unknown: deploy@10.0.0.1 does not answer
+      next       deploy status -e production --refresh
+      now        automatic promotion frozen
+      see        deploy show 01JB9QF3ZK
+    "#);
 }
 
 #[test]
 fn what_waits_for_an_approval() {
-    assert_snapshot!(told(Stream::waiting()), @"");
+    assert_snapshot!(told(Stream::waiting()), @r#"
+    v42 3f9ac1e "Add basket" (develop) → production, now v41
+    … waiting: nothing was changed · 0.1s · exit 11
+      unmet      soak: healthy in staging for 4m of 10m (earliest 2026-11-21 07:06:00Z)
+      next       wait, then deploy resume 01JB9QF3ZK
+      unmet      approval: release: 0 of 1 from release-managers
+      next       deploy approve 01JB9QF3ZK
+      then       deploy resume 01JB9QF3ZK
+      see        deploy show 01JB9QF3ZK
+    "#);
 }
 
 #[test]
 fn what_waited_and_went_on() {
-    assert_snapshot!(told(Stream::approved()), @"");
+    assert_snapshot!(told(Stream::approved()), @r#"
+    v42 3f9ac1e "Add basket" (develop) → production, now v41
+      · approved by bob@shop.example: looked at staging
+      … waited 1h31m for approval
+      ✓ schema           0007_basket applied                     0.6s
+      ✓ web     web-1    v42 serves, healthy 30s                 31s
+      ✓ web     web-2    v42 serves, healthy 30s                 31s
+      ✓ search           v42 serves, healthy 10s                 12s
+    ✓ v42 serves everywhere, verified · 1h32m · exit 0
+    "#);
 }
 
 #[test]
 fn what_a_gate_refuses() {
-    assert_snapshot!(told(Stream::refused()), @"");
+    assert_snapshot!(told(Stream::refused()), @r#"
+    v42 3f9ac1e "Add basket" (develop) → production, now v41
+    ✗ refused: nothing was changed · 0.1s · exit 6
+      unmet      branch: 3f9ac1e is on develop, and production takes master
+      next       merge it into master, then deploy promote -e production
+      unmet      approval: release: 0 of 1 from release-managers
+      next       deploy approve 01JB9QF3ZK
+      see        deploy show 01JB9QF3ZK
+    "#);
 }
 
 #[test]
 fn a_claim_that_somebody_else_holds() {
-    assert_snapshot!(told(Stream::held()), @"");
+    assert_snapshot!(told(Stream::held()), @r#"
+    v42 3f9ac1e "Add basket" (develop) → production, now v41
+      ✗ ssh:deploy@10.0.0.1:/opt/shop is held by bob@laptop (pid 4711): activating v43
+                because  claimed 42s ago, epoch 9
+    ✗ failed: nothing that serves was changed · 0.1s · exit 5
+      next       wait, then deploy promote -e production
+      see        deploy show 01JB9QF3ZK
+    "#);
 }
 
 #[test]
 fn what_is_left_open() {
-    assert_snapshot!(told(Stream::left()), @"");
+    assert_snapshot!(told(Stream::left()), @r#"
+    v42 3f9ac1e "Add basket" (develop) → production, now v41
+      ✓ schema           0007_basket applied                     0.6s
+    … open: left activating, to be resumed · 2.3s · exit 9
+      untouched  web-2, search
+      next       deploy resume 01JB9QF3ZK  goes on
+                 deploy cancel 01JB9QF3ZK  goes back
+      see        deploy show 01JB9QF3ZK
+    "#);
 }
 
 #[test]
 fn what_was_taken_up_by_another_process() {
-    assert_snapshot!(told(Stream::taken_over()), @"");
+    assert_snapshot!(told(Stream::taken_over()), @r#"
+    v42 3f9ac1e "Add basket" (develop) → production, now v41
+      ✓ schema           0007_basket applied                     0.6s
+      ! taken up again by bob@ci-7 (pid 12)
+    ← interrupted in the middle: going back to v41
+      ✓ web     web-1    v41 serves, healthy 30s                 31s
+      ✓ schema           0007_basket down                        0.3s
+    ✗ rolled back: v41 serves everywhere, verified · 1m19s · exit 3
+      untouched  web-2, search
+      see        deploy show 01JB9QF3ZK
+    "#);
 }
 
 /// Live and stored are one: what a terminal keeps is what `deploy show` prints, byte for byte.
@@ -161,7 +298,7 @@ fn spans_are_short() {
         (0, "0.0s"),
         (620, "0.6s"),
         (9_949, "9.9s"),
-        (9_950, "9s"),
+        (9_950, "10s"),
         (12_400, "12s"),
         (151_000, "2m31s"),
         (11_100_000, "3h05m"),

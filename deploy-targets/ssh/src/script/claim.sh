@@ -33,4 +33,6 @@ epoch=$known
 epoch=$((epoch + 1))
 write_claim "$ours" "$deployment" "$epoch" "$note"
 recover
+# What older attempts left aside; whoever still writes there is fenced by now.
+rm -rf "$store/tmp"
 emit epoch "$epoch"

@@ -14,7 +14,7 @@ run() {
     limit=$1 folder=$2 settings=$3 words=$4
     need timeout coreutils
     (
-        exec 9>&-
+        exec 8>&- 9>&-
         trap - PIPE TERM HUP INT EXIT
         cd "$folder"
         if [ -n "$had_lc" ]; then LC_ALL=$had_lc; else unset LC_ALL; fi
@@ -55,7 +55,7 @@ hook() {
 # A restart: what it leaves behind is the service. Its output goes to a file, so that a service which keeps writing to it lives on.
 restart() {
     : >"$store/restart.log"
-    exec 8>&2 2>"$store/restart.log"
+    exec 8>&2 2>>"$store/restart.log"
     run "$@"
     exec 2>&8 8>&-
     child=

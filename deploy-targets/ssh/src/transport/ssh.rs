@@ -9,7 +9,7 @@ use deploy_core::port::target::Cause;
 use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
@@ -35,7 +35,25 @@ pub(crate) struct Ssh {
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) session: Arc<Session>,
+    _master: Option<Arc<Master>>,
+    // Last: the socket is needed to close the connection.
     pub(crate) folder: Arc<tempfile::TempDir>,
+}
+
+/// A connection that we began ourselves, and so have to end ourselves. Its drop takes a few milliseconds.
+struct Master(PathBuf);
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("ssh")
+            .arg("-S")
+            .arg(&self.0)
+            .args(["-O", "exit", "none"])
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status();
+    }
 }
 
 impl Ssh {
@@ -88,7 +106,9 @@ async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
             );
             Broken::NotSent(Cause::Final, Box::new(failure.caused_by(&error)))
         })?;
+    let mut master = None;
     let session = if let Some(password) = &address.password {
+        master = Some(Arc::new(Master(folder.path().join("master"))));
         with_password(address, password.expose(), folder.path()).await?
     } else {
         let mut builder = SessionBuilder::default();
@@ -108,6 +128,7 @@ async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
     };
     Ok(Connection {
         session: Arc::new(session),
+        _master: master,
         folder: Arc::new(folder),
     })
 }
@@ -192,6 +213,17 @@ fn refused(destination: &str, said: &str) -> Broken {
         let message = format!("{destination} lets nobody in with these keys");
         let next = format!("ssh {destination} true");
         (Cause::Final, Failure::new(Code::PermissionDenied, message, next))
+    } else if said.contains("No such file or directory (os error 2)") {
+        let message = "there is no `ssh` on this machine".to_owned();
+        let next = "install it: apt-get install openssh-client";
+        (Cause::Final, Failure::new(Code::ToolMissing, message, next))
+    } else if said.contains("kex_exchange_identification") || said.contains("closed by remote host") {
+        // So many connections at once that the server drops some.
+        let message = format!("{destination} takes no connection just now");
+        (
+            Cause::Transient,
+            Failure::new(Code::Unreachable, message, "try again a little later"),
+        )
     } else {
         let message = format!("{destination} cannot be reached");
         let next = format!("ssh {destination} true");
@@ -253,5 +285,35 @@ impl Shell for Ssh {
                 })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Input;
+
+    /// `sh`, `fish` and `csh` read such a line alike: between the quotes there is nothing that one of them takes for more.
+    #[test]
+    fn any_login_shell_reads_the_command_line() {
+        let call = Call {
+            script: crate::host::script_of(crate::host::ACTIVATE),
+            args: vec![(1..=255).collect(), b"it's !1 $(id) `id` \\'\n".to_vec()],
+            nonce: String::new(),
+            input: Input::Empty,
+            limit: CONNECT,
+            sink: None,
+            hide: Vec::new(),
+        };
+        let line = quoted(&argv(&call));
+        assert!(
+            line.is_ascii() && !line.contains(['!', '\n']) && !line.contains("\\\\") && !line.contains("\\'")
+        );
+        let inside: usize = line
+            .split("' '")
+            .map(|part| part.trim_matches('\'').matches('\'').count())
+            .sum();
+        assert_eq!(inside, 0);
+        assert!(line.len() < 100_000, "{}", line.len());
     }
 }

@@ -1,8 +1,6 @@
 //! Every verb on this machine.
 
-mod common;
-
-use common::{World, bring, claim, deployment, place, request, seen, slice, step, store};
+use super::common::{World, bring, claim, deployment, place, request, seen, slice, step, store};
 use deploy_core::failure::Code;
 use deploy_core::port::target::{Adopt, Cause, Certainty, Cleanup, Restore, Runs, Target as _};
 use std::fs;

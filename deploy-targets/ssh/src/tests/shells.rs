@@ -1,10 +1,7 @@
 //! The steps under other systems' shells and tools.
 
-#[path = "../tests/common/mod.rs"]
-mod common;
-
+use super::common::{World, bring, place, seen, slice};
 use crate::Connections;
-use common::{World, bring, place, seen, slice};
 use deploy_core::port::target::{Cleanup, Restore, Target as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

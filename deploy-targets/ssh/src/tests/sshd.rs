@@ -1,6 +1,6 @@
 //! One sshd on the loopback with its own key and configuration, as an ordinary test needs it.
 
-use deploy_target_ssh::{Address, SshAddress};
+use crate::{Address, SshAddress};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

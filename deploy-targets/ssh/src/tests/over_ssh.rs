@@ -1,16 +1,12 @@
 //! The same verbs over real sshd, and how it looks when there is no way in.
 
-mod common;
-#[path = "common/sshd.rs"]
-mod sshd;
-
-use common::{World, bring, claim, place, seen, slice};
+use super::common::{World, bring, claim, place, seen, slice};
+use super::sshd::Sshd;
+use crate::{Address, CheckState, Connections, SshAddress};
 use deploy_core::failure::Code;
 use deploy_core::health::CommandLine;
 use deploy_core::port::probe::{HostCommand, HostExecError, Reach};
-use deploy_core::port::target::{Cause, Certainty, Cleanup, Restore, Runs, Target as _};
-use deploy_target_ssh::{Address, CheckState, Connections, SshAddress};
-use sshd::Sshd;
+use deploy_core::port::target::{Cause, Certainty, Cleanup, Restore, Runs, Secret, Target as _};
 use std::fs;
 use std::time::Duration;
 
@@ -71,6 +67,34 @@ async fn noise_at_login_is_passed_over() {
     bring(&world, &target, 1, &world.release(1, &[("a", "1")])).await;
 }
 
+/// Whatever shell the user has there.
+#[tokio::test]
+async fn any_login_shell_will_do() {
+    for shell in ["fish", "tcsh"] {
+        let program = std::path::Path::new("/usr/bin").join(shell);
+        assert!(program.exists(), "install {shell}");
+        let sshd = Sshd::start("");
+        let login = sshd.dir.path().join("login");
+        let text = format!(
+            "#!/bin/sh\nexec {} -c \"$SSH_ORIGINAL_COMMAND\"\n",
+            program.display()
+        );
+        fs::write(&login, text).unwrap();
+        run_mode(&login);
+        let key = fs::read_to_string(sshd.dir.path().join("client.pub")).unwrap();
+        let line = format!("command=\"{}\" {key}", login.display());
+        fs::write(sshd.dir.path().join("authorized"), line).unwrap();
+        let mut world = World::at(sshd.address());
+        world.binding.hooks = vec![super::common::hook(
+            "odd",
+            crate::HookPoint::Prepare,
+            "test 'it''s !1' = \"its !1\" && echo \\\\ 'a\nb'",
+        )];
+        let target = world.target();
+        bring(&world, &target, 1, &world.release(1, &[("a !b\n'c", "1")])).await;
+    }
+}
+
 fn run_mode(file: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
@@ -102,6 +126,31 @@ async fn a_changed_or_unknown_host_key_is_refused() {
     assert!(!world.path().exists());
 }
 
+/// `ssh` asks for a password and for a key's passphrase in the same way.
+#[tokio::test]
+async fn a_password_is_handed_over_and_a_wrong_one_is_said() {
+    let sshd = Sshd::start("");
+    let protect = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-p", "-P", "", "-N", "open sesame", "-f"])
+        .arg(sshd.dir.path().join("client"))
+        .status()
+        .unwrap();
+    assert!(protect.success());
+    let with = |password: &str| match sshd.address() {
+        Address::Ssh(address) => Address::Ssh(SshAddress {
+            password: Some(Secret::new(password)),
+            ..address
+        }),
+        Address::Local => unreachable!(),
+    };
+    let world = World::at(with("open sesame"));
+    claim(&world.target(), 1).await.unwrap();
+    let world = World::at(with("open simsim"));
+    let refused = claim(&world.target(), 1).await.unwrap_err();
+    assert_eq!(refused.failure.code, Code::PermissionDenied);
+    assert!(!format!("{refused:?}").contains("simsim"));
+}
+
 #[tokio::test]
 async fn no_key_and_no_host_are_told_apart() {
     let sshd = Sshd::start("");
@@ -128,13 +177,13 @@ async fn a_cut_connection_is_made_anew() {
     let sshd = Sshd::start("");
     let mut world = World::at(sshd.address());
     // The restart ends the session it runs in, as one does that restarts the network.
-    world.binding.restart = Some(common::shell(
+    world.binding.restart = Some(super::common::shell(
         "p=$$; until [ \"$(cat /proc/$p/comm)\" = sshd ]; do p=$(cut -d' ' -f4 /proc/$p/stat); done; kill -KILL $p",
     ));
     let target = world.target();
     let first = world.release(1, &[("a", "1")]);
     let op = world.op(&claim(&target, 1).await.unwrap());
-    let mut step = common::step(&target, &first).await;
+    let mut step = super::common::step(&target, &first).await;
     let prepared = target.prepare(&op, &step).await.unwrap();
     step.checkpoint = Some(prepared.checkpoint.clone());
     let lost = target.activate(&op, &step).await.unwrap_err();
@@ -151,7 +200,7 @@ async fn a_cut_connection_is_made_anew() {
     assert_eq!(seen(&target).await, prepared.will_be);
 }
 
-async fn hosts() -> (Sshd, Vec<std::sync::Arc<dyn deploy_core::port::probe::HostExec>>) {
+fn hosts() -> (Sshd, Vec<std::sync::Arc<dyn deploy_core::port::probe::HostExec>>) {
     let sshd = Sshd::start("");
     let connections = Connections::default();
     let execs = vec![
@@ -163,7 +212,7 @@ async fn hosts() -> (Sshd, Vec<std::sync::Arc<dyn deploy_core::port::probe::Host
 
 #[tokio::test]
 async fn commands_run_on_a_host_and_tell_how_they_ended() {
-    let (_sshd, execs) = hosts().await;
+    let (_sshd, execs) = hosts();
     for exec in execs {
         let mut command =
             HostCommand::new(CommandLine::Shell("pwd; cat; echo \"$A\" >&2; exit 3".to_owned()));
@@ -203,7 +252,7 @@ async fn commands_run_on_a_host_and_tell_how_they_ended() {
 #[tokio::test]
 async fn ports_are_reached_as_the_host_sees_them() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let (_sshd, execs) = hosts().await;
+    let (_sshd, execs) = hosts();
     assert_eq!(
         execs[0].forward("localhost", 1, PATIENCE).await.unwrap().reach(),
         &Reach::Direct

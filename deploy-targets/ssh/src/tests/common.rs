@@ -1,15 +1,15 @@
 //! A service on hosts for the tests: this machine, or sshd on the loopback.
 
+use crate::{
+    Address, CommandWords, Connections, Hook, HookPoint, HostBinding, HostScript, SshBinding, SshTarget,
+    listing,
+};
 use deploy_core::digest::Digest;
 use deploy_core::id::{Attempt, DeploymentId, Epoch, PlaceId, ReleaseNumber, SliceName, StoreId};
 use deploy_core::model::{ArtifactRef, Entry, ReleaseRef};
 use deploy_core::port::target::{
     Adopt, Claim, ClaimRequest, Desired, HolderNote, Move, Op, Prepared, ProgressSink, Runs, Secret, Target,
     TargetError,
-};
-use deploy_target_ssh::{
-    Address, CommandWords, Connections, Hook, HookPoint, HostBinding, HostScript, SshBinding, SshTarget,
-    listing,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -121,10 +121,10 @@ impl World {
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, text).unwrap();
         }
-        self.release_of(number, &folder)
+        Self::release_of(number, &folder)
     }
 
-    pub(crate) fn release_of(&self, number: u32, folder: &Path) -> Arc<Desired> {
+    pub(crate) fn release_of(number: u32, folder: &Path) -> Arc<Desired> {
         let digest = listing::walk(folder).unwrap().digest();
         Arc::new(Desired {
             release: ReleaseRef {

@@ -1,0 +1,265 @@
+//! First manifests: from a look at a folder, from a template, from a `.deploy.yaml`. Each passes the check; none is overwritten.
+
+mod common;
+
+use common::Home;
+use insta::assert_snapshot;
+
+/// Runs it, checks what it wrote, and shows both.
+fn made(home: &Home, args: &[&str]) -> String {
+    let said = home.run(args);
+    let checked = home.run(&["check"]);
+    assert!(checked.starts_with("exit 0\n"), "{said}\n{checked}");
+    format!("{said}--- deploy.toml\n{}", home.read("deploy.toml"))
+}
+
+#[test]
+fn an_empty_folder() {
+    assert_snapshot!(made(&Home::new(), &["init"]), @r#"
+    exit 0
+    --- stdout
+      · nothing names a platform: taken as files on a server, by ssh
+      ! still to be filled in: the service's unit: `restart` runs systemctl restart project
+      ! still to be filled in: the address of production's server, now deploy@server.example
+    ✓ deploy.toml written
+      next       fill in what is missing, then deploy check
+    --- deploy.toml
+    [project]
+    name = "project"
+
+    [services.web]
+    [services.web.ssh]
+    source = "."
+    path = "/opt/project"
+    restart = "systemctl restart project"
+    [services.web.health.ready]
+    http = "http://localhost:3000/"
+    healthy_for = "10s"
+
+    [environments.production]
+    confirm = true
+    [environments.production.hosts]
+    production-1 = { ssh = "deploy@server.example" }
+    "#);
+}
+
+#[test]
+fn a_node_service_with_branches() {
+    let home = Home::with(&[
+        ("package.json", r#"{"scripts":{"build":"tsc"}}"#),
+        ("package-lock.json", "{}"),
+        ("src/server.js", "app.get('/healthz', ok); app.listen(4000)"),
+    ]);
+    home.git(&["init", "-q"]);
+    home.git(&["remote", "add", "origin", "git@git.example:shop/basket.git"]);
+    home.git(&["add", "."]);
+    home.git(&["commit", "-qm", "Begin"]);
+    home.git(&["branch", "main"]);
+    assert_snapshot!(made(&home, &["init"]), @r#"
+    exit 0
+    --- stdout
+      · the git remote is called basket: the project's name
+      · package.json has a `build` script: `npm run build` makes dist/
+      · nothing names a platform: taken as files on a server, by ssh
+      · the sources say `.listen(4000`: it listens there
+      · the sources answer /healthz: looked at after every switch
+      · git has the branches develop, main
+      ! still to be filled in: the service's unit: `restart` runs systemctl restart basket
+      ! still to be filled in: the address of development's server, now deploy@development.example
+      ! still to be filled in: the address of staging's server, now deploy@staging.example
+      ! still to be filled in: the address of production's server, now deploy@production.example
+    ✓ deploy.toml written
+      next       fill in what is missing, then deploy check
+    --- deploy.toml
+    [project]
+    name = "basket"
+
+    [artifacts.app]
+    build = "npm ci && npm run build"
+    inputs = ["package.json", "package-lock.json", "src/**", "app/**", "public/**"]
+    output = "dist"
+
+    [services.web]
+    artifact = "app"
+    [services.web.ssh]
+    path = "/opt/basket"
+    restart = "systemctl restart basket"
+    [services.web.health.ready]
+    http = "http://localhost:4000/healthz"
+    healthy_for = "10s"
+
+    [environments.development]
+    branches = ["develop"]
+    [environments.development.hosts]
+    development-1 = { ssh = "deploy@development.example" }
+
+    [environments.staging]
+    after = ["development"]
+    branches = ["develop"]
+    [environments.staging.hosts]
+    staging-1 = { ssh = "deploy@staging.example" }
+
+    [environments.production]
+    after = ["staging"]
+    branches = ["main"]
+    confirm = true
+    [environments.production.hosts]
+    production-1 = { ssh = "deploy@production.example" }
+    "#);
+}
+
+#[test]
+fn a_rust_program() {
+    let home = Home::with(&[("Cargo.toml", "[package]\nname = \"basket\"\n"), ("src/main.rs", "bind(\"0.0.0.0:8080\")")]);
+    assert_snapshot!(made(&home, &["init"]), @r#"
+    exit 0
+    --- stdout
+      · Cargo.toml makes the program basket
+      · nothing names a platform: taken as files on a server, by ssh
+      · the sources say `0.0.0.0:8080`: it listens there
+      ! still to be filled in: the service's unit: `restart` runs systemctl restart project
+      ! still to be filled in: the address of production's server, now deploy@server.example
+    ✓ deploy.toml written
+      next       fill in what is missing, then deploy check
+    --- deploy.toml
+    [project]
+    name = "project"
+
+    [artifacts.app]
+    build = "cargo build --release --locked && mkdir -p dist && cp target/release/basket dist/"
+    inputs = ["Cargo.toml", "Cargo.lock", "src/**", "*/src/**", "*/Cargo.toml"]
+    output = "dist"
+
+    [services.web]
+    artifact = "app"
+    [services.web.ssh]
+    path = "/opt/project"
+    restart = "systemctl restart project"
+    [services.web.health.ready]
+    http = "http://localhost:8080/"
+    healthy_for = "10s"
+
+    [environments.production]
+    confirm = true
+    [environments.production.hosts]
+    production-1 = { ssh = "deploy@server.example" }
+    "#);
+}
+
+#[test]
+fn platforms_are_recognised() {
+    for (file, text, sign) in [
+        ("fly.toml", "app = \"basket\"\n[http_service]\n", "[services.web.fly]"),
+        ("compose.yaml", "services:\n  basket:\n    image: x\n", "service = \"basket\""),
+        ("k8s/web.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: basket\n", "workload = \"deployment/basket\""),
+        ("go.mod", "module example.org/basket\n", "go build"),
+        ("Dockerfile", "FROM scratch\nEXPOSE 7000\n", "http://localhost:7000/"),
+    ] {
+        let manifest = made(&Home::with(&[(file, text)]), &["init"]);
+        assert!(manifest.contains(sign), "{file}: {manifest}");
+    }
+}
+
+#[test]
+fn every_template_passes_the_check() {
+    for kind in ["minimal", "ssh", "local", "k8s", "fly", "compose"] {
+        made(&Home::new(), &["init", "--template", kind]);
+    }
+}
+
+#[test]
+fn a_manifest_is_never_overwritten() {
+    let home = Home::with(&[("deploy.toml", "mine")]);
+    assert_snapshot!(home.run(&["init"]), @r#"
+    exit 2
+    --- stderr
+    error: deploy.toml is there already: nothing was written [DPL0005]
+      next     deploy check, or -f FILE for another
+    "#);
+    assert_snapshot!(home.run(&["init", "--json"]), @r#"
+    exit 2
+    --- stdout
+    {"schema":"deploy.error/1","code":2,"failure":{"code":"DPL0005","message":"deploy.toml is there already: nothing was written","next":"deploy check, or -f FILE for another"}}
+    "#);
+    assert_eq!(home.read("deploy.toml"), "mine");
+}
+
+#[test]
+fn a_deploy_yaml() {
+    let home = Home::with(&[(
+        ".deploy.yaml",
+        "version: 1.0\ntargets:\n  api:\n    path: /opt/shop/api\n    restart: systemctl restart api\n    health_check: http://localhost:8000/health\n    post_deploy:\n      - npm ci\n      - npm run migrate\n  frontend:\n    path: /opt/shop/frontend\n    build_command: npm run build\n",
+    )]);
+    assert_snapshot!(made(&home, &["import"]), @r#"
+    exit 0
+    --- stdout
+      ! still to be filled in: `output` of artifact frontend: what `npm run build` leaves, now .
+      ! still to be filled in: frontend has no restart: what runs keeps running the old files
+      ! still to be filled in: frontend has no health check: only that the files are there is seen
+      ! still to be filled in: the server, now deploy@server.example: .deploy.yaml names none; DEPLOY_SERVER and DEPLOY_USER do
+    ✓ deploy.toml written
+      next       fill in what is missing, then deploy check
+    --- deploy.toml
+    [project]
+    name = "project"
+
+    [services.api]
+    [services.api.ssh]
+    source = "."
+    path = "/opt/shop/api"
+    restart = "systemctl restart api"
+    [services.api.hooks.post-deploy]
+    at = "after"
+    command = "npm ci && npm run migrate"
+    [services.api.health.ready]
+    http = "http://localhost:8000/health"
+    healthy_for = "10s"
+
+    [artifacts.frontend]
+    build = "npm run build"
+    inputs = ["**"]
+    output = "."
+
+    [services.frontend]
+    artifact = "frontend"
+    [services.frontend.ssh]
+    path = "/opt/shop/frontend"
+
+    [environments.production.hosts]
+    server = { ssh = "deploy@server.example" }
+    "#);
+}
+
+#[test]
+fn servers_come_from_the_callers_environment() {
+    let home = Home::with(&[(".deploy.yaml", "version: \"1.0\"\ntargets:\n  api:\n    path: /opt/api\n")]);
+    let mut command = home.command(&["import"]);
+    assert_snapshot!(home.show(command.env("DEPLOY_SERVER", "10.0.0.1").env("DEPLOY_USER", "deploy")), @r#"
+    exit 0
+    --- stdout
+      · DEPLOY_SERVER says that production is deploy@10.0.0.1
+      ! still to be filled in: api has no restart: what runs keeps running the old files
+      ! still to be filled in: api has no health check: only that the files are there is seen
+    ✓ deploy.toml written
+      next       fill in what is missing, then deploy check
+    "#);
+    assert!(home.read("deploy.toml").contains("deploy@10.0.0.1"));
+}
+
+#[test]
+fn what_cannot_be_imported() {
+    for (name, yaml) in [
+        ("none", None),
+        ("not YAML", Some("targets: [\n")),
+        ("another version", Some("version: 2.0\ntargets:\n  api:\n    path: /opt\n")),
+        ("an unknown key", Some("targets:\n  api:\n    paht: /opt\n")),
+        ("no targets", Some("version: 1.0\ntargets: {}\n")),
+    ] {
+        let home = Home::new();
+        if let Some(yaml) = yaml {
+            home.write(".deploy.yaml", yaml.as_bytes());
+        }
+        insta::assert_snapshot!(name.replace(' ', "_"), home.run(&["import"]));
+        assert!(!home.project().join("deploy.toml").exists(), "{name}");
+    }
+}

@@ -1,0 +1,291 @@
+//! Manifests that are wrong, and what is said about those that are right. Nothing here needs a state, a checkout or a network.
+
+mod common;
+
+use common::{Home, LOCAL};
+use insta::assert_snapshot;
+
+fn check(manifest: &str) -> String {
+    Home::with(&[("deploy.toml", manifest)]).run(&["check"])
+}
+
+#[test]
+fn no_manifest() {
+    assert_snapshot!(Home::new().run(&["check"]), @r#"
+    exit 2
+    --- stderr
+    error: could not read deploy.toml [DPL0001]
+      because  No such file or directory (os error 2)
+      next     deploy init writes a first one; -f FILE names another
+    "#);
+}
+
+#[test]
+fn not_utf8() {
+    let home = Home::new();
+    home.write("deploy.toml", b"[project]\nname = \"sh\xffop\"\n");
+    assert_snapshot!(home.run(&["check"]), @r#"
+    exit 2
+    --- stderr
+    error: deploy.toml is not UTF-8: byte 20 cannot be read [DPL0001]
+      next     save it as UTF-8
+    "#);
+}
+
+#[test]
+fn ten_megabytes() {
+    let home = Home::new();
+    home.write("deploy.toml", &vec![b'#'; 10 << 20]);
+    assert_snapshot!(home.run(&["check"]), @r#"
+    exit 2
+    --- stderr
+    error: deploy.toml is larger than 256 KiB [DPL0001]
+      next     is it the right file? -f FILE names another
+    "#);
+}
+
+#[test]
+fn empty() {
+    assert_snapshot!(check(""), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:1:1: no environments: there is nothing to deploy
+        1 | 
+          | ^ add `[environments.production]`
+    deploy.toml:1:1: no services: there is nothing to deploy
+        1 | 
+          | ^ add `[services.web]`
+    deploy.toml:1:1: the manifest has no `project`
+        1 | 
+          | ^ add `project = …`
+    error: 3 problems in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+}
+
+#[test]
+fn not_toml() {
+    assert_snapshot!(check("[project\nname = \"shop\"\n"), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:1:9: not TOML: unclosed table, expected `]`
+        1 | [project
+          |         ^
+    error: a problem in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+}
+
+#[test]
+fn an_unknown_key_and_a_wrong_type_at_once() {
+    let text = LOCAL.replace("healthy_for = \"1s\"", "helthy_for = \"1s\"").replace("name = \"shop\"", "name = 7");
+    assert_snapshot!(check(&text), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:2:8: `name` is a number
+        2 | name = 7
+          |        ^ write another name
+    deploy.toml:10:1: unknown key `helthy_for` in [services.web.health.ready]
+       10 | helthy_for = "1s"
+          | ^^^^^^^^^^ did you mean `healthy_for`?
+    error: 2 problems in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+}
+
+#[test]
+fn a_circle_of_environments() {
+    let text = LOCAL.replace("[environments.development.hosts]", "[environments.development]\nafter = [\"production\"]\n[environments.development.hosts]");
+    assert_snapshot!(check(&text), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:16:10: `after` goes round in a circle: development → production → development
+       16 | after = ["development"]
+          |          ^^^^^^^^^^^^^ remove one of these
+    error: a problem in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+}
+
+#[test]
+fn a_circle_of_needs() {
+    let text = LOCAL.replace("[services.web.ssh]", "[services.web]\nneeds = [\"web\"]\n[services.web.ssh]");
+    assert_snapshot!(check(&text), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:6:10: `needs` goes round in a circle: web → web
+        6 | needs = ["web"]
+          |          ^^^^^ remove one of these
+    error: a problem in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+}
+
+#[test]
+fn an_unsupported_strategy() {
+    let text = LOCAL.replace("[services.web.health.ready]", "[services.web.strategy]\nkind = \"bluegreen\"\n[services.web.health.ready]");
+    assert_snapshot!(check(&text), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:9:8: `bluegreen` is not known here; did you mean `blue-green`?
+        9 | kind = "bluegreen"
+          |        ^^^^^^^^^^^ write one of rolling, blue-green, canary, recreate, all-at-once
+    error: a problem in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+}
+
+#[test]
+fn an_unset_variable() {
+    let text = LOCAL.replace("\"live\"", "\"${PLACE}/live\"");
+    let home = Home::with(&[("deploy.toml", &text)]);
+    assert_snapshot!(home.run(&["check", "-e", "development"]), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:7:8: `PLACE` is not set
+        7 | path = "${PLACE}/live"
+          |        ^^^^^^^^^^^^^^^ set it in [environments.development.vars], in the caller's environment, or give a default: `${PLACE:-…}`
+    error: a problem in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+}
+
+#[test]
+fn a_program_gets_every_problem() {
+    let home = Home::with(&[("deploy.toml", &LOCAL.replace("healthy_for", "helthy_for"))]);
+    let (answer, code) = home.json(&["check", "--json"]);
+    assert_eq!((answer["schema"].as_str(), code), (Some("deploy.error/1"), 2));
+    assert_eq!(answer["failure"]["code"], "DPL0002");
+    assert_eq!(answer["problems"][0]["line"], 10);
+}
+
+#[test]
+fn valid() {
+    let home = Home::with(&[("deploy.toml", LOCAL)]);
+    assert_snapshot!(home.run(&["check"]), @r#"
+    exit 0
+    --- stdout
+    ✓ deploy.toml: shop is valid (development → production)
+    "#);
+    assert_snapshot!(home.run(&["check", "--json"]), @r#"
+    exit 0
+    --- stdout
+    {"schema":"deploy.check/1","valid":true,"project":"shop","environments":["development","production"],"not_yet_acting":[]}
+    "#);
+}
+
+#[test]
+fn a_test_touches_nothing() {
+    let home = Home::with(&[("deploy.toml", LOCAL)]);
+    let mut command = home.command(&["check", "--test"]);
+    // Neither git nor anything else could be started.
+    assert!(home.show(command.env("PATH", "/nonexistent")).starts_with("exit 0\n"));
+    let files: Vec<_> = std::fs::read_dir(home.project()).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(files, ["deploy.toml"]);
+}
+
+#[test]
+fn what_does_not_act_yet_is_named() {
+    let text = LOCAL.replace("[environments.production]", "[environments.production]\nprometheus = \"http://metrics.example\"");
+    assert_snapshot!(check(&text), @r#"
+    exit 0
+    --- stdout
+    ✓ deploy.toml: shop is valid (development → production)
+      ! line 14: `environments.production.prometheus` does not act yet: metrics are not asked
+    "#);
+}
+
+#[test]
+fn configuration_with_where_it_came_from() {
+    let home = Home::with(&[("deploy.toml", LOCAL)]);
+    assert_snapshot!(home.run(&["config", "-e", "production", "services.web.ssh"]), @r#"
+    exit 0
+    --- stdout
+    KEY                      VALUE            FROM
+    services.web.ssh.path    live-production  deploy.toml:19
+    services.web.ssh.source  .                deploy.toml:6
+    "#);
+    assert_snapshot!(home.run(&["config", "-e", "production", "services.web.shs"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no key `services.web.shs` [DPL0003]
+      next     deploy config -e production
+    "#);
+}
+
+#[test]
+fn a_secret_is_in_no_answer() {
+    let text = format!("{LOCAL}[environments.production.secrets]\nTOKEN = {{ env = \"SHOP_TOKEN\" }}\n[services.web]\nsecrets = [\"TOKEN\"]\n");
+    let home = Home::with(&[("deploy.toml", &text)]);
+    for args in [&["config", "-e", "production"][..], &["config", "-e", "production", "--json"], &["check", "-e", "production", "-v"]] {
+        let answer = home.show(home.command(args).env("SHOP_TOKEN", "swordfish-7"));
+        assert!(answer.starts_with("exit 0\n") && !answer.contains("swordfish"), "{answer}");
+    }
+}
+
+#[test]
+fn a_key_is_explained() {
+    let home = Home::new();
+    assert_snapshot!(home.run(&["explain", "services.web.bake"]), @r#"
+    exit 0
+    --- stdout
+    services.*.bake  a string, a number
+
+    How long it is watched after the commit point; a failure meanwhile still turns
+    back.
+
+    Example:  bake = "2m"
+    "#);
+    assert_snapshot!(home.run(&["explain", "services.web.bkae"]), @r#"
+    exit 2
+    --- stderr
+    error: the manifest has no key `services.web.bkae` [DPL0003]
+      next     did you mean `bake`?
+    "#);
+}
+
+#[test]
+fn a_code_is_explained() {
+    let home = Home::new();
+    assert_snapshot!(home.run(&["explain", "dpl0102"]), @r#"
+    exit 0
+    --- stdout
+    DPL0102 the work tree has uncommitted changes
+
+    What is deployed must be what is committed. Commit or stash, or say
+    `--allow-dirty`: the release is then made from the commit alone, without the
+    changes.
+    "#);
+    assert_snapshot!(home.run(&["explain", "DPL9999"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no code DPL9999 [DPL0003]
+      next     codes are DPL0001 to DPL0901
+    "#);
+}
+
+#[test]
+fn the_schema_is_json_and_knows_the_keys() {
+    let output = Home::new().command(&["schema"]).output().expect("it runs");
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for key in ["project", "services", "environments", "artifacts"] {
+        assert!(schema["properties"][key].is_object(), "{key}");
+    }
+}
+
+#[test]
+fn every_shell_gets_a_script_and_every_command_a_page() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let text = home.run(&["completions", shell]);
+        assert!(text.starts_with("exit 0\n") && text.contains("rollback"), "{shell}");
+    }
+    assert!(home.run(&["man"]).contains("deploy"));
+    assert_snapshot!(home.run(&["man", "--dir", "pages"]), @r#"
+    exit 0
+    --- stdout
+    ✓ 34 pages written to pages
+    "#);
+    let page = home.read("pages/deploy-up.1");
+    assert!(page.contains(".TH") && page.contains("allow"), "{page}");
+}

@@ -1,0 +1,144 @@
+//! A command line that cannot be understood: what is wrong, what was probably meant, exit 2; in JSON for programs.
+
+mod common;
+
+use common::{Home, LOCAL};
+use insta::assert_snapshot;
+
+#[test]
+fn a_command_that_is_not_there() {
+    assert_snapshot!(Home::new().run(&["promot"]), @r#"
+    exit 2
+    --- stderr
+    error: unrecognized subcommand 'promot'
+
+      tip: a similar subcommand exists: 'promote'
+
+    Usage: deploy [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn a_flag_that_is_not_there() {
+    assert_snapshot!(Home::new().run(&["up", "--comit", "HEAD"]), @r#"
+    exit 2
+    --- stderr
+    error: unexpected argument '--comit' found
+
+      tip: a similar argument exists: '--commit'
+
+    Usage: deploy up --commit <REV>
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn a_time_that_is_none() {
+    assert_snapshot!(Home::new().run(&["up", "--lock-wait", "soon"]), @r#"
+    exit 2
+    --- stderr
+    error: invalid value 'soon' for '--lock-wait <TIME>': a duration is a number with `ms`, `s`, `m`, `h` or `d`, as in `10s`
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn flags_that_contradict_each_other() {
+    assert_snapshot!(Home::new().run(&["status", "--json", "--events"]), @r#"
+    exit 2
+    --- stdout
+    {"schema":"deploy.error/1","code":2,"failure":{"code":"DPL0005","message":"the argument '--json' cannot be used with '--events'","next":"deploy --help"}}
+    "#);
+}
+
+#[test]
+fn a_freeze_without_a_reason() {
+    assert_snapshot!(Home::new().run(&["freeze", "-e", "production"]), @r#"
+    exit 2
+    --- stderr
+    error: the following required arguments were not provided:
+      --reason <TEXT>
+
+    Usage: deploy freeze --environment <ENV> --reason <TEXT>
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn a_program_gets_usage_errors_as_one_object() {
+    assert_snapshot!(Home::new().run(&["--json", "promot"]), @r#"
+    exit 2
+    --- stdout
+    {"schema":"deploy.error/1","code":2,"failure":{"code":"DPL0005","message":"unrecognized subcommand 'promot'","next":"a similar subcommand exists: 'promote'"}}
+    "#);
+    assert_snapshot!(Home::new().run(&["promot", "--events"]), @r#"
+    exit 2
+    --- stdout
+    {"type":"result","schema":"deploy.error/1","code":2,"failure":{"code":"DPL0005","message":"unrecognized subcommand 'promot'","next":"a similar subcommand exists: 'promote'"}}
+    "#);
+}
+
+#[test]
+fn a_program_gets_help_as_one_object() {
+    let (help, code) = Home::new().json(&["up", "--help", "--json"]);
+    assert_eq!((help["schema"].as_str(), code), (Some("deploy.text/1"), 0));
+    assert!(help["text"].as_str().is_some_and(|text| text.contains("Example:")));
+}
+
+#[test]
+fn an_environment_that_was_probably_meant() {
+    let home = Home::with(&[("deploy.toml", LOCAL)]);
+    assert_snapshot!(home.run(&["config", "-e", "prodution"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no environment `prodution` [DPL0003]
+      next     did you mean `production`?
+    "#);
+    assert_snapshot!(home.run(&["status", "-e", "qa"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no environment `qa` [DPL0003]
+      next     one of development, production
+    "#);
+}
+
+#[test]
+fn a_service_that_was_probably_meant() {
+    let home = Home::with(&[("deploy.toml", LOCAL)]);
+    assert_snapshot!(home.run(&["check", "-e", "development", "-s", "wbe"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no service `wbe` [DPL0003]
+      next     did you mean `web`?
+    "#);
+}
+
+#[test]
+fn every_printed_help_fits_a_screen() {
+    let home = Home::new();
+    for name in ["up", "plan", "apply", "promote", "rollback", "attest", "init", "audit", "check"] {
+        let text = home.run(&[name, "--help"]);
+        assert!(text.lines().count() <= 42 && text.contains("Example:"), "{text}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    use std::process::{Command, Stdio};
+    let home = Home::new();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_deploy"))
+        .arg("schema")
+        .current_dir(home.project())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}

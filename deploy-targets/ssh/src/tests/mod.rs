@@ -1,0 +1,9 @@
+//! The whole target, on this machine and over sshd on the loopback.
+
+mod common;
+mod killed;
+mod over_ssh;
+mod shells;
+mod sshd;
+mod trouble;
+mod verbs;
