@@ -57,7 +57,10 @@ impl Console {
         Self {
             mode,
             loudness,
-            asks: mode == Mode::Text && !global.no_input && io::stdin().is_terminal() && io::stderr().is_terminal(),
+            asks: mode == Mode::Text
+                && !global.no_input
+                && io::stdin().is_terminal()
+                && io::stderr().is_terminal(),
             yes: global.yes,
             colour: !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
             answered: false,
@@ -90,7 +93,9 @@ impl Console {
     }
     /// Whether text on stdout is redrawn for somebody.
     pub(crate) fn is_live(&self) -> bool {
-        self.mode == Mode::Text && io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        self.mode == Mode::Text
+            && io::stdout().is_terminal()
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
     /// Colour for stdout.
     pub(crate) fn paint(&self) -> Paint {
@@ -110,7 +115,11 @@ impl Console {
     /// Data: a text, in text mode.
     pub(crate) fn data(&mut self, text: &str) {
         if self.mode == Mode::Text {
-            let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+            let end = if text.ends_with('\n') || text.is_empty() {
+                ""
+            } else {
+                "\n"
+            };
             emit(&mut io::stdout().lock(), &format!("{text}{end}"));
         }
     }

@@ -10,8 +10,15 @@ use std::time::{Duration, Instant};
 
 /// A deployment whose health window is longer than the test waits.
 fn slow() -> Home {
-    let manifest = LOCAL.replace("healthy_for = \"1s\"", "healthy_for = \"${WINDOW:-1s}\"\ndeadline = \"60s\"");
-    let home = Home::with(&[("deploy.toml", &manifest), (".gitignore", ".deploy/\nlive*\n"), ("index.html", "hello\n")]);
+    let manifest = LOCAL.replace(
+        "healthy_for = \"1s\"",
+        "healthy_for = \"${WINDOW:-1s}\"\ndeadline = \"60s\"",
+    );
+    let home = Home::with(&[
+        ("deploy.toml", &manifest),
+        (".gitignore", ".deploy/\nlive*\n"),
+        ("index.html", "hello\n"),
+    ]);
     home.git(&["init", "-q"]);
     home.git(&["add", "."]);
     home.git(&["commit", "-qm", "Begin"]);
@@ -40,19 +47,33 @@ fn interrupted_by(signal: &str) {
         assert_ne!(out.read_line(&mut said).expect("text"), 0, "it ended: {said}");
     }
     let began = Instant::now();
-    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
+    let killed = Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status()
+        .expect("kill runs");
     assert!(killed.success());
     out.read_to_string(&mut said).expect("text");
     let status = child.wait().expect("it ends");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let mut errors = String::new();
-    child.stderr.take().expect("piped").read_to_string(&mut errors).expect("text");
+    child
+        .stderr
+        .take()
+        .expect("piped")
+        .read_to_string(&mut errors)
+        .expect("text");
     assert_eq!(status.code(), Some(9), "{said}{errors}");
     assert!(errors.contains("deploy resume "), "{errors}");
-    assert!(said.contains("open: left activating") || errors.contains("DPL0703"), "{said}{errors}");
+    assert!(
+        said.contains("open: left activating") || errors.contains("DPL0703"),
+        "{said}{errors}"
+    );
 
     let resumed = home.run(&["resume"]);
-    assert!(resumed.starts_with("exit 0\n") || resumed.starts_with("exit 3\n"), "{resumed}");
+    assert!(
+        resumed.starts_with("exit 0\n") || resumed.starts_with("exit 3\n"),
+        "{resumed}"
+    );
     assert!(resumed.contains("taken up again by"), "{resumed}");
 }
 

@@ -56,7 +56,12 @@ pub(crate) struct Wait {
     #[arg(long)]
     no_wait: bool,
     /// Also exits 0 on: waiting,superseded
-    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',', hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "OUTCOMES",
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
     pub(crate) accept: Vec<Accept>,
 }
 
@@ -64,7 +69,11 @@ impl Wait {
     /// How long to wait for the lease of the environment.
     pub(crate) fn lock_wait(&self) -> Duration {
         const LONG: Duration = Duration::from_mins(15);
-        if self.no_wait { Duration::ZERO } else { self.lock_wait.unwrap_or(LONG) }
+        if self.no_wait {
+            Duration::ZERO
+        } else {
+            self.lock_wait.unwrap_or(LONG)
+        }
     }
 }
 
@@ -199,7 +208,12 @@ pub(crate) struct Cancel {
     #[arg(long)]
     pub(crate) force: bool,
     /// Also exits 0 on: waiting,superseded
-    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',', hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "OUTCOMES",
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
     pub(crate) accept: Vec<Accept>,
 }
 
@@ -210,6 +224,11 @@ pub(crate) struct Watch {
     #[arg(value_name = "ID")]
     pub(crate) id: Option<String>,
     /// Also exits 0 on: waiting,superseded
-    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',', hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "OUTCOMES",
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
     pub(crate) accept: Vec<Accept>,
 }

@@ -9,12 +9,16 @@ use crate::error::{CliError, Exit};
 use deploy_core::failure::Code;
 use deploy_core::machine::Ask;
 use deploy_core::view::result::OutcomeWord;
-use deploy_engine::api::{Access, AskOutcome};
 use deploy_engine::Wires;
+use deploy_engine::api::{Access, AskOutcome};
 use std::pin::pin;
 use tokio::sync::{mpsc, watch};
 
-pub(crate) async fn run(context: &mut Context<'_>, args: Cancel, signals: &mut Signals) -> Result<Exit, CliError> {
+pub(crate) async fn run(
+    context: &mut Context<'_>,
+    args: Cancel,
+    signals: &mut Signals,
+) -> Result<Exit, CliError> {
     let engine = context.open(Access::Write).await?;
     if args.force {
         sure(context)?;
@@ -43,14 +47,18 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Cancel, signals: &mut S
     screen.clear();
     match outcome {
         AskOutcome::Left { holder } => {
-            let next = args.id.map_or_else(|| "deploy watch".to_owned(), |id| format!("deploy watch {id}"));
+            let next = args
+                .id
+                .map_or_else(|| "deploy watch".to_owned(), |id| format!("deploy watch {id}"));
             done(context, &format!("{holder} was told"), Some(&next));
             Ok(Exit::Done)
         }
-        AskOutcome::Rejected(why) => Err(CliError::new(Code::Cancelled, why, "deploy status")).map_err(|error| CliError {
-            exit: Exit::Failed,
-            ..error
-        }),
+        AskOutcome::Rejected(why) => {
+            Err(CliError::new(Code::Cancelled, why, "deploy status")).map_err(|error| CliError {
+                exit: Exit::Failed,
+                ..error
+            })
+        }
         AskOutcome::Done => {
             let Some(view) = screen.view() else {
                 done(context, "cancelled", Some("deploy status"));
@@ -77,9 +85,20 @@ fn sure(context: &mut Context<'_>) -> Result<(), CliError> {
     if context.console.says_yes() {
         return Ok(());
     }
-    match context.console.ask("This leaves the environment as it stands, perhaps mixed. Go on? [y/N] ") {
+    match context
+        .console
+        .ask("This leaves the environment as it stands, perhaps mixed. Go on? [y/N] ")
+    {
         Some(answer) if answer.to_lowercase().starts_with('y') => Ok(()),
-        Some(_) => Err(CliError::new(Code::ConfirmationMissing, "not given up", "deploy resume goes on")),
-        None => Err(CliError::new(Code::ConfirmationMissing, "giving up has to be meant", "deploy cancel --force --yes")),
+        Some(_) => Err(CliError::new(
+            Code::ConfirmationMissing,
+            "not given up",
+            "deploy resume goes on",
+        )),
+        None => Err(CliError::new(
+            Code::ConfirmationMissing,
+            "giving up has to be meant",
+            "deploy cancel --force --yes",
+        )),
     }
 }

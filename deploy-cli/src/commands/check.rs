@@ -25,7 +25,10 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
     let mut later = not_yet(&manifest);
     if let Some(name) = &args.environment {
         let environment = context.resolved(&manifest, name).await?;
-        let missing = args.services.iter().find(|service| !environment.services.contains_key(*service));
+        let missing = args
+            .services
+            .iter()
+            .find(|service| !environment.services.contains_key(*service));
         if let Some(service) = missing {
             let names: Vec<&str> = environment.services.keys().map(ServiceName::as_str).collect();
             return Err(CliError::unknown("service", service.as_str(), &names));
@@ -51,7 +54,11 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
     let file = manifest.file().to_owned();
     context.console.answer(&answer, || {
         let names = answer.environments.join(" → ");
-        let mut text = format!("{} {file}: {} is valid ({names})\n", paint.good("✓"), answer.project);
+        let mut text = format!(
+            "{} {file}: {} is valid ({names})\n",
+            paint.good("✓"),
+            answer.project
+        );
         for part in &later {
             let _ = writeln!(text, "  {} {part}", paint.warn("!"));
         }
@@ -66,4 +73,3 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
         exit => exit,
     }))
 }
-

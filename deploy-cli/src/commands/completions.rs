@@ -19,7 +19,10 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Completions) -> Exit {
     clap_complete::generate(args.shell, &mut Cli::command(), "deploy", &mut script);
     if context.console.is_machine() {
         let text = String::from_utf8_lossy(&script).into_owned();
-        context.console.last(&Answer { schema: "deploy.text/1", text });
+        context.console.last(&Answer {
+            schema: "deploy.text/1",
+            text,
+        });
     } else {
         use std::io::Write as _;
         let _gone = Stdout.write_all(&script);

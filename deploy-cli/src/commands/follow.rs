@@ -10,9 +10,9 @@ use crate::error::{CliError, Exit};
 use deploy_core::failure::Code;
 use deploy_core::id::DeploymentId;
 use deploy_core::machine::Ask;
-use deploy_engine::{Engine, Wires};
 use deploy_engine::api::{AskOutcome, Driven, EngineError};
 use deploy_engine::drive::Told;
+use deploy_engine::{Engine, Wires};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -47,7 +47,9 @@ where
         question: None,
         asks: context.console.asks(),
     };
-    let result = following.until(Box::pin(start(Wires { tell, stop: stopped })), signals, context).await;
+    let result = following
+        .until(Box::pin(start(Wires { tell, stop: stopped })), signals, context)
+        .await;
     match result {
         Ok(driven) => {
             let exit = Exit::of_result(driven.result.ending.outcome, driven.result.ending.code, accept);
@@ -101,10 +103,18 @@ impl Following<'_> {
 
     /// A second Ctrl-C, like SIGTERM, leaves it.
     fn interrupted(&mut self, signal: Interruption, context: &mut Context<'_>) -> Result<(), CliError> {
-        let Some(id) = self.teller.screen.deployment() else { return Err(CliError::interrupted()) };
-        if signal == Interruption::Interrupt && self.asks && self.question.is_none() && self.leave_by.is_none() {
+        let Some(id) = self.teller.screen.deployment() else {
+            return Err(CliError::interrupted());
+        };
+        if signal == Interruption::Interrupt
+            && self.asks
+            && self.question.is_none()
+            && self.leave_by.is_none()
+        {
             self.teller.screen.asking(true);
-            context.console.message("\nThe deployment goes on while you decide: [b] go back, [l] leave it, [c] go on");
+            context
+                .console
+                .message("\nThe deployment goes on while you decide: [b] go back, [l] leave it, [c] go on");
             self.question = Some(tokio::task::spawn_blocking(read_line));
         } else {
             self.leave(&id, context);
@@ -115,7 +125,9 @@ impl Following<'_> {
     fn leave(&mut self, id: &DeploymentId, context: &mut Context<'_>) {
         if self.leave_by.is_none() {
             self.teller.screen.clear();
-            context.console.message(&format!("stopping: `deploy resume {}` goes on", id.short()));
+            context
+                .console
+                .message(&format!("stopping: `deploy resume {}` goes on", id.short()));
             self.leave_by = Some(Instant::now() + STOPS_WITHIN);
             // Nobody hears it only where the work is over.
             let _over = self.stop.send(true);
@@ -125,11 +137,23 @@ impl Following<'_> {
     async fn take_answer(&mut self, answer: Option<String>, context: &mut Context<'_>) {
         self.question = None;
         self.teller.screen.asking(false);
-        let Some(id) = self.teller.screen.deployment() else { return };
+        let Some(id) = self.teller.screen.deployment() else {
+            return;
+        };
         match answer.as_deref().map(|answer| answer.trim().to_lowercase()) {
             Some(answer) if answer.starts_with('b') => {
                 let (tell, _told) = mpsc::channel(1);
-                let asked = self.engine.ask(Some(id.as_str()), Ask::Cancel, Wires { tell, stop: self.stop.subscribe() }).await;
+                let asked = self
+                    .engine
+                    .ask(
+                        Some(id.as_str()),
+                        Ask::Cancel,
+                        Wires {
+                            tell,
+                            stop: self.stop.subscribe(),
+                        },
+                    )
+                    .await;
                 match asked {
                     Ok(AskOutcome::Rejected(why)) => context.console.message(&why),
                     Ok(AskOutcome::Left { .. } | AskOutcome::Done) => {}
@@ -144,11 +168,21 @@ impl Following<'_> {
 
     /// It did not stop in time: it is left as its journal says.
     fn left(&mut self) -> CliError {
-        let Some(id) = self.teller.screen.deployment() else { return CliError::interrupted() };
-        let phase = self.teller.screen.view().map(|view| crate::render::word(&view.phase())).unwrap_or_default();
+        let Some(id) = self.teller.screen.deployment() else {
+            return CliError::interrupted();
+        };
+        let phase = self
+            .teller
+            .screen
+            .view()
+            .map(|view| crate::render::word(&view.phase()))
+            .unwrap_or_default();
         let message = format!("left {phase}: a step is still under way");
         let next = format!("deploy resume {}", id.short());
-        CliError { deployment: Some(id), ..CliError::new(Code::Open, message, next) }
+        CliError {
+            deployment: Some(id),
+            ..CliError::new(Code::Open, message, next)
+        }
     }
 }
 

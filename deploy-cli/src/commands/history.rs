@@ -14,7 +14,9 @@ pub(crate) async fn run(context: &mut Context<'_>, args: History) -> Result<Exit
     if let Some(environment) = &args.environment {
         known(&engine.environments(), environment)?;
     }
-    let page = engine.history(args.environment.as_ref(), args.cursor.as_deref(), args.limit).await?;
+    let page = engine
+        .history(args.environment.as_ref(), args.cursor.as_deref(), args.limit)
+        .await?;
     let (paint, width) = (context.console.paint(), context.console.width());
     context.console.answer(&page, || text(&page, paint, width));
     Ok(Exit::Done)
@@ -24,7 +26,17 @@ fn text(page: &HistoryPage, paint: crate::render::Paint, width: Option<usize>) -
     if page.deployments.is_empty() {
         return "nothing was deployed yet\n  next  deploy up\n".to_owned();
     }
-    let mut table = Table::new(["deployment", "when", "environment", "kind", "release", "from", "outcome", "took", "by"]);
+    let mut table = Table::new([
+        "deployment",
+        "when",
+        "environment",
+        "kind",
+        "release",
+        "from",
+        "outcome",
+        "took",
+        "by",
+    ]);
     let name = |name: Option<String>| name.unwrap_or_else(|| "-".to_owned());
     for row in &page.deployments {
         let took = row.finished_at.map(|end| span(end.since(row.started_at)));

@@ -86,13 +86,19 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, C
         }
         text + &answers::unmet(unmet, paint)
     });
-    Ok(if args.detailed_exitcode && file.changes { Exit::Changes } else { Exit::Done })
+    Ok(if args.detailed_exitcode && file.changes {
+        Exit::Changes
+    } else {
+        Exit::Done
+    })
 }
 
 fn save(path: &Path, file: &PlanFile) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(file).unwrap_or_default();
     std::fs::write(path, text + "\n").map_err(|error| {
         let message = format!("could not write {}", path.display());
-        Failure::new(Code::Usage, message, "name a file that you may write: --out FILE").caused_by(&error).into()
+        Failure::new(Code::Usage, message, "name a file that you may write: --out FILE")
+            .caused_by(&error)
+            .into()
     })
 }

@@ -18,7 +18,11 @@ pub(crate) struct Teller<'e> {
 impl<'e> Teller<'e> {
     /// Nothing is told yet.
     pub(crate) fn new(engine: &'e Engine, screen: Screen) -> Self {
-        Self { engine, screen, shown: (Seq(0), Seq(0)) }
+        Self {
+            engine,
+            screen,
+            shown: (Seq(0), Seq(0)),
+        }
     }
 
     /// Shows what was told.
@@ -43,7 +47,11 @@ impl<'e> Teller<'e> {
     }
 
     fn show(&mut self, event: &Event) {
-        let last = if event.environment.is_some() { &mut self.shown.0 } else { &mut self.shown.1 };
+        let last = if event.environment.is_some() {
+            &mut self.shown.0
+        } else {
+            &mut self.shown.1
+        };
         if event.seq > *last {
             *last = event.seq;
             self.screen.event(event);

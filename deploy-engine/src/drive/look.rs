@@ -11,7 +11,7 @@ use deploy_core::machine::{Answer, Failed, Machine, Sight, SliceSight};
 use deploy_core::plan::Plan;
 use deploy_core::port::target::{Claim, Runs, SliceSeen};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// What a survey needs, owned, so that it can run by itself.
@@ -24,6 +24,8 @@ pub(super) struct Scope {
     /// Nothing was touched yet: what runs must be what the plan saw.
     pub(super) untouched: bool,
     pub(super) patience: Patience,
+    /// Counts suspension: a machine that slept has looked at nothing.
+    pub(super) clock: std::sync::Arc<dyn crate::clock::Clock>,
 }
 
 impl Scope {
@@ -43,7 +45,7 @@ impl Scope {
 
     /// Looks at every slice, all services at once. With `health`, one look of every probe too.
     pub(super) async fn look(&self, health: bool, within: Option<Duration>) -> Answer {
-        let began = Instant::now();
+        let began = self.clock.steady();
         let seen = match self.observe().await {
             Ok(seen) => seen,
             Err(failure) => {
@@ -111,7 +113,7 @@ impl Scope {
                 });
             }
         }
-        let fresh = within.is_none_or(|limit| began.elapsed() < limit);
+        let fresh = within.is_none_or(|limit| self.clock.steady().since(began) < limit);
         Answer::Seen {
             seen: sights,
             runs,

@@ -25,7 +25,7 @@ use crate::store::Store;
 use deploy_core::event::{Draft, Driver as Who, Event, EventKind, Recorded};
 use deploy_core::failure::Failure;
 use deploy_core::gate::Verdict;
-use deploy_core::id::{Actor, DeploymentId, EnvName, InboxSeq, Seq};
+use deploy_core::id::{Actor, DeploymentId, EnvName, InboxSeq, Seq, SliceIx};
 use deploy_core::machine::{
     Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, Work, state::Stage,
 };
@@ -88,8 +88,8 @@ pub trait Judge: Send + Sync {
     /// Judges the gates for the plan. `open` says that nothing is claimed yet: it observes and plans first.
     ///
     /// # Errors
-    /// If the state cannot be read. Everything else that is not known is a gate that is not met.
-    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, JournalError>;
+    /// If it could not be judged at all: the state or the configuration cannot be read, a target cannot be asked.
+    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, Box<Failure>>;
 }
 
 /// A line of progress: lossy, never stored, never needed to understand an outcome.
@@ -148,6 +148,8 @@ struct Running {
     runner: Runner,
     tasks: JoinSet<(Effect, Answered)>,
     handles: BTreeMap<Effect, AbortHandle>,
+    /// What the effects that cover several slices were started for: they are started again when that changes.
+    covered: BTreeMap<Effect, Vec<SliceIx>>,
 }
 
 /// An effect's answer, with what the transaction that stores what follows must have seen.
@@ -188,6 +190,7 @@ pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> 
         runner,
         tasks: JoinSet::new(),
         handles: BTreeMap::new(),
+        covered: BTreeMap::new(),
     };
     let result = running.run().await;
     running.tasks.shutdown().await;
@@ -242,9 +245,15 @@ impl Running {
 
     fn start_effects(&mut self) {
         let outstanding = self.machine.outstanding();
+        let machine = &self.machine;
+        let covered = &mut self.covered;
         self.handles.retain(|effect, handle| {
-            let wanted = outstanding.contains(effect);
+            let same = covered
+                .get(effect)
+                .is_none_or(|slices| *slices == covers(effect.work, machine));
+            let wanted = same && outstanding.contains(effect);
             if !wanted {
+                covered.remove(effect);
                 handle.abort();
             }
             wanted
@@ -258,6 +267,10 @@ impl Running {
             let work = self.runner.run(effect, &self.machine, &self.facts);
             let handle = self.tasks.spawn(async move { (effect, work.await) });
             self.handles.insert(effect, handle);
+            let slices = covers(effect.work, &self.machine);
+            if !slices.is_empty() {
+                self.covered.insert(effect, slices);
+            }
         }
     }
 
@@ -282,8 +295,7 @@ impl Running {
                         answer: answered.answer,
                     });
                 }
-                // Stopped because it is not outstanding any more. A panic is a defect of ours: what it did is unknown, and the
-                // effect is still outstanding, so it is begun again by the attempt that the machine starts.
+                // Stopped because it is not outstanding any more. A panic is a defect of ours, and ends this driver like a crash.
                 Err(error) if error.is_cancelled() => {}
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
@@ -502,6 +514,18 @@ enum Next {
     Lost(LeaseError),
     Answered(Result<(Effect, Answered), tokio::task::JoinError>),
     Look,
+}
+
+/// The slices that an effect about several is about now.
+pub(crate) fn covers(work: Work, machine: &Machine) -> Vec<SliceIx> {
+    let all = machine.plan().slice_indices();
+    match work {
+        Work::Watch => all
+            .filter(|slice| machine.state().slice(*slice).is_verified())
+            .collect(),
+        Work::KeepArmed => all.filter(|slice| machine.state().slice(*slice).armed).collect(),
+        _ => Vec::new(),
+    }
 }
 
 enum Stored {

@@ -7,6 +7,7 @@ use super::wired::Wired;
 use super::{Engine, failed, journal_error, lease_error, usage};
 use crate::api::{DeployAsk, Driven, EngineError, Preview};
 use crate::drive::{Drive, DriveError, Left, Told, drive};
+use crate::failpoint;
 use crate::store::lease_failure;
 use deploy_core::event::{Driver, EventKind, Recorded, Request};
 use deploy_core::failure::{Code, Failure};
@@ -128,7 +129,7 @@ impl Engine {
         } else if matches!(view.phase(), deploy_core::view::Phase::Paused) {
             self.leave(&environment, &deployment, Ask::Continue).await?;
         }
-        self.resume_one(&environment, &deployment, lock_wait, wires, true)
+        self.resume_one(&environment, &deployment, lock_wait, wires, false)
             .await
     }
 
@@ -143,6 +144,7 @@ impl Engine {
     ) -> Result<Driven, EngineError> {
         let view = self.deployment_view(deployment).await?;
         if view.ended {
+            self.after_the_end(deployment, &wires.tell).await?;
             return self.driven(deployment).await;
         }
         let lease = self.lease(environment, lock_wait, Some(deployment)).await?;
@@ -166,16 +168,12 @@ impl Engine {
         let shape = Shape {
             kind: request.kind,
             environment: environment.clone(),
-            strategy: request
-                .options
-                .get("strategy")
-                .and_then(|text| deploy_core::manifest::StrategyKind::named(text)),
-            timeout: request
-                .options
-                .get("timeout")
-                .and_then(|text| deploy_core::time::parse_duration(text).ok()),
+            strategy: option(&request, "strategy", deploy_core::manifest::StrategyKind::named)?,
+            timeout: option(&request, "timeout", |text| {
+                deploy_core::time::parse_duration(text).ok()
+            })?,
             differences: false,
-            retire: request.options.get("retire").and_then(|text| text.parse().ok()),
+            retire: option(&request, "retire", |text| text.parse().ok())?,
         };
         // Confirmed once is confirmed: the request says so.
         let confirmed = confirmed || request.options.contains_key("confirmed");
@@ -225,7 +223,12 @@ impl Engine {
         match left {
             Ok(Left::Ended(_)) => {
                 self.after_the_end(deployment, &tell).await?;
-                self.driven(deployment).await
+                let mut driven = self.driven(deployment).await?;
+                // The deployment is what it is, whether its record could be written or not.
+                if let Err(error) = self.write_record(&self.deployment_view(deployment).await?).await {
+                    driven.result.warnings.push(error.failure());
+                }
+                Ok(driven)
             }
             Ok(Left::Waiting | Left::Paused | Left::Stopped) => self.driven(deployment).await,
             Err(error) => Err(self.open_error(environment, deployment, error)),
@@ -294,6 +297,11 @@ impl Engine {
     ) -> Result<(DeploymentId, Request), EngineError> {
         let views = self.views().await?;
         let view = views.environment(&ask.environment);
+        // What the last end meant may not have been written, if its driver was killed just then.
+        if let Some(last) = view.last_moved.as_ref().filter(|last| last.ended) {
+            let (tell, _nobody) = mpsc::channel(1);
+            self.after_the_end(&last.id, &tell).await?;
+        }
         if let Some(open) = view.active() {
             let next = format!(
                 "deploy resume {0} goes on, deploy cancel {0} goes back",
@@ -325,6 +333,7 @@ impl Engine {
                 "deploy plan again, look at it, then apply it",
             )));
         }
+        self.keep(&scene.to.environment).await?;
         let deployment = DeploymentId::new(ulid::Ulid::new().to_string()).expect("a ULID is one");
         self.supersede(&ask.environment, &deployment, lease, ask.kind)
             .await?;
@@ -447,28 +456,35 @@ impl Engine {
     /// What an end means for the project: a failed health verdict bars the release; the record is written.
     async fn after_the_end(&self, id: &DeploymentId, tell: &mpsc::Sender<Told>) -> Result<(), EngineError> {
         use deploy_core::machine::TurnReason;
+        failpoint::hit("engine.end.before");
         let view = self.deployment_view(id).await?;
+        // Once for each deployment: a bar that was lifted since stays lifted.
+        let written = self
+            .events_of(id)
+            .await?
+            .iter()
+            .any(|event| matches!(event.kind, EventKind::Yanked { .. }));
         if view.turned_back == Some(TurnReason::Unhealthy)
+            && !written
             && let (Some(release), Some(environment)) = (view.release(), &view.environment)
         {
-            let views = self.views().await?;
-            if views.project.yanked(release).is_none() {
-                let reason = format!("not healthy in {environment}: deployment {}", id.short());
-                let yanked = EventKind::Yanked { release, reason };
-                self.append_facts(&Stream::Project, vec![self.draft(Some(id.clone()), yanked)])
-                    .await?;
-                let barred = self
-                    .events_of(id)
-                    .await?
-                    .into_iter()
-                    .rev()
-                    .find(|event| event.kind.belongs_to_project());
-                if let Some(event) = barred {
-                    let _gone = tell.send(Told::Event(Box::new(event))).await;
-                }
+            let reason = format!("not healthy in {environment}: deployment {}", id.short());
+            let yanked = EventKind::Yanked { release, reason };
+            self.append_facts(&Stream::Project, vec![self.draft(Some(id.clone()), yanked)])
+                .await?;
+            let barred = self
+                .events_of(id)
+                .await?
+                .into_iter()
+                .rev()
+                .find(|event| event.kind.belongs_to_project());
+            if let Some(event) = barred {
+                // A frontend that went away or is full reads it in the journal.
+                let _gone = tell.try_send(Told::Event(Box::new(event)));
             }
         }
-        self.write_record(&view).await
+        failpoint::hit("engine.end.after");
+        Ok(())
     }
 
     /// The deployment that is meant.
@@ -507,6 +523,27 @@ impl Engine {
                 ))
             }
         }
+    }
+}
+
+/// An option of a stored request.
+///
+/// # Errors
+/// If it cannot be read: a newer version wrote it, and leaving it out would make another deployment of it.
+fn option<T>(
+    request: &Request,
+    name: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, EngineError> {
+    match request.options.get(name) {
+        None => Ok(None),
+        Some(text) => read(text).map(Some).ok_or_else(|| {
+            failed(Failure::new(
+                Code::StateNewer,
+                format!("the option {name} = {text} of the deployment cannot be read by this version"),
+                "use the version that made the deployment",
+            ))
+        }),
     }
 }
 

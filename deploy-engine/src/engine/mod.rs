@@ -5,6 +5,7 @@ mod attest;
 mod checks;
 mod deploy;
 mod judge;
+mod kept;
 mod plan;
 mod read;
 mod records;
@@ -72,7 +73,11 @@ impl Engine {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        let caller: Caller = std::env::vars().collect();
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        // A variable that is not UTF-8 cannot be named in a manifest.
+        let caller: Caller = std::env::vars_os().filter_map(text).collect();
         let look_up = |name: &str| caller.get(name).cloned();
         let project = manifest.project(&look_up).map_err(EngineError::Manifest)?;
         let configured = match opening.state {

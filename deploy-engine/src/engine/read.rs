@@ -82,7 +82,7 @@ impl Engine {
         events.sort_by_key(|recorded| recorded.event().seq);
         events.dedup_by_key(|recorded| recorded.event().seq);
         let view = EnvironmentView::fold(name, events.iter().map(Recorded::event));
-        if all || view.last_moved.is_some() {
+        if all || view.current != deploy_core::view::Current::Nothing {
             return Ok(view);
         }
         let events = self.store.load(&stream, Seq(0)).await.map_err(journal_error)?;
@@ -200,7 +200,7 @@ impl Engine {
         let environment = self.environment(name).await?;
         let release = match release {
             Some(text) => self.known_release(&views, text)?,
-            None => self.candidate(&environment.after, &views)?,
+            None => self.candidate(&environment, &views)?,
         };
         let kind = if environment.after.is_empty() {
             Kind::Deploy
@@ -287,7 +287,9 @@ impl Engine {
         for judged in judged {
             match judged {
                 gate::Judged::Unmet(rule) => unmet.push(rule),
-                gate::Judged::Met { gate, by } => met.push(format!("{gate:?}: {by}").to_lowercase()),
+                gate::Judged::Met { gate, by } => {
+                    met.push(format!("{}: {by}", format!("{gate:?}").to_lowercase()))
+                }
             }
         }
         let release = deploy_core::view::project::label(case.release);
@@ -300,16 +302,23 @@ impl Engine {
         })
     }
 
-    /// The release that would be asked for next: what upstream runs, or the newest.
-    fn candidate(&self, after: &[EnvName], views: &super::scene::Views) -> Result<Release, EngineError> {
-        let upstream = after
-            .first()
-            .and_then(|name| views.environment(name).current.release());
-        let found = match upstream {
-            Some(release) => views.project.by_digest(release.digest),
-            None => views.project.newest_first().next().map(|known| &known.release),
-        };
-        found.cloned().ok_or_else(|| {
+    /// The release that would be asked for next: what would be promoted, or the newest.
+    fn candidate(
+        &self,
+        environment: &deploy_core::manifest::Environment,
+        views: &super::scene::Views,
+    ) -> Result<Release, EngineError> {
+        if !environment.after.is_empty()
+            && let Ok(release) = self.upstream(environment, views)
+        {
+            return Ok(release);
+        }
+        let newest = views
+            .project
+            .newest_first()
+            .next()
+            .map(|known| known.release.clone());
+        newest.ok_or_else(|| {
             usage(
                 Code::UnknownName,
                 "there is no release yet",

@@ -120,7 +120,7 @@ impl Engine {
     }
 
     /// What upstream verified last: the newest release that every environment of `after` runs or ran, verified.
-    fn upstream(
+    pub(super) fn upstream(
         &self,
         environment: &deploy_core::manifest::Environment,
         views: &Views,

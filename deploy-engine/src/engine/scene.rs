@@ -131,16 +131,22 @@ impl Engine {
         views: &Views,
     ) -> Result<Scene, EngineError> {
         let to = self.configured(release, name).await?;
+        Ok(self.scene_of(to, views).await)
+    }
+
+    /// The scene around what is to be brought.
+    pub(super) async fn scene_of(&self, to: Configured, views: &Views) -> Scene {
+        let name = to.environment.name.clone();
         let current = views
             .environments
-            .get(name)
+            .get(&name)
             .and_then(|view| view.current.release());
         let before = match current.and_then(|current| views.project.by_digest(current.digest)) {
             // The old release's configuration only says how the way back is looked at; without it that is done as for the new one.
-            Some(release) => self.configured(release.clone(), name).await.ok(),
+            Some(release) => self.configured(release.clone(), &name).await.ok(),
             None => None,
         };
-        Ok(Scene { to, before })
+        Scene { to, before }
     }
 
     /// What makes targets and probes in a scene.

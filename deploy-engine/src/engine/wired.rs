@@ -1,7 +1,7 @@
 //! The wiring of a deployment: what the driver asks for, from the configuration that goes with the plan's release.
 
 use super::Engine;
-use super::scene::Scene;
+use super::scene::{Configured, Scene};
 use crate::api::EngineError;
 use crate::configure::bind::{Binder, Secrets};
 use crate::drive::{Bound, Epochs, Wiring};
@@ -24,6 +24,19 @@ impl Wired {
     async fn scene(&self, plan: &Plan) -> Result<Scene, Failure> {
         let failure = |error: EngineError| error.failure();
         let views = self.engine.views().await.map_err(failure)?;
+        // Planned with it, driven with it: neither the checkout nor this caller's variables change a deployment under way.
+        if let Some(environment) = self
+            .engine
+            .kept(&plan.environment, plan.config)
+            .await
+            .map_err(failure)?
+        {
+            let to = Configured {
+                release: self.release.clone(),
+                environment,
+            };
+            return Ok(self.engine.scene_of(to, &views).await);
+        }
         self.engine
             .scene(self.release.clone(), &plan.environment, &views)
             .await
