@@ -190,8 +190,15 @@ impl<'a> Stage<'a> {
     /// Claim, prepare, activate, verify.
     pub async fn bring(&self, number: u32, to: &Arc<Desired>) -> Under {
         let under = self.prepare(number, to).await;
-        let runs = self.target.activate(&under.op, &under.step).await.expect("it activates");
-        assert_eq!(runs, under.prepared.will_be, "activating gives what preparing announced");
+        let runs = self
+            .target
+            .activate(&under.op, &under.step)
+            .await
+            .expect("it activates");
+        assert_eq!(
+            runs, under.prepared.will_be,
+            "activating gives what preparing announced"
+        );
         let seen = self.target.verify(&under.op, &self.slice, &runs).await;
         assert_eq!(seen.expect("it verifies").runs.ok(), Some(runs));
         under
@@ -207,7 +214,10 @@ impl<'a> Stage<'a> {
 
     /// The last write.
     pub async fn finish(&self, op: &Op, cleanup: &Cleanup) {
-        self.target.finish(op, &self.place, cleanup).await.expect("it finishes");
+        self.target
+            .finish(op, &self.place, cleanup)
+            .await
+            .expect("it finishes");
     }
 }
 
@@ -215,8 +225,15 @@ impl<'a> Stage<'a> {
 #[track_caller]
 pub fn refused<T: std::fmt::Debug>(answer: Result<T, TargetError>, cause: Cause, what: &str) -> TargetError {
     let error = answer.expect_err(what);
-    assert_eq!((error.cause, error.certainty), (cause, Certainty::NotDone), "{what}: {error:?}");
-    assert!(!error.failure.next.is_empty(), "{what}: says no next step: {error:?}");
+    assert_eq!(
+        (error.cause, error.certainty),
+        (cause, Certainty::NotDone),
+        "{what}: {error:?}"
+    );
+    assert!(
+        !error.failure.next.is_empty(),
+        "{what}: says no next step: {error:?}"
+    );
     error
 }
 

@@ -60,7 +60,9 @@ pub(crate) fn beside_bare_sqlite(folder: &Path) -> Vec<Figure> {
     vec![
         Figure::of("append, beside bare SQLite", "×", ratios)
             .goal("≤ 1.5 ×")
-            .note(format!("{EVENTS} events in a transaction, write-ahead log, synchronous = FULL on both sides")),
+            .note(format!(
+                "{EVENTS} events in a transaction, write-ahead log, synchronous = FULL on both sides"
+            )),
         Figure::of_times("append", &ours),
         Figure::of_times("bare SQLite", &theirs),
     ]
@@ -76,7 +78,8 @@ fn draft() -> Draft {
         deployment: None,
         actor: Actor::new("alice").expect("a name"),
         kind: EventKind::FrozenByHand {
-            reason: "as long as a reason, a note or a failure commonly is; it says what was seen and why. ".repeat(4),
+            reason: "as long as a reason, a note or a failure commonly is; it says what was seen and why. "
+                .repeat(4),
         },
     }
 }
@@ -95,7 +98,8 @@ fn bare(path: &Path) -> Connection {
 fn write(connection: &Connection, body: &str) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     {
-        let mut insert = transaction.prepare_cached("INSERT INTO rows (stream, at, body) VALUES (?1, ?2, ?3)")?;
+        let mut insert =
+            transaction.prepare_cached("INSERT INTO rows (stream, at, body) VALUES (?1, ?2, ?3)")?;
         for _ in 0..EVENTS {
             insert.execute(("environment/production", 1_767_225_600_000_i64, body))?;
         }

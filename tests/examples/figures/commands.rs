@@ -13,7 +13,10 @@ const FILES: u32 = 200;
 pub(crate) const ENVIRONMENTS: [&str; 3] = ["development", "staging", "production"];
 
 fn time(command: &mut Command) -> Duration {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let begun = Instant::now();
     let status = command.status().expect("it can be started");
     let spent = begun.elapsed();
@@ -29,15 +32,25 @@ pub(crate) fn version(scratch: &Scratch) -> Vec<Figure> {
         least.push(time(&mut scratch.command_of(&nothing)));
         ours.push(time(&mut scratch.command(&["--version"])));
     }
-    vec![Figure::of_times("deploy --version", &ours).goal("< 10 ms"), Figure::of_times("true", &least)]
+    vec![
+        Figure::of_times("deploy --version", &ours).goal("< 10 ms"),
+        Figure::of_times("true", &least),
+    ]
 }
 
 /// `deploy status` on what [`crate::journal::fill`] left.
 pub(crate) fn status(scratch: &Scratch, deployments: u32) -> Vec<Figure> {
     let times: Vec<_> = (0..20).map(|_| time(&mut scratch.command(&["status"]))).collect();
     let size = std::fs::metadata(scratch.project().join(".deploy/state.db")).map_or(0, |file| file.len());
-    let note = format!("{deployments} deployments in three environments, {} MB", size / 1_000_000);
-    vec![Figure::of_times("deploy status", &times).goal("< 50 ms").note(note)]
+    let note = format!(
+        "{deployments} deployments in three environments, {} MB",
+        size / 1_000_000
+    );
+    vec![
+        Figure::of_times("deploy status", &times)
+            .goal("< 50 ms")
+            .note(note),
+    ]
 }
 
 /// `deploy up` where nothing changed, and where one file of many did; what it leaves is one deployment in each environment and more.
@@ -66,8 +79,9 @@ pub(crate) fn up(scratch: &Scratch) -> Vec<Figure> {
     }
     vec![
         Figure::of_times("deploy up, nothing changed", &same),
-        Figure::of_times("deploy up, one file changed", &one)
-            .note(format!("{FILES} files on one host that is this machine, watched for no time")),
+        Figure::of_times("deploy up, one file changed", &one).note(format!(
+            "{FILES} files on one host that is this machine, watched for no time"
+        )),
     ]
 }
 

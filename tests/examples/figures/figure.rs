@@ -40,7 +40,11 @@ impl Figure {
 
     /// Of times, in milliseconds.
     pub(crate) fn of_times(name: &str, times: &[Duration]) -> Self {
-        Self::of(name, "ms", times.iter().map(|time| time.as_secs_f64() * 1000.0).collect())
+        Self::of(
+            name,
+            "ms",
+            times.iter().map(|time| time.as_secs_f64() * 1000.0).collect(),
+        )
     }
 
     pub(crate) fn goal(mut self, goal: &'static str) -> Self {
@@ -57,8 +61,19 @@ impl Figure {
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = if self.max < 1000.0 { 2 } else { 0 };
-        let Self { name, unit, min, median, max, rounds, .. } = self;
-        write!(f, "{name:<44} {median:>12.digits$} {unit:<8} ({min:.digits$} to {max:.digits$}, {rounds} rounds)")?;
+        let Self {
+            name,
+            unit,
+            min,
+            median,
+            max,
+            rounds,
+            ..
+        } = self;
+        write!(
+            f,
+            "{name:<44} {median:>12.digits$} {unit:<8} ({min:.digits$} to {max:.digits$}, {rounds} rounds)"
+        )?;
         if let Some(goal) = self.goal {
             write!(f, "  goal {goal}")?;
         }

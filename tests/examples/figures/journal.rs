@@ -2,12 +2,12 @@
 //! events are the ones that the engine writes. Most deployments are development's, and each of those brings a new release.
 
 use crate::commands::ENVIRONMENTS;
+use deploy_core::digest::Digest;
 use deploy_core::event::{Draft, EventKind, Recorded};
 use deploy_core::id::{DeploymentId, EnvName, ProjectName, ReleaseNumber, Seq};
 use deploy_core::model::{Release, ReleaseRef};
 use deploy_core::port::journal::{Append, Condition, Journal as _, Stream};
 use deploy_engine::store::{Create, OpenOptions, SqliteJournal, Store as _};
-use deploy_core::digest::Digest;
 use deploy_tests::scratch::Scratch;
 use std::collections::BTreeMap;
 
@@ -53,16 +53,28 @@ async fn write(scratch: &Scratch) -> u32 {
             current.files = Digest::of(format!("release {number}"));
             let mut made = one(&patterns[0], count, &current.to_ref()).swap_remove(0);
             made.deployment = None;
-            made.kind = EventKind::ReleaseMade { release: Box::new(current.clone()) };
+            made.kind = EventKind::ReleaseMade {
+                release: Box::new(current.clone()),
+            };
             batches.entry(Stream::Project).or_default().push(made);
         }
         let drafts = one(&patterns[which], count, &current.to_ref());
-        batches.entry(stream(ENVIRONMENTS[which])).or_default().extend(drafts);
+        batches
+            .entry(stream(ENVIRONMENTS[which]))
+            .or_default()
+            .extend(drafts);
         if count % BATCH == 0 {
             for (stream, events) in std::mem::take(&mut batches) {
                 let expected = journal.head(&stream).await.expect("it can be read");
                 let (condition, answers) = (Condition::default(), Vec::new());
-                let append = Append { stream, expected, lease: None, condition, events, answers };
+                let append = Append {
+                    stream,
+                    expected,
+                    lease: None,
+                    condition,
+                    events,
+                    answers,
+                };
                 journal.append(append).await.expect("it is appended");
             }
         }
@@ -75,17 +87,26 @@ fn stream(name: &str) -> Stream {
 }
 
 async fn newest(journal: &SqliteJournal) -> Release {
-    let events = journal.load(&Stream::Project, Seq(0)).await.expect("it can be read");
-    let made = events.into_iter().rev().find_map(|recorded| match recorded.into_event().kind {
-        EventKind::ReleaseMade { release } => Some(*release),
-        _ => None,
-    });
+    let events = journal
+        .load(&Stream::Project, Seq(0))
+        .await
+        .expect("it can be read");
+    let made = events
+        .into_iter()
+        .rev()
+        .find_map(|recorded| match recorded.into_event().kind {
+            EventKind::ReleaseMade { release } => Some(*release),
+            _ => None,
+        });
     made.expect("a release was made")
 }
 
 /// The newest deployment of an environment that did something, and what belongs to it.
 async fn pattern(journal: &SqliteJournal, stream: &Stream) -> Pattern {
-    let ids = journal.deployments(stream, None, 20).await.expect("it can be read");
+    let ids = journal
+        .deployments(stream, None, 20)
+        .await
+        .expect("it can be read");
     let mut longest: Vec<Recorded> = Vec::new();
     for id in &ids {
         let events = journal.deployment(id).await.expect("it can be read");
@@ -102,18 +123,30 @@ async fn pattern(journal: &SqliteJournal, stream: &Stream) -> Pattern {
         .into_iter()
         .map(|recorded| {
             let event = recorded.into_event();
-            Draft { at: event.at, deployment: event.deployment, actor: event.actor, kind: event.kind }
+            Draft {
+                at: event.at,
+                deployment: event.deployment,
+                actor: event.actor,
+                kind: event.kind,
+            }
         })
         .collect();
     assert!(drafts.len() > 10, "a whole deployment: {drafts:?}");
-    Pattern { drafts: json(&drafts), release, id }
+    Pattern {
+        drafts: json(&drafts),
+        release,
+        id,
+    }
 }
 
 /// The pattern as another deployment of another release.
 fn one(pattern: &Pattern, count: u32, release: &ReleaseRef) -> Vec<Draft> {
     // Above every id of this century, and rising.
     let id = DeploymentId::new(format!("0Z{count:024}")).expect("an id");
-    let text = pattern.drafts.replace(&pattern.release, &json(release)).replace(&pattern.id, id.as_str());
+    let text = pattern
+        .drafts
+        .replace(&pattern.release, &json(release))
+        .replace(&pattern.id, id.as_str());
     serde_json::from_str(&text).expect("it is what it was, with other ids")
 }
 

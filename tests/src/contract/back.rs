@@ -12,14 +12,29 @@ pub async fn comes_back_to_exactly_before(ground: &dyn Ground, target: Arc<dyn T
     let was = stage.deploy(1, "one").await;
     let under = stage.bring(2, &ground.release(2, "two")).await;
     assert_eq!(ground.serves().as_deref(), Some("two"));
-    let runs = stage.target.restore(&under.op, &under.back(&stage)).await.expect("it goes back");
+    let runs = stage
+        .target
+        .restore(&under.op, &under.back(&stage))
+        .await
+        .expect("it goes back");
     assert_eq!(runs, was);
     assert_eq!(ground.serves().as_deref(), Some("one"));
-    stage.target.verify(&under.op, &stage.slice, &was).await.expect("it runs");
+    stage
+        .target
+        .verify(&under.op, &stage.slice, &was)
+        .await
+        .expect("it runs");
     // A slice that was prepared and never moved is there already.
     stage.finish(&under.op, &Cleanup::ReleaseOnly).await;
     let under = stage.prepare(3, &ground.release(3, "three")).await;
-    assert_eq!(stage.target.restore(&under.op, &under.back(&stage)).await.expect("nothing to do"), was);
+    assert_eq!(
+        stage
+            .target
+            .restore(&under.op, &under.back(&stage))
+            .await
+            .expect("nothing to do"),
+        was
+    );
     assert_eq!(ground.serves().as_deref(), Some("one"));
 }
 
@@ -38,8 +53,19 @@ pub async fn comes_back_by_another_orchestrator(ground: &dyn Ground, target: Arc
     takes.may_take = vec![deployment(2)];
     // The same deployment, taken over: its checkpoint is the deployment's, not the process's.
     takes.deployment = deployment(2);
-    let claim = other.target.claim(&other.place, &takes).await.expect("it takes over");
-    assert_eq!(other.target.restore(&op(&claim), &back).await.expect("it goes back"), was);
+    let claim = other
+        .target
+        .claim(&other.place, &takes)
+        .await
+        .expect("it takes over");
+    assert_eq!(
+        other
+            .target
+            .restore(&op(&claim), &back)
+            .await
+            .expect("it goes back"),
+        was
+    );
     assert_eq!(ground.serves().as_deref(), Some("one"));
 }
 
@@ -77,7 +103,8 @@ pub async fn what_another_changed_is_not_put_back(ground: &dyn Ground, target: A
 pub async fn a_damaged_checkpoint_is_lost(ground: &dyn Ground, target: Arc<dyn Target>) {
     let stage = Stage::new(ground, target).await;
     stage.deploy(1, "one").await;
-    let under = stage.bring(2, &ground.release(2, "two")).await;
+    let mut under = stage.bring(2, &ground.release(2, "two")).await;
+    under.step.expect = stage.runs().await;
     ground.damage_checkpoints();
     let before = ground.picture();
     let back = stage.target.restore(&under.op, &under.back(&stage)).await;
@@ -100,7 +127,10 @@ pub async fn pruning_keeps_what_runs_and_what_ran(ground: &dyn Ground, target: A
     let kept: Vec<u32> = stage.look().await.kept.iter().map(|kept| kept.number.0).collect();
     assert_eq!(kept, [4, 3], "newest first");
     let held = stage.held().await;
-    assert_eq!((held.store, held.deployment), (under.op.claim.store.clone(), None));
+    assert_eq!(
+        (held.store, held.deployment),
+        (under.op.claim.store.clone(), None)
+    );
     assert_eq!(held.epoch, under.op.claim.epoch);
 
     // What an older deployment left behind does not keep it for ever; going to the newest again changes nothing that serves.
@@ -117,7 +147,10 @@ pub async fn removing_leaves_nothing_that_serves(ground: &dyn Ground, target: Ar
     let stage = Stage::new(ground, target).await;
     stage.deploy(1, "one").await;
     let claim = stage.claim(2).await;
-    let removed = stage.target.finish(&op(&claim), &stage.place, &Cleanup::Remove).await;
+    let removed = stage
+        .target
+        .finish(&op(&claim), &stage.place, &Cleanup::Remove)
+        .await;
     if !stage.target.abilities().removes {
         refused(removed, Cause::Final, "removing what cannot be removed");
         assert_eq!(ground.serves().as_deref(), Some("one"));

@@ -28,14 +28,29 @@ pub async fn nothing_that_serves_changes_in_prepare(ground: &dyn Ground, target:
 pub async fn the_checkpoint_is_taken_once(ground: &dyn Ground, target: Arc<dyn Target>) {
     let stage = Stage::new(ground, target).await;
     let was = stage.deploy(1, "one").await;
-    let under = stage.prepare(2, &ground.release(2, "two")).await;
-    assert_eq!(stage.target.prepare(&under.op, &under.step).await.expect("again"), under.prepared);
-    stage.target.activate(&under.op, &under.step).await.expect("it activates");
-    let again = stage.target.prepare(&under.op, &under.step).await.expect("after the switch");
+    let mut under = stage.prepare(2, &ground.release(2, "two")).await;
+    assert_eq!(
+        stage.target.prepare(&under.op, &under.step).await.expect("again"),
+        under.prepared
+    );
+    under.step.expect = stage
+        .target
+        .activate(&under.op, &under.step)
+        .await
+        .expect("it activates");
+    let again = stage
+        .target
+        .prepare(&under.op, &under.step)
+        .await
+        .expect("after the switch");
     assert_eq!(again.checkpoint, under.prepared.checkpoint);
     assert_eq!(again.checkpoint.was, was);
     let newer = super::op(&stage.claim(2).await);
-    let again = stage.target.prepare(&newer, &under.step).await.expect("under a newer claim");
+    let again = stage
+        .target
+        .prepare(&newer, &under.step)
+        .await
+        .expect("under a newer claim");
     assert_eq!(again.checkpoint, under.prepared.checkpoint);
 }
 
@@ -48,7 +63,11 @@ pub async fn moves_only_from_what_was_expected(ground: &dyn Ground, target: Arc<
     let theirs = stage.runs().await;
     assert_ne!(theirs, under.step.expect, "the change shows");
     let before = ground.picture();
-    refused(stage.target.activate(&under.op, &under.step).await, Cause::Overtaken, "over another's change");
+    refused(
+        stage.target.activate(&under.op, &under.step).await,
+        Cause::Overtaken,
+        "over another's change",
+    );
     assert_eq!(ground.serves().as_deref(), Some("mine"));
     assert_eq!(before, ground.picture());
     assert_eq!(stage.runs().await, theirs);
@@ -63,7 +82,11 @@ pub async fn verify_believes_the_platform(ground: &dyn Ground, target: Arc<dyn T
     let verify = async |wanted: &Runs| stage.target.verify(&under.op, &stage.slice, wanted).await;
     assert!(verify(will_be).await.is_err(), "not switched yet");
     assert!(verify(&was).await.is_ok());
-    stage.target.activate(&under.op, &under.step).await.expect("it activates");
+    stage
+        .target
+        .activate(&under.op, &under.step)
+        .await
+        .expect("it activates");
     let seen = verify(will_be).await.expect("it runs");
     assert_eq!(seen.runs.ok().as_ref(), Some(will_be));
     assert!(verify(&was).await.is_err(), "not there any more");
@@ -103,7 +126,11 @@ pub async fn each_verb_twice_is_once(ground: &dyn Ground, target: Arc<dyn Target
     stage.finish(op, &cleanup).await;
     let (before, held) = (ground.picture(), stage.held().await);
     stage.finish(op, &cleanup).await;
-    assert_eq!((before, held), (ground.picture(), stage.held().await), "finish twice");
+    assert_eq!(
+        (before, held),
+        (ground.picture(), stage.held().await),
+        "finish twice"
+    );
 }
 
 /// Another release of the same content changes nothing that serves, and there is nothing to see in its plan.
@@ -119,7 +146,11 @@ pub async fn what_runs_already_is_left(ground: &dyn Ground, target: Arc<dyn Targ
         Runs::Release { fingerprint, .. } => Some(fingerprint.clone()),
     };
     assert_eq!(fingerprint(&under.prepared.will_be), fingerprint(&was));
-    let runs = stage.target.activate(&under.op, &under.step).await.expect("nothing to do is done");
+    let runs = stage
+        .target
+        .activate(&under.op, &under.step)
+        .await
+        .expect("nothing to do is done");
     assert_eq!(fingerprint(&runs), fingerprint(&was));
     assert_eq!(ground.serves().as_deref(), Some("same"));
 }
@@ -132,7 +163,11 @@ pub async fn a_revert_is_armed_or_declared_impossible(ground: &dyn Ground, targe
     let mut under = stage.prepare(2, &ground.release(2, "two")).await;
     let (span, longer) = (Duration::from_mins(10), Duration::from_mins(30));
     under.step.arm = arms.then_some(span);
-    stage.target.activate(&under.op, &under.step).await.expect("it activates");
+    stage
+        .target
+        .activate(&under.op, &under.step)
+        .await
+        .expect("it activates");
     assert_eq!(stage.look().await.armed.is_some(), arms);
     let renewed = stage.target.renew(&under.op, &stage.slice, longer).await;
     if arms {
@@ -141,9 +176,17 @@ pub async fn a_revert_is_armed_or_declared_impossible(ground: &dyn Ground, targe
     } else {
         refused(renewed, Cause::Final, "renewing what cannot be armed");
     }
-    stage.target.confirm(&under.op, &stage.slice).await.expect("it confirms");
+    stage
+        .target
+        .confirm(&under.op, &stage.slice)
+        .await
+        .expect("it confirms");
     assert_eq!(stage.look().await.armed, None);
     // A request that arrives once more does not arm what was confirmed in between.
-    stage.target.activate(&under.op, &under.step).await.expect("it is there already");
+    stage
+        .target
+        .activate(&under.op, &under.step)
+        .await
+        .expect("it is there already");
     assert_eq!(stage.look().await.armed, None);
 }

@@ -137,7 +137,9 @@ fn draw(folder: &Path, text: &mut String) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a folder can be listed").path()).collect();
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("a folder can be listed").path())
+        .collect();
     paths.sort();
     for path in paths {
         if let Ok(link) = fs::read_link(&path) {
@@ -147,7 +149,8 @@ fn draw(folder: &Path, text: &mut String) {
             draw(&path, text);
         } else {
             let bytes = fs::read(&path).unwrap_or_default();
-            writeln!(text, "{}: {}", path.display(), String::from_utf8_lossy(&bytes)).expect("text takes text");
+            writeln!(text, "{}: {}", path.display(), String::from_utf8_lossy(&bytes))
+                .expect("text takes text");
         }
     }
 }
