@@ -10,7 +10,7 @@ use deploy_core::failure::Code;
 use deploy_core::gate::{self};
 use deploy_core::health::Verdict as Look;
 use deploy_core::id::{DeploymentId, EnvName, Seq, ServiceName};
-use deploy_core::model::Release;
+use deploy_core::model::{Release, ReleaseRef};
 use deploy_core::plan::Kind;
 use deploy_core::port::journal::Stream;
 use deploy_core::port::target::{HealthSeen, Runs};
@@ -23,6 +23,8 @@ use std::collections::BTreeMap;
 
 /// Deployments that a status looks at, newest first, before it reads the whole stream.
 const RECENT: usize = 20;
+/// Events of the project that a status looks at, before it looks further back for a release that it has to name.
+const RECENT_FACTS: u64 = 128;
 
 impl Engine {
     /// Environments × services from the last observation, with its age.
@@ -30,7 +32,6 @@ impl Engine {
     /// # Errors
     /// No such environment, or the state cannot be read.
     pub async fn status(&self, only: Option<&EnvName>, refresh: bool) -> Result<Status, EngineError> {
-        let project = self.project_view().await?;
         let mut views = Vec::new();
         for name in self
             .manifest
@@ -38,11 +39,7 @@ impl Engine {
             .iter()
             .filter(|name| only.is_none_or(|only| only == *name))
         {
-            let mut view = self.recent(name).await?;
-            if refresh {
-                self.refresh(&mut view, &project).await?;
-            }
-            views.push(view);
+            views.push(self.recent(name).await?);
         }
         if views.is_empty() {
             let wanted = only.map(ToString::to_string).unwrap_or_default();
@@ -52,7 +49,35 @@ impl Engine {
                 "deploy status shows all",
             ));
         }
+        let current: Vec<_> = views.iter().filter_map(|view| view.current.release()).collect();
+        let project = self.project_back_to(&current).await?;
+        if refresh {
+            for view in &mut views {
+                self.refresh(view, &project).await?;
+            }
+        }
         Ok(status(&views, &project))
+    }
+
+    /// The project's view as far back as it takes to know these releases: what is known of them is all there is, since everything
+    /// about a release comes after it was made.
+    async fn project_back_to(&self, releases: &[ReleaseRef]) -> Result<ProjectView, EngineError> {
+        let head = self.store.head(&Stream::Project).await.map_err(journal_error)?;
+        let mut span = RECENT_FACTS;
+        loop {
+            let after = Seq(head.0.saturating_sub(span));
+            let events = self
+                .store
+                .load(&Stream::Project, after)
+                .await
+                .map_err(journal_error)?;
+            let view = ProjectView::fold(events.iter().map(Recorded::event));
+            let known = |release: &ReleaseRef| view.by_digest(release.digest).is_some();
+            if after == Seq(0) || releases.iter().all(known) {
+                return Ok(view);
+            }
+            span = span.saturating_mul(8);
+        }
     }
 
     /// The project's view.
