@@ -173,7 +173,6 @@ impl Shop {
     }
 
     fn manifest(&self) -> String {
-        let root = self.scratch.root().display();
         let mut text = r#"[project]
 name = "shop"
 keep = 2
@@ -187,10 +186,16 @@ deadline = "1s"
         .to_owned();
         for (service, port) in SERVICES.into_iter().zip(self.ports) {
             let restart = match self.fleet {
-                Some(_) => format!("systemctl restart {service}-${{host}}"),
-                None => service::restart_command(&self.scratch.units(), &format!("{service}-{{HOST}}"))
-                    .replace("{HOST}", "${host}"),
+                Some(_) => format!("systemctl restart {service}-$DEPLOY_HOST"),
+                None => service::restart_command(&self.scratch.units(), &format!("{service}-"))
+                    + "$DEPLOY_HOST",
             };
+            // A path is the same text on every host: `${host}` in it only where there are several.
+            let path = match &self.hosts[..] {
+                [host] => self.path_of(service, host),
+                _ => self.path_of(service, "${host}"),
+            };
+            let path = path.display();
             let _infallible = write!(
                 text,
                 r#"[services.{service}]
@@ -199,7 +204,7 @@ deadline = "1s"
 PORT = "{port}"
 [services.{service}.ssh]
 source = "{service}/"
-path = "{root}/hosts/${{host}}/{service}"
+path = "{path}"
 restart = """{restart}"""
 [services.{service}.hooks.install]
 at = "prepare"
