@@ -3,7 +3,7 @@
 use crate::configure::registry::{Made, Recipe};
 use crate::failpoint;
 use deploy_core::failure::{Code, Failure};
-use deploy_core::manifest::{self, HookPoint, HostAddress, TargetConfig};
+use deploy_core::manifest::{self, Fact, HookPoint, HostAddress, TargetConfig};
 use deploy_core::id::SliceName;
 use deploy_target_ssh::{
     Address, CheckState, CommandWords, Failpoint, Hook, HostBinding, HostScript, SshAddress, SshBinding, SshTarget,
@@ -21,28 +21,19 @@ pub(in crate::configure) async fn make(recipe: &Recipe<'_>) -> Result<Made, Fail
     let TargetConfig::Ssh(config) = &recipe.service.target else {
         return Err(Failure::new(Code::Defect, "an ssh target was asked for without its table", "please report it"));
     };
-    let path = config.path.expand(recipe.facts).map_err(|error| {
-        Failure::new(
-            Code::VariableUnset,
-            format!("the path of service {} cannot be filled in: {error}", recipe.service.name),
-            "deploy config shows where it is set",
-        )
-    })?;
-    let hosts_of: Vec<_> = recipe
-        .environment
-        .hosts_of(recipe.service)
-        .into_iter()
-        .map(|host| HostBinding {
+    let mut hosts_of = Vec::new();
+    for host in recipe.environment.hosts_of(recipe.service) {
+        hosts_of.push(HostBinding {
             name: host.name.clone(),
             address: address(host, recipe),
+            path: path(recipe, &config.path, host)?,
             variables: BTreeMap::new(),
-        })
-        .collect();
+        });
+    }
     let binding = SshBinding {
         service: recipe.service.name.clone(),
         environment: recipe.environment.name.clone(),
         hosts: hosts_of.clone(),
-        path: absolute(recipe.folder, &path),
         restart: config.restart.as_ref().map(|command| script(command, RESTART_LIMIT)),
         shared: config.shared.iter().map(|path| path.as_str().to_owned()).collect(),
         hooks: recipe.service.hooks.iter().filter_map(hook).collect(),
@@ -67,6 +58,20 @@ fn address(host: &manifest::Host, recipe: &Recipe<'_>) -> Address {
             password: recipe.passwords.get(&host.name).cloned(),
         }),
     }
+}
+
+/// Where the service is on a host: it may be elsewhere on each.
+fn path(recipe: &Recipe<'_>, path: &manifest::Template, host: &manifest::Host) -> Result<String, Failure> {
+    let mut facts = recipe.facts.clone();
+    facts.insert(Fact::Host, host.name.to_string());
+    let path = path.expand(&facts).map_err(|error| {
+        Failure::new(
+            Code::VariableUnset,
+            format!("the path of service {} on {} cannot be filled in: {error}", recipe.service.name, host.name),
+            "deploy config shows where it is set",
+        )
+    })?;
+    Ok(absolute(recipe.folder, &path))
 }
 
 /// Relative paths in the manifest are relative to its folder.
