@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -67,9 +68,6 @@ impl Shop {
         let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
         let fleet = (place == Where::Ssh).then(|| Sshd::named(&names));
         let scratch = Scratch::new();
-        if let Some(fleet) = &fleet {
-            scratch.reach(fleet);
-        }
         let ports = SERVICES.map(|_| sshd::free_port("127.0.0.11"));
         let shop = Self {
             scratch,
@@ -80,7 +78,7 @@ impl Shop {
         };
         shop.install_units();
         shop.scratch.write("deploy.toml", shop.manifest());
-        shop.scratch.write(".gitignore", ".deploy/\n");
+        shop.scratch.write(".gitignore", ".deploy/\nssh_config\n");
         shop.release(Health::Up);
         shop
     }
@@ -216,6 +214,11 @@ command = "true"
                     ""
                 }
             );
+        }
+        if let Some(fleet) = &self.fleet {
+            // The manifest names it relative to its folder.
+            symlink(fleet.ssh_config(), self.scratch.path("ssh_config")).expect("the project can be written");
+            text.push_str("[environments.production]\nssh_config = \"ssh_config\"\n");
         }
         text.push_str("[environments.production.hosts]\n");
         for host in &self.hosts {

@@ -2,10 +2,12 @@
 //! state, another's request, `doctor`.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use deploy_tests::shop::{Health, Shop, Where};
+use deploy_tests::wait;
 
-use crate::round::{self, LIMIT, Round};
+use crate::round::{self, LIMIT};
 
 /// Points that no run on these hosts passes, each with its reason.
 const NEVER: &[(&str, &str)] = &[
@@ -61,12 +63,10 @@ pub fn at_the_edges() -> BTreeSet<String> {
         while_the_state_is_made(point);
         killed.insert(point.to_owned());
     }
+    while_another_asks();
+    killed.extend(["store.inbox.before", "store.inbox.after"].map(str::to_owned));
     let shop = Shop::new(Where::Local, 1);
     round::settle(&shop);
-    for point in ["store.inbox.before", "store.inbox.after"] {
-        while_another_asks(&shop, point);
-        killed.insert(point.to_owned());
-    }
     for point in ["ssh.doctor.before", "ssh.doctor.after"] {
         let live = shop.live();
         let mut command = shop.scratch.command(&["doctor"]);
@@ -94,14 +94,32 @@ fn while_the_state_is_made(point: &str) {
     shop.scratch.deploy(&["audit", "verify"]).expect_code(0);
 }
 
-/// A run is held up; somebody asks it to stop, and is killed while asking: it is asked or not, nothing between.
-fn while_another_asks(shop: &Shop, point: &str) {
-    let mut round = Round::begin(shop, Health::Up).unwrap_or_else(|wrong| panic!("{}", wrong.0));
-    let (killed, run) = round.killed_at("effect.activate.before:1", &["up"]);
-    assert!(killed, "{run:?}");
-    let (killed, run) = round.killed_at(point, &["cancel"]);
-    assert!(killed, "{point}: {run:?}");
-    if let Err(wrong) = round.resume() {
-        panic!("{}", wrong.0);
+/// Somebody asks a run that lives to stop, and is killed while asking; then somebody is heard.
+fn while_another_asks() {
+    let shop = Shop::new(Where::Local, 1);
+    round::settle(&shop);
+    let old = shop.whole();
+    // A run that lives until it is asked: a bake that nobody sits through.
+    let manifest = fs::read_to_string(shop.scratch.path("deploy.toml")).expect("a shop has a manifest");
+    shop.scratch
+        .write("deploy.toml", manifest.replace("bake = \"50ms\"", "bake = \"10m\""));
+    let new = shop.release(Health::Up);
+    let log = shop.scratch.root().join("log");
+    let mut command = shop.scratch.command(&["up"]);
+    command.env("DEPLOY_FAILPOINT_LOG", &log);
+    let mut up = shop.scratch.spawn_command(command);
+    wait::until(LIMIT, "the run to bake", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.contains("effect.bake.before"))
+    });
+    assert_eq!(shop.whole(), Ok(new));
+    for point in ["store.inbox.before", "store.inbox.after"] {
+        let mut command = shop.scratch.command(&["cancel"]);
+        command.env("DEPLOY_FAILPOINT", point);
+        let run = shop.scratch.spawn_command(command).wait(LIMIT);
+        assert_eq!(run.signal, Some(9), "{point}: {run:?}");
+        assert!(!up.ended() || point == "store.inbox.after", "{point}: {:?}", up.stderr());
     }
+    // What was written before the kill is heard.
+    let run = up.wait(LIMIT).expect_code(3);
+    assert_eq!(shop.whole(), old, "{run:?}");
 }
