@@ -21,7 +21,7 @@ const NEVER: &[(&str, &str)] = &[
 ];
 
 /// Fails unless each listed point has killed a run, but for those that cannot.
-pub fn complete(killed: &BTreeSet<String>) {
+pub(crate) fn complete(killed: &BTreeSet<String>) {
     if std::env::var_os("DEPLOY_POINT").is_some() {
         return;
     }
@@ -49,7 +49,7 @@ pub fn complete(killed: &BTreeSet<String>) {
 }
 
 /// Kills at the points that a plain run does not pass.
-pub fn at_the_edges() -> BTreeSet<String> {
+pub(crate) fn at_the_edges() -> BTreeSet<String> {
     if std::env::var_os("DEPLOY_POINT").is_some() {
         return BTreeSet::new();
     }
@@ -69,7 +69,7 @@ pub fn at_the_edges() -> BTreeSet<String> {
     round::settle(&shop);
     for point in ["ssh.doctor.before", "ssh.doctor.after"] {
         let live = shop.live();
-        let mut command = shop.scratch.command(&["doctor"]);
+        let mut command = shop.scratch.command(&["doctor", "-e", "production"]);
         command.env("DEPLOY_FAILPOINT", point);
         let run = shop.scratch.spawn_command(command).wait(LIMIT);
         assert_eq!(run.signal, Some(9), "{point}: {run:?}");

@@ -9,7 +9,7 @@ use crate::round::{self, LIMIT, Round};
 use crate::sweep::full;
 
 /// Kills runs, forward and back by turns, at moments of which the seed is printed.
-pub fn kills(place: Where, hosts: usize) {
+pub(crate) fn kills(place: Where, hosts: usize) {
     let seed = match std::env::var("DEPLOY_SEED") {
         Ok(seed) => seed.parse().expect("DEPLOY_SEED is a number"),
         Err(_) => SystemTime::now()

@@ -6,13 +6,13 @@ use deploy_tests::process::Output;
 use deploy_tests::shop::{Health, Shop};
 
 /// How long one run may take on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 const KILLED: Option<i32> = Some(9);
 
 /// What came of a round that ended as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// Every slice is new.
     New,
     /// Every slice is old.
@@ -23,12 +23,12 @@ pub enum End {
 
 /// A round that did not end as it may, with the shortest recipe.
 #[derive(Debug)]
-pub struct Wrong(pub String);
+pub(crate) struct Wrong(pub(crate) String);
 
 /// What is about to happen.
-pub struct Round<'a> {
-    pub shop: &'a Shop,
-    pub health: Health,
+pub(crate) struct Round<'a> {
+    pub(crate) shop: &'a Shop,
+    pub(crate) health: Health,
     old: String,
     new: String,
     recipe: Vec<String>,
@@ -36,7 +36,7 @@ pub struct Round<'a> {
 
 impl<'a> Round<'a> {
     /// Commits the release of this round.
-    pub fn begin(shop: &'a Shop, health: Health) -> Result<Self, Wrong> {
+    pub(crate) fn begin(shop: &'a Shop, health: Health) -> Result<Self, Wrong> {
         let old = shop.whole().map_err(Wrong)?;
         let new = shop.release(health);
         let recipe = vec![format!("{health:?} release")];
@@ -50,7 +50,7 @@ impl<'a> Round<'a> {
     }
 
     /// Runs `deploy` with one point armed; answers whether that killed it.
-    pub fn killed_at(&mut self, point: &str, arguments: &[&str]) -> (bool, Output) {
+    pub(crate) fn killed_at(&mut self, point: &str, arguments: &[&str]) -> (bool, Output) {
         let mut command = self.shop.scratch.command(arguments);
         command.env("DEPLOY_FAILPOINT", point);
         // With its output in files: what it leaves running may hold a pipe.
@@ -61,19 +61,19 @@ impl<'a> Round<'a> {
     }
 
     /// Remembers what was done otherwise.
-    pub fn note(&mut self, done: String) {
+    pub(crate) fn note(&mut self, done: String) {
         self.recipe.push(done);
     }
 
     /// Resumes in another process, and judges what is live.
-    pub fn resume(mut self) -> Result<End, Wrong> {
+    pub(crate) fn resume(mut self) -> Result<End, Wrong> {
         let resumed = self.shop.scratch.deploy_within(LIMIT, &["resume"]);
         self.recipe.push("deploy resume".to_owned());
         self.judge(&resumed)
     }
 
     /// Judges the run that brought it to an end.
-    pub fn judge(&self, run: &Output) -> Result<End, Wrong> {
+    pub(crate) fn judge(&self, run: &Output) -> Result<End, Wrong> {
         let live = match self.shop.whole() {
             Err(mixed) => return Err(self.wrong(&mixed, run)),
             Ok(live) if live == self.new => End::New,
@@ -111,7 +111,7 @@ impl<'a> Round<'a> {
 /// # Panics
 /// When it does not.
 #[track_caller]
-pub fn settle(shop: &Shop) {
+pub(crate) fn settle(shop: &Shop) {
     let version = shop.release(Health::Up);
     let up = shop.scratch.deploy_within(LIMIT, &["up"]);
     assert_eq!(up.code, Some(0), "{up:?}");

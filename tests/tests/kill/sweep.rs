@@ -11,9 +11,9 @@ use crate::round::{self, End, LIMIT, Round, Wrong};
 
 /// How many of a run's passes are killed at, unless all are asked for.
 #[derive(Clone, Copy, Debug)]
-pub enum Sample {
-    /// Of each point so many passes, from the first to the last.
-    Passes(u32),
+pub(crate) enum Sample {
+    /// Of each point the first pass and the last; where a run is killed twice, one point of four.
+    Passes,
     /// One point of so many, at a pass in the middle.
     EveryNth(usize),
 }
@@ -57,7 +57,7 @@ impl Course {
 }
 
 /// Whether every pass of every point is killed at.
-pub fn full() -> bool {
+pub(crate) fn full() -> bool {
     std::env::var("DEPLOY_SWEEP").is_ok_and(|value| value == "full")
 }
 
@@ -65,11 +65,11 @@ pub fn full() -> bool {
 ///
 /// # Panics
 /// When a round did not end as it may, with the recipes of all that did not.
-pub fn sweep(place: Where, hosts: usize, sample: Sample) -> BTreeSet<String> {
-    // Two shops side by side: a run mostly waits.
-    let halves = [&COURSES[..1], &COURSES[1..2], &COURSES[2..]];
+pub(crate) fn sweep(place: Where, hosts: usize, sample: Sample) -> BTreeSet<String> {
+    // Three shops side by side: a run mostly waits.
+    let thirds = [&COURSES[..1], &COURSES[1..2], &COURSES[2..]];
     let parts: Vec<Part> = thread::scope(|scope| {
-        let threads = halves.map(|courses| scope.spawn(move || Part::of(place, hosts, sample, courses)));
+        let threads = thirds.map(|courses| scope.spawn(move || Part::of(place, hosts, sample, courses)));
         threads
             .into_iter()
             .map(|thread| {
@@ -170,20 +170,12 @@ fn points(shop: &Shop, course: Course, sample: Sample) -> Vec<String> {
     };
     let chosen: Vec<(String, u32)> = match sample {
         _ if full() => passes.into_iter().flat_map(all).collect(),
-        Sample::Passes(most) => passes
+        Sample::Passes if course.first_kill().is_none() => passes
             .into_iter()
-            .flat_map(|(name, count)| {
-                spread(count, most)
-                    .into_iter()
-                    .map(move |nth| (name.clone(), nth))
-            })
+            .flat_map(|(name, count)| BTreeSet::from([1, count]).into_iter().map(move |nth| (name.clone(), nth)))
             .collect(),
-        Sample::EveryNth(step) => passes
-            .into_iter()
-            .enumerate()
-            .filter(|(index, _)| index % step == course as usize % step)
-            .map(|(_, (name, count))| (name, count.div_ceil(2)))
-            .collect(),
+        Sample::Passes => some(passes, 4, course),
+        Sample::EveryNth(step) => some(passes, step, course),
     };
     chosen
         .into_iter()
@@ -191,10 +183,13 @@ fn points(shop: &Shop, course: Course, sample: Sample) -> Vec<String> {
         .collect()
 }
 
-/// At most `most` of `1..=count`, with both ends.
-fn spread(count: u32, most: u32) -> BTreeSet<u32> {
-    (0..most)
-        .map(|step| 1 + step * (count - 1) / (most - 1).max(1))
+/// One point of `step`, others for each course, at a pass in the middle.
+fn some(passes: BTreeMap<String, u32>, step: usize, course: Course) -> Vec<(String, u32)> {
+    passes
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| index % step == course as usize % step)
+        .map(|(_, (name, count))| (name, count.div_ceil(2)))
         .collect()
 }
 

@@ -7,11 +7,11 @@ use deploy_tests::shop::{SERVICES, Shop};
 
 /// Everything that a write would change in the shop's paths on the hosts: claims, and where `current` points.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hosts(BTreeMap<String, (String, String)>);
+pub(crate) struct Hosts(BTreeMap<String, (String, String)>);
 
 impl Hosts {
     /// Reads it.
-    pub fn of(shop: &Shop) -> Self {
+    pub(crate) fn of(shop: &Shop) -> Self {
         let mut all = BTreeMap::new();
         for host in shop.hosts() {
             for service in SERVICES {
@@ -27,19 +27,19 @@ impl Hosts {
     }
 
     /// Whether every claim names this text: a store or a deployment.
-    pub fn all_claimed_by(&self, text: &str) -> bool {
+    pub(crate) fn all_claimed_by(&self, text: &str) -> bool {
         self.0.values().all(|(claim, _)| claim.contains(text))
     }
 }
 
 /// The rows of the project's journal, one JSON object each.
-pub fn journal(shop: &Shop, state: &[&str]) -> Vec<serde_json::Value> {
+pub(crate) fn journal(shop: &Shop, state: &[&str]) -> Vec<serde_json::Value> {
     let arguments = [&["audit", "export", "--events"], state].concat();
     shop.scratch.deploy(&arguments).expect_code(0).events()
 }
 
 /// The id of a state, as its own journal tells it.
-pub fn store(shop: &Shop, state: &str) -> String {
+pub(crate) fn store(shop: &Shop, state: &str) -> String {
     let rows = journal(shop, &["--state", state]);
     let id = rows.iter().find_map(|row| row["store"].as_str());
     id.expect("a journal begins with its state's id").to_owned()
