@@ -19,5 +19,6 @@ pub mod redact;
 pub mod running;
 pub mod scratch;
 pub mod service;
+pub mod shop;
 pub mod sshd;
 pub mod wait;

@@ -209,8 +209,13 @@ impl WebRelease {
 
 /// What `http://127.0.0.1:<port><path>` answers: status and body; `None` when nothing answers within 5 s.
 pub fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    get_at("127.0.0.1", port, path)
+}
+
+/// What `http://<address>:<port><path>` answers, as [`get`].
+pub fn get_at(address: &str, port: u16, path: &str) -> Option<(u16, String)> {
     use std::io::{Read, Write};
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let mut stream = TcpStream::connect((address, port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
     let mut answer = String::new();

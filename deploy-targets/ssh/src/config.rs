@@ -21,8 +21,6 @@ pub struct SshBinding {
     pub environment: EnvName,
     /// The hosts, in the manifest's order; each is a slice of the same name.
     pub hosts: Vec<HostBinding>,
-    /// Absolute path on every host.
-    pub path: String,
     /// What makes the service run what `current` says; none where a switch is enough.
     pub restart: Option<HostScript>,
     /// Folders that outlive releases, relative to the release's root.
@@ -40,6 +38,8 @@ pub struct HostBinding {
     pub name: HostName,
     /// How to get there.
     pub address: Address,
+    /// Absolute path of the service on it.
+    pub path: String,
     /// Variables of this host alone; they win over the service's.
     pub variables: BTreeMap<String, String>,
 }
@@ -156,55 +156,55 @@ impl fmt::Display for CommandWords {
     }
 }
 
-/// Checks what no type says; answers with the path in its one spelling.
-pub(crate) fn check(binding: &SshBinding) -> Result<String, Box<Failure>> {
-    let invalid =
-        |message: String, next: &str| Err(Box::new(Failure::new(Code::ManifestInvalid, message, next)));
-    let parts: Vec<_> = binding
-        .path
-        .split('/')
-        .filter(|part| !matches!(*part, "" | "."))
-        .collect();
-    if !binding.path.starts_with('/')
-        || parts.is_empty()
-        || parts.contains(&"..")
-        || binding.path.contains(['\n', '\0'])
-    {
-        return invalid(
-            format!(
-                "`{}` is no path for a service on a host",
-                binding.path.escape_debug()
-            ),
-            "write an absolute path, as in `/opt/shop`",
-        );
-    }
-    let path = format!("/{}", parts.join("/"));
+/// Checks what no type says; answers with each host's path in its one spelling.
+pub(crate) fn check(binding: &SshBinding) -> Result<Vec<String>, Box<Failure>> {
     let products = binding.hooks.iter().flat_map(|hook| &hook.produces);
     for inner in binding.shared.iter().chain(products) {
         if TreePath::new(inner.as_bytes()).is_err() {
             let message = format!("`{}` is no path inside a release", inner.escape_debug());
-            return invalid(
+            return Err(invalid(
                 message,
                 "write it relative to the release's root, without `..` or a last `/`",
-            );
+            ));
         }
     }
+    let mut paths = Vec::new();
     for host in &binding.hosts {
+        let path = one_spelling(&host.path)?;
         let place = host.address.place(&path);
         if SliceName::new(&host.name).is_err() || PlaceId::new(&place).is_err() {
-            return invalid(
+            return Err(invalid(
                 format!("`{}` is no place on a host", place.escape_debug()),
                 "shorten the path",
-            );
+            ));
         }
         // A destination that begins with a dash would be an option of ssh.
         if matches!(&host.address, Address::Ssh(ssh) if ssh.destination.is_empty() || ssh.destination.starts_with('-'))
         {
-            return invalid(
+            return Err(invalid(
                 format!("{} has no host to connect to", host.name),
                 "write `user@host`",
-            );
+            ));
         }
+        paths.push(path);
     }
-    Ok(path)
+    Ok(paths)
+}
+
+fn one_spelling(path: &str) -> Result<String, Box<Failure>> {
+    let parts: Vec<_> = path
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .collect();
+    if !path.starts_with('/') || parts.is_empty() || parts.contains(&"..") || path.contains(['\n', '\0']) {
+        return Err(invalid(
+            format!("`{}` is no path for a service on a host", path.escape_debug()),
+            "write an absolute path, as in `/opt/shop`",
+        ));
+    }
+    Ok(format!("/{}", parts.join("/")))
+}
+
+fn invalid(message: String, next: &str) -> Box<Failure> {
+    Box::new(Failure::new(Code::ManifestInvalid, message, next))
 }

@@ -63,13 +63,14 @@ impl SshTarget {
     /// # Errors
     /// The path is not absolute, a shared folder or a product is no path inside a release, or a name does not fit.
     pub fn new(binding: SshBinding, connections: &Connections) -> Result<Self, Box<Failure>> {
-        let path = config::check(&binding)?;
+        let paths = config::check(&binding)?;
         let hosts = binding
             .hosts
             .iter()
-            .map(|host| {
+            .zip(paths)
+            .map(|(host, path)| {
                 let shell = connections.shell(&host.address);
-                Host::new(host.clone(), path.clone(), shell, binding.failpoint.clone())
+                Host::new(host.clone(), path, shell, binding.failpoint.clone())
             })
             .collect();
         Ok(Self { binding, hosts })

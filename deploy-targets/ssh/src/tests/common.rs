@@ -72,9 +72,9 @@ impl World {
             hosts: vec![HostBinding {
                 name: "web-1".parse().unwrap(),
                 address,
+                path: dir.path().join("opt/app").to_str().unwrap().to_owned(),
                 variables: BTreeMap::new(),
             }],
-            path: dir.path().join("opt/app").to_str().unwrap().to_owned(),
             restart: Some(shell(
                 "echo \"$DEPLOY_DIR\" >>\"$(dirname \"$DEPLOY_PATH\")/restarts\"",
             )),

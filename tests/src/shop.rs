@@ -1,0 +1,233 @@
+//! A shop of two services on one host or several, deployed again and again: what tests of killing and racing
+//! have in common.
+//!
+//! Here is the project, how a release of it is made, and what really runs: the files behind each `current`
+//! and the answer of each service. It knows nothing of points, signals or rounds.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::scratch::Scratch;
+use crate::service::{self, Unit, WebRelease};
+use crate::sshd::{self, Fleet, Sshd};
+
+/// The services; `web` needs `api`.
+pub const SERVICES: [&str; 2] = ["api", "web"];
+
+/// Where the shop's hosts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// Hosts with `local = true`.
+    Local,
+    /// Hosts behind an sshd of their own.
+    Ssh,
+}
+
+/// Whether a release is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// `web` answers that it is up.
+    Up,
+    /// `web` answers 200 and `"DOWN"`: the run goes back by itself.
+    Down,
+}
+
+/// What is live of one service on one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// The service and the host, for messages.
+    pub slice: String,
+    /// The version of the files behind `current`; `None` without them.
+    pub on_disk: Option<String>,
+    /// The version that answers; `None` when nothing does.
+    pub answers: Option<String>,
+}
+
+/// The project and its hosts.
+pub struct Shop {
+    /// The project.
+    pub scratch: Scratch,
+    hosts: Vec<String>,
+    ports: [u16; 2],
+    fleet: Option<Fleet>,
+    versions: AtomicU32,
+}
+
+impl Shop {
+    /// A shop with a first commit, of which nothing runs yet.
+    ///
+    /// # Panics
+    /// When a host cannot be started.
+    #[track_caller]
+    pub fn new(place: Where, hosts: usize) -> Self {
+        // The name of a host is the last part of its address, so that one manifest can name every service.
+        let hosts: Vec<String> = (11..11 + hosts).map(|last| last.to_string()).collect();
+        let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        let fleet = (place == Where::Ssh).then(|| Sshd::named(&names));
+        let scratch = Scratch::new();
+        let ports = SERVICES.map(|_| sshd::free_port("127.0.0.11"));
+        let shop = Self {
+            scratch,
+            hosts,
+            ports,
+            fleet,
+            versions: AtomicU32::new(0),
+        };
+        shop.install_units();
+        shop.scratch.write("deploy.toml", shop.manifest());
+        shop.scratch.write(".gitignore", ".deploy/\nssh_config\n");
+        shop.release(Health::Up);
+        shop
+    }
+
+    /// Commits a release in which both services have changed, and returns its version.
+    #[track_caller]
+    pub fn release(&self, health: Health) -> String {
+        let version = (self.versions.fetch_add(1, Ordering::Relaxed) + 1).to_string();
+        self.scratch.write_web("api", &WebRelease::healthy(&version));
+        let web = match health {
+            Health::Up => WebRelease::healthy(&version),
+            Health::Down => WebRelease::down(&version),
+        };
+        self.scratch.write_web("web", &web);
+        self.scratch.commit(&format!("{health:?} {version}"));
+        version
+    }
+
+    /// What is live of each service on each host.
+    pub fn live(&self) -> Vec<Live> {
+        let mut live = Vec::new();
+        for host in &self.hosts {
+            for (service, port) in SERVICES.into_iter().zip(self.ports) {
+                let file = self.path_of(service, host).join("current/VERSION");
+                let answer = service::get_at(&format!("127.0.0.{host}"), port, "/version");
+                let answers = answer
+                    .and_then(|(_, body)| serde_json::from_str::<serde_json::Value>(&body).ok())
+                    .and_then(|body| Some(body["version"].as_str()?.to_owned()));
+                live.push(Live {
+                    slice: format!("{service} on {host}"),
+                    on_disk: fs::read_to_string(file).ok().map(|text| text.trim().to_owned()),
+                    answers,
+                });
+            }
+        }
+        live
+    }
+
+    /// The one version that every service on every host has and answers with.
+    ///
+    /// # Errors
+    /// All that is live, when it is not one version.
+    pub fn whole(&self) -> Result<String, String> {
+        let live = self.live();
+        let first = live[0].on_disk.clone();
+        let one = live
+            .iter()
+            .all(|slice| slice.on_disk.is_some() && slice.on_disk == first && slice.answers == first);
+        first.filter(|_| one).ok_or_else(|| {
+            live.iter().fold("mixed:".to_owned(), |mut text, slice| {
+                let (on_disk, answers) = (slice.on_disk.as_deref(), slice.answers.as_deref());
+                let (on_disk, answers) = (on_disk.unwrap_or("nothing"), answers.unwrap_or("nothing"));
+                let _infallible = write!(text, " {}: {on_disk} on disk, {answers} answers;", slice.slice);
+                text
+            })
+        })
+    }
+
+    /// The live path of a service on a host, as this machine sees it.
+    pub fn path_of(&self, service: &str, host: &str) -> PathBuf {
+        self.scratch.root().join("hosts").join(host).join(service)
+    }
+
+    /// The hosts' names.
+    pub fn hosts(&self) -> &[String] {
+        &self.hosts
+    }
+
+    /// The hosts behind ssh.
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.fleet.as_ref()
+    }
+
+    fn install_units(&self) {
+        for host in &self.hosts {
+            let units = match &self.fleet {
+                Some(fleet) => fleet.host(host).units(),
+                None => self.scratch.units(),
+            };
+            for (service, port) in SERVICES.into_iter().zip(self.ports) {
+                let directory = self.path_of(service, host).join("current");
+                let mut unit = Unit::web(&format!("{service}-{host}"), &directory, &port.to_string());
+                let address = format!("127.0.0.{host}");
+                unit.environment.push(("ADDRESS".to_owned(), address.clone()));
+                // The stand-in looks for a ready port on 127.0.0.1 alone; the probes wait for this one.
+                unit.ready_port = None;
+                unit.install(&units);
+            }
+        }
+    }
+
+    fn manifest(&self) -> String {
+        let mut text = r#"[project]
+name = "shop"
+keep = 2
+[defaults.health.ready]
+http = "http://127.0.0.${host}:${PORT}/health"
+expect = { status = 200, json = { "/status" = ["UP"] } }
+healthy_for = "0s"
+interval = "50ms"
+deadline = "1s"
+"#
+        .to_owned();
+        for (service, port) in SERVICES.into_iter().zip(self.ports) {
+            let restart = match self.fleet {
+                Some(_) => format!("systemctl restart {service}-$DEPLOY_HOST"),
+                None => service::restart_command(&self.scratch.units(), &format!("{service}-"))
+                    + "$DEPLOY_HOST",
+            };
+            // A path is the same text on every host: `${host}` in it only where there are several.
+            let path = match &self.hosts[..] {
+                [host] => self.path_of(service, host),
+                _ => self.path_of(service, "${host}"),
+            };
+            let path = path.display();
+            let _infallible = write!(
+                text,
+                r#"[services.{service}]
+{}
+[services.{service}.vars]
+PORT = "{port}"
+[services.{service}.ssh]
+source = "{service}/"
+path = "{path}"
+restart = """{restart}"""
+[services.{service}.hooks.install]
+at = "prepare"
+command = "true"
+"#,
+                if service == "web" {
+                    "needs = [\"api\"]\nbake = \"50ms\""
+                } else {
+                    ""
+                }
+            );
+        }
+        if let Some(fleet) = &self.fleet {
+            // The manifest names it relative to its folder.
+            symlink(fleet.ssh_config(), self.scratch.path("ssh_config")).expect("the project can be written");
+            text.push_str("[environments.production]\nssh_config = \"ssh_config\"\n");
+        }
+        text.push_str("[environments.production.hosts]\n");
+        for host in &self.hosts {
+            let at = match self.fleet {
+                Some(_) => format!("ssh = \"{host}\""),
+                None => "local = true".to_owned(),
+            };
+            let _infallible = writeln!(text, "{host} = {{ {at} }}");
+        }
+        text
+    }
+}

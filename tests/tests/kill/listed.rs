@@ -1,0 +1,125 @@
+//! The points that the parts list, those that no run passes today and why, and those at a run's edges: making the
+//! state, another's request, `doctor`.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use deploy_tests::shop::{Health, Shop, Where};
+use deploy_tests::wait;
+
+use crate::round::{self, LIMIT};
+
+/// Points that no run on these hosts passes, each with its reason.
+const NEVER: &[(&str, &str)] = &[
+    ("effect.keep_armed.before", "ssh arms no revert yet"),
+    ("effect.keep_armed.after", "ssh arms no revert yet"),
+    ("effect.confirm.before", "ssh arms no revert yet: nothing to confirm"),
+    ("effect.confirm.after", "ssh arms no revert yet: nothing to confirm"),
+    ("effect.watch.after", "a watch that finds nothing is cut off, not answered"),
+    ("effect.reach.before", "every host answers in a sweep"),
+    ("effect.reach.after", "every host answers in a sweep"),
+];
+
+/// Fails unless each listed point has killed a run, but for those that cannot.
+pub(crate) fn complete(killed: &BTreeSet<String>) {
+    if std::env::var_os("DEPLOY_POINT").is_some() {
+        return;
+    }
+    let listed: BTreeSet<&str> = deploy_engine::store::FAILPOINTS
+        .iter()
+        .chain(deploy_engine::drive::POINTS)
+        .chain(deploy_target_ssh::FAILPOINTS)
+        .chain(&["artifact.made", "artifact.kept"])
+        .copied()
+        .collect();
+    let never: BTreeSet<&str> = NEVER.iter().map(|(name, _)| *name).collect();
+    let missed: Vec<_> = listed
+        .iter()
+        .filter(|name| !killed.contains(**name) && !never.contains(**name))
+        .collect();
+    let wrongly: Vec<_> = never.iter().filter(|name| killed.contains(**name)).collect();
+    println!(
+        "{} of {} listed points killed a run; {} cannot today",
+        listed.iter().filter(|name| killed.contains(**name)).count(),
+        listed.len(),
+        never.len()
+    );
+    assert!(missed.is_empty(), "no run was killed at {missed:?}");
+    assert!(wrongly.is_empty(), "take these off the list of those that cannot: {wrongly:?}");
+}
+
+/// Kills at the points that a plain run does not pass.
+pub(crate) fn at_the_edges() -> BTreeSet<String> {
+    if std::env::var_os("DEPLOY_POINT").is_some() {
+        return BTreeSet::new();
+    }
+    let mut killed = BTreeSet::new();
+    for point in [
+        "store.create.before",
+        "store.create.file",
+        "store.create.commit",
+        "store.create.after",
+    ] {
+        while_the_state_is_made(point);
+        killed.insert(point.to_owned());
+    }
+    while_another_asks();
+    killed.extend(["store.inbox.before", "store.inbox.after"].map(str::to_owned));
+    let shop = Shop::new(Where::Local, 1);
+    round::settle(&shop);
+    for point in ["ssh.doctor.before", "ssh.doctor.after"] {
+        let live = shop.live();
+        let mut command = shop.scratch.command(&["doctor", "-e", "production"]);
+        command.env("DEPLOY_FAILPOINT", point);
+        let run = shop.scratch.spawn_command(command).wait(LIMIT);
+        assert_eq!(run.signal, Some(9), "{point}: {run:?}");
+        assert_eq!(shop.live(), live, "{point}");
+        killed.insert(point.to_owned());
+    }
+    round::settle(&shop);
+    killed
+}
+
+fn while_the_state_is_made(point: &str) {
+    let shop = Shop::new(Where::Local, 1);
+    let mut command = shop.scratch.command(&["up"]);
+    command.env("DEPLOY_FAILPOINT", point);
+    let run = shop.scratch.spawn_command(command).wait(LIMIT);
+    assert_eq!(run.signal, Some(9), "{point}: {run:?}");
+    let live = shop.live();
+    assert!(live.iter().all(|slice| slice.on_disk.is_none()), "{point}: {live:?}");
+    let resumed = shop.scratch.deploy_within(LIMIT, &["resume"]);
+    assert_eq!(resumed.code, Some(2), "{point}: nothing had begun\n{resumed:?}");
+    round::settle(&shop);
+    shop.scratch.deploy(&["audit", "verify"]).expect_code(0);
+}
+
+/// Somebody asks a run that lives to stop, and is killed while asking; then somebody is heard.
+fn while_another_asks() {
+    let shop = Shop::new(Where::Local, 1);
+    round::settle(&shop);
+    let old = shop.whole();
+    // A run that lives until it is asked: a bake that nobody sits through.
+    let manifest = fs::read_to_string(shop.scratch.path("deploy.toml")).expect("a shop has a manifest");
+    shop.scratch
+        .write("deploy.toml", manifest.replace("bake = \"50ms\"", "bake = \"10m\""));
+    let new = shop.release(Health::Up);
+    let log = shop.scratch.root().join("log");
+    let mut command = shop.scratch.command(&["up"]);
+    command.env("DEPLOY_FAILPOINT_LOG", &log);
+    let mut up = shop.scratch.spawn_command(command);
+    wait::until(LIMIT, "the run to bake", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.contains("effect.bake.before"))
+    });
+    assert_eq!(shop.whole(), Ok(new));
+    for point in ["store.inbox.before", "store.inbox.after"] {
+        let mut command = shop.scratch.command(&["cancel"]);
+        command.env("DEPLOY_FAILPOINT", point);
+        let run = shop.scratch.spawn_command(command).wait(LIMIT);
+        assert_eq!(run.signal, Some(9), "{point}: {run:?}");
+        assert!(!up.ended() || point == "store.inbox.after", "{point}: {:?}", up.stderr());
+    }
+    // What was written before the kill is heard.
+    let run = up.wait(LIMIT).expect_code(3);
+    assert_eq!(shop.whole(), old, "{run:?}");
+}

@@ -1,0 +1,50 @@
+//! Kill it anywhere: a SIGKILL at every failpoint of a run, and at random moments, each followed by
+//! `deploy resume` in another process, ends wholly new or wholly old.
+//!
+//! By default a run's points are sampled: on one local host the first and the last time each is passed (where it
+//! is killed twice, a fourth of the points), on three hosts and over ssh a part of the points, so that all of it takes minutes. `DEPLOY_SWEEP=full` kills at every
+//! single pass everywhere. `DEPLOY_POINT=name:nth` does one kill alone, on each kind of host; `DEPLOY_SEED=n`
+//! repeats the random ones.
+
+mod listed;
+mod random;
+mod round;
+mod sweep;
+
+use std::panic::resume_unwind;
+use std::thread;
+
+use deploy_tests::shop::Where::{Local, Ssh};
+
+use self::sweep::{Sample, sweep};
+
+#[test]
+fn at_every_point_on_one_local_host() {
+    let (edges, swept) = thread::scope(|scope| {
+        let edges = scope.spawn(listed::at_the_edges);
+        let swept = sweep(Local, 1, Sample::Passes);
+        (edges.join(), swept)
+    });
+    let edges = edges.unwrap_or_else(|panic| resume_unwind(panic));
+    listed::complete(&edges.into_iter().chain(swept).collect());
+}
+
+#[test]
+fn on_three_local_hosts() {
+    sweep(Local, 3, Sample::EveryNth(8));
+}
+
+#[test]
+fn over_ssh() {
+    sweep(Ssh, 1, Sample::EveryNth(6));
+}
+
+#[test]
+fn on_three_hosts_over_ssh() {
+    sweep(Ssh, 3, Sample::EveryNth(12));
+}
+
+#[test]
+fn at_random_moments() {
+    random::kills(Local, 1);
+}

@@ -1,0 +1,221 @@
+//! The sweep: which points a run passes and how often, which of them are killed at, and what came of each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::thread;
+
+use deploy_tests::process::Output;
+use deploy_tests::shop::{Health, Shop, Where};
+
+use crate::round::{self, End, LIMIT, Round, Wrong};
+
+/// How many of a run's passes are killed at, unless all are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sample {
+    /// Of each point the first pass and the last; where a run is killed twice, one point of four.
+    Passes,
+    /// One point of so many, at a pass in the middle.
+    EveryNth(usize),
+}
+
+/// Where in a run's life it is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// A healthy release; the run is killed.
+    Forward,
+    /// A release that is down; the run is killed, going forward or going back.
+    Back,
+    /// As `Forward` with a kill half-way, and another in the resume.
+    ForwardTwice,
+    /// As `Back`, likewise.
+    BackTwice,
+}
+
+const COURSES: [Course; 4] = [
+    Course::Forward,
+    Course::Back,
+    Course::ForwardTwice,
+    Course::BackTwice,
+];
+
+impl Course {
+    fn health(self) -> Health {
+        match self {
+            Self::Forward | Self::ForwardTwice => Health::Up,
+            Self::Back | Self::BackTwice => Health::Down,
+        }
+    }
+
+    /// Where the first of two kills is.
+    fn first_kill(self) -> Option<&'static str> {
+        match self {
+            Self::Forward | Self::Back => None,
+            Self::ForwardTwice => Some("ssh.activate.after:1"),
+            Self::BackTwice => Some("effect.restore.before:1"),
+        }
+    }
+}
+
+/// Whether every pass of every point is killed at.
+pub(crate) fn full() -> bool {
+    std::env::var("DEPLOY_SWEEP").is_ok_and(|value| value == "full")
+}
+
+/// Sweeps all courses on one kind of place; answers the names of the points that killed a run.
+///
+/// # Panics
+/// When a round did not end as it may, with the recipes of all that did not.
+pub(crate) fn sweep(place: Where, hosts: usize, sample: Sample) -> BTreeSet<String> {
+    // Three shops side by side: a run mostly waits.
+    let thirds = [&COURSES[..1], &COURSES[1..2], &COURSES[2..]];
+    let parts: Vec<Part> = thread::scope(|scope| {
+        let threads = thirds.map(|courses| scope.spawn(move || Part::of(place, hosts, sample, courses)));
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    });
+    let wrong: Vec<&str> = parts
+        .iter()
+        .flat_map(|part| &part.wrong)
+        .map(|wrong| wrong.0.as_str())
+        .collect();
+    let killed: BTreeSet<String> = parts.iter().flat_map(|part| part.killed.clone()).collect();
+    let rounds: u32 = parts.iter().map(|part| part.rounds).sum();
+    println!(
+        "{place:?}, {hosts} hosts: killed {rounds} runs at {} different points; {} ended wrong",
+        killed.len(),
+        wrong.len()
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    killed
+}
+
+#[derive(Default)]
+struct Part {
+    killed: BTreeSet<String>,
+    wrong: Vec<Wrong>,
+    rounds: u32,
+}
+
+impl Part {
+    fn of(place: Where, hosts: usize, sample: Sample, courses: &[Course]) -> Self {
+        let shop = Shop::new(place, hosts);
+        let mut part = Self::default();
+        round::settle(&shop);
+        for course in courses {
+            for point in points(&shop, *course, sample) {
+                part.kill(&shop, *course, &point);
+            }
+        }
+        round::settle(&shop);
+        part
+    }
+
+    fn kill(&mut self, shop: &Shop, course: Course, point: &str) {
+        match killed_once(shop, course, point) {
+            Ok((died, end)) => {
+                println!("{course:?} {point}: {} {end:?}", if died { "killed," } else { "not passed," });
+                self.rounds += u32::from(died);
+                if died {
+                    let name = point.rsplit_once(':').map_or(point, |(name, _)| name);
+                    self.killed.insert(name.to_owned());
+                }
+            }
+            Err(wrong) => {
+                println!("{course:?} {point}: WRONG");
+                self.wrong.push(wrong);
+                round::settle(shop);
+            }
+        }
+    }
+}
+
+fn killed_once(shop: &Shop, course: Course, point: &str) -> Result<(bool, End), Wrong> {
+    let mut round = Round::begin(shop, course.health())?;
+    let mut last: Option<Output> = None;
+    let mut died = false;
+    if let Some(first) = course.first_kill() {
+        let (killed, run) = round.killed_at(first, &["up"]);
+        last = (!killed).then_some(run);
+        if killed {
+            let (killed, run) = round.killed_at(point, &["resume"]);
+            died = killed;
+            last = (!killed).then_some(run);
+        }
+    } else {
+        let (killed, run) = round.killed_at(point, &["up"]);
+        died = killed;
+        last = (!killed).then_some(run).or(last);
+    }
+    match last {
+        Some(run) => round.judge(&run),
+        None => round.resume(),
+    }
+    .map(|end| (died, end))
+}
+
+/// The passes at which a course is killed, as `name:nth`: enumerated by a run that lives.
+fn points(shop: &Shop, course: Course, sample: Sample) -> Vec<String> {
+    if let Ok(point) = std::env::var("DEPLOY_POINT") {
+        return vec![point];
+    }
+    let passes = passes(shop, course);
+    let all = |(name, count): (String, u32)| -> Vec<(String, u32)> {
+        (1..=count).map(|nth| (name.clone(), nth)).collect()
+    };
+    let chosen: Vec<(String, u32)> = match sample {
+        _ if full() => passes.into_iter().flat_map(all).collect(),
+        Sample::Passes if course.first_kill().is_none() => passes
+            .into_iter()
+            .flat_map(|(name, count)| BTreeSet::from([1, count]).into_iter().map(move |nth| (name.clone(), nth)))
+            .collect(),
+        Sample::Passes => some(passes, 4, course),
+        Sample::EveryNth(step) => some(passes, step, course),
+    };
+    chosen
+        .into_iter()
+        .map(|(name, nth)| format!("{name}:{nth}"))
+        .collect()
+}
+
+/// One point of `step`, others for each course, at a pass in the middle.
+fn some(passes: BTreeMap<String, u32>, step: usize, course: Course) -> Vec<(String, u32)> {
+    passes
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| index % step == course as usize % step)
+        .map(|(_, (name, count))| (name, count.div_ceil(2)))
+        .collect()
+}
+
+/// How often each point is passed by the run that this course kills.
+fn passes(shop: &Shop, course: Course) -> BTreeMap<String, u32> {
+    let log = shop.scratch.root().join(format!("passes-{course:?}"));
+    shop.release(course.health());
+    let mut words = "up";
+    if let Some(first) = course.first_kill() {
+        let mut command = shop.scratch.command(&["up"]);
+        command.env("DEPLOY_FAILPOINT", first);
+        let run = shop.scratch.spawn_command(command).wait(LIMIT);
+        assert_eq!(run.signal, Some(9), "{run:?}");
+        words = "resume";
+    }
+    let mut command = shop.scratch.command(&[words]);
+    command.env("DEPLOY_FAILPOINT_LOG", &log);
+    let run = shop.scratch.spawn_command(command).wait(LIMIT);
+    let wanted = if course.health() == Health::Up { 0 } else { 3 };
+    assert_eq!(run.code, Some(wanted), "{run:?}");
+    let mut passes = BTreeMap::new();
+    for name in fs::read_to_string(log)
+        .expect("the log of points can be read")
+        .lines()
+    {
+        *passes.entry(name.to_owned()).or_insert(0) += 1;
+    }
+    passes
+}

@@ -1,0 +1,87 @@
+//! Two state files on one host: the host's claim decides, for the two know nothing of each other.
+
+use deploy_tests::shop::{Health, Shop, Where};
+
+use crate::claim::Hosts;
+use crate::{LIMIT, rounds};
+
+#[test]
+fn the_other_state_is_told_who_holds_the_host_and_may_adopt_it() {
+    let shop = Shop::new(Where::Local, 1);
+    let states = ["first.db", "second.db"].map(|name| shop.scratch.root().join(name));
+    let states = states.map(|path| path.display().to_string());
+    let up = |state: &str, more: &[&str]| {
+        let arguments = [&["up", "--state", state], more].concat();
+        shop.scratch.deploy_within(LIMIT, &arguments)
+    };
+    up(&states[0], &[]).expect_code(0);
+    for round in 0..rounds(10, 100) {
+        let (holder, other) = if round % 2 == 0 { (0, 1) } else { (1, 0) };
+        let before = (shop.live(), Hosts::of(&shop));
+        let version = shop.release(Health::Up);
+        let refused = up(&states[other], &[]).expect_code(5);
+        assert!(
+            refused.stdout.contains("belongs to another state")
+                || refused.stderr.contains("belongs to another state"),
+            "round {round}: {refused:?}"
+        );
+        assert_eq!((shop.live(), Hosts::of(&shop)), before, "round {round}: {refused:?}");
+
+        let adopted = up(&states[other], &["--adopt"]).expect_code(0);
+        assert_eq!(shop.whole(), Ok(version), "round {round}: {adopted:?}");
+        let after = (shop.live(), Hosts::of(&shop));
+        let refused = up(&states[holder], &[]).expect_code(5);
+        assert_eq!((shop.live(), Hosts::of(&shop)), after, "round {round}: {refused:?}");
+    }
+    for state in &states {
+        shop.scratch
+            .deploy(&["audit", "verify", "--state", state])
+            .expect_code(0);
+    }
+}
+
+#[test]
+fn two_states_at_the_same_moment_never_both_act() {
+    let mut both = 0;
+    let shop = Shop::new(Where::Local, 1);
+    for round in 0..rounds(20, 100) {
+        // Places that nobody has claimed yet, and two states that know nothing of them.
+        for host in shop.hosts() {
+            let folder = shop.path_of("web", host);
+            let folder = folder.parent().expect("a service's path is in a folder");
+            if folder.exists() {
+                std::fs::remove_dir_all(folder).expect("the hosts' folders are ours");
+            }
+        }
+        let states = ["a", "b"].map(|name| shop.scratch.root().join(format!("{name}-{round}.db")));
+        let states = states.map(|path| path.display().to_string());
+        let version = shop.release(Health::Up);
+        let mut runs = [0, 1].map(|one: usize| shop.scratch.spawn(&["up", "--state", &states[one]]));
+        let outputs = [runs[0].wait(LIMIT), runs[1].wait(LIMIT)];
+        let won = match [outputs[0].code, outputs[1].code] {
+            [Some(0), Some(5)] => 0,
+            [Some(5), Some(0)] => 1,
+            // Each claimed one of the two services first: both stop, and nothing of a release is live.
+            [Some(5), Some(5)] => {
+                both += 1;
+                let live = shop.live();
+                assert!(
+                    live.iter().all(|slice| slice.on_disk.is_none()),
+                    "round {round}: {live:?}\n{outputs:?}"
+                );
+                continue;
+            }
+            _ => panic!("round {round}: {outputs:?}"),
+        };
+        assert_eq!(shop.whole(), Ok(version), "round {round}: {outputs:?}");
+        let refused = &outputs[1 - won];
+        let said = format!("{}{}", refused.stdout, refused.stderr);
+        assert!(
+            said.contains(&format!("(pid {})", runs[won].pid())),
+            "round {round}: {outputs:?}"
+        );
+        let store = crate::claim::store(&shop, &states[won]);
+        assert!(Hosts::of(&shop).all_claimed_by(&store), "round {round}: {outputs:?}");
+    }
+    println!("in {both} rounds each stopped the other");
+}
