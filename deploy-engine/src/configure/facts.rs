@@ -16,7 +16,10 @@ pub fn of_release(release: &Release, environment: &Environment) -> Facts {
     if let Some(source) = release.sources.first() {
         facts.insert(Fact::Commit, source.commit.to_string());
         facts.insert(Fact::Tag, source.commit.tag().to_owned());
-        let version = release.version.clone().unwrap_or_else(|| source.commit.tag().to_owned());
+        let version = release
+            .version
+            .clone()
+            .unwrap_or_else(|| source.commit.tag().to_owned());
         facts.insert(Fact::Version, version);
         if let Some(branch) = &source.branch {
             facts.insert(Fact::Branch, branch.clone());
@@ -44,7 +47,10 @@ pub fn on_host(mut facts: Facts, host: &SliceName) -> Facts {
 
 /// As commands get them: `DEPLOY_COMMIT`.
 pub fn variables(facts: &Facts) -> BTreeMap<String, String> {
-    facts.iter().map(|(fact, value)| (fact.variable(), value.clone())).collect()
+    facts
+        .iter()
+        .map(|(fact, value)| (fact.variable(), value.clone()))
+        .collect()
 }
 
 /// What a command gets where no release is known yet.

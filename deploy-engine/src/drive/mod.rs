@@ -5,6 +5,7 @@
 //! reason, leaves nothing that the next one does not find in the journal and on the targets.
 
 mod bake;
+mod calls;
 mod facts;
 mod health;
 mod lease;
@@ -25,7 +26,9 @@ use deploy_core::event::{Draft, Driver as Who, Event, EventKind, Recorded};
 use deploy_core::failure::Failure;
 use deploy_core::gate::Verdict;
 use deploy_core::id::{Actor, DeploymentId, EnvName, InboxSeq, Seq};
-use deploy_core::machine::{Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, Work, state::Stage};
+use deploy_core::machine::{
+    Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, Work, state::Stage,
+};
 use deploy_core::plan::Plan;
 use deploy_core::port::journal::{Append, Condition, JournalError, LeaseError, LeaseToken, Message, Stream};
 use runner::Runner;
@@ -167,17 +170,13 @@ pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> 
     let facts = Facts::fold(recorded.iter().map(Recorded::event));
     let head = drive.journal.head(&stream).await?;
     let runner = Runner::new(&drive, &machine).await?;
-    // What it is about: a frontend that comes with this driver was told nothing of it yet.
-    let planned = recorded.iter().rposition(|recorded| matches!(recorded.event().kind, EventKind::Planned { .. }));
-    for (at, recorded) in recorded.iter().enumerate() {
-        if Some(at) == planned || matches!(recorded.event().kind, EventKind::Requested { .. }) {
-            let _gone = drive.tell.send(Told::Event(Box::new(recorded.event().clone()))).await;
-        }
-    }
     let keeper = LeaseKeeper::start(Arc::clone(&drive.journal) as _, lease.clone());
     // What a frontend is told is the whole deployment, also what was stored before this driver: it knows nothing else of it.
     for recorded in &recorded {
-        let _gone = drive.tell.send(Told::Event(Box::new(recorded.event().clone()))).await;
+        let _gone = drive
+            .tell
+            .send(Told::Event(Box::new(recorded.event().clone())))
+            .await;
     }
     let mut running = Running {
         drive,
@@ -198,7 +197,9 @@ pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> 
 
 impl Running {
     async fn run(&mut self) -> Result<Left, DriveError> {
-        let taken = Input::Taken { driver: self.drive.who.clone() };
+        let taken = Input::Taken {
+            driver: self.drive.who.clone(),
+        };
         self.settle(vec![taken], Vec::new()).await?;
         loop {
             self.hear().await?;
@@ -207,7 +208,9 @@ impl Running {
             }
             self.start_effects();
             let wake = self.machine.wake_at();
-            let until_wake = wake.map_or(INBOX_EVERY, |at| at.since(self.drive.clock.now()).min(INBOX_EVERY));
+            let until_wake = wake.map_or(INBOX_EVERY, |at| {
+                at.since(self.drive.clock.now()).min(INBOX_EVERY)
+            });
             let next = tokio::select! {
                 biased;
                 _ = self.drive.stop.wait_for(|stop| *stop) => Next::Stop,
@@ -246,7 +249,8 @@ impl Running {
             }
             wanted
         });
-        self.keeper.says(&self.facts.step_word(self.machine.plan(), &outstanding));
+        self.keeper
+            .says(&self.facts.step_word(self.machine.plan(), &outstanding));
         for effect in outstanding {
             if self.handles.contains_key(&effect) {
                 continue;
@@ -258,7 +262,10 @@ impl Running {
     }
 
     /// Takes one answer and all others that are there already: one batch, one transaction.
-    async fn take_answers(&mut self, first: Result<(Effect, Answered), tokio::task::JoinError>) -> Result<(), DriveError> {
+    async fn take_answers(
+        &mut self,
+        first: Result<(Effect, Answered), tokio::task::JoinError>,
+    ) -> Result<(), DriveError> {
         let mut joined = vec![first];
         while let Some(next) = self.tasks.try_join_next() {
             joined.push(next);
@@ -270,7 +277,10 @@ impl Running {
                     self.handles.remove(&effect);
                     failpoint::hit(after(effect.work));
                     read.extend(answered.read);
-                    inputs.push(Input::Answered { effect, answer: answered.answer });
+                    inputs.push(Input::Answered {
+                        effect,
+                        answer: answered.answer,
+                    });
                 }
                 // Stopped because it is not outstanding any more. A panic is a defect of ours: what it did is unknown, and the
                 // effect is still outstanding, so it is begun again by the attempt that the machine starts.
@@ -278,7 +288,11 @@ impl Running {
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         }
-        if inputs.is_empty() { Ok(()) } else { self.settle(inputs, read).await }
+        if inputs.is_empty() {
+            Ok(())
+        } else {
+            self.settle(inputs, read).await
+        }
     }
 
     /// Hears what others ask.
@@ -289,12 +303,19 @@ impl Running {
                 self.answer_for_another(&message).await?;
                 continue;
             }
-            let asked = Input::Asked { ask: message.ask, by: None };
+            let asked = Input::Asked {
+                ask: message.ask,
+                by: None,
+            };
             let decision = match self.machine.decide(self.drive.clock.now(), &[asked]) {
                 Ok(decision) => decision,
-                Err(_) => Decision { events: Vec::new(), guard: Guard::Nothing },
+                Err(_) => Decision {
+                    events: Vec::new(),
+                    guard: Guard::Nothing,
+                },
             };
-            self.store(decision, &[], vec![message.seq], &message.actor).await?;
+            self.store(decision, &[], vec![message.seq], &message.actor)
+                .await?;
         }
         Ok(())
     }
@@ -303,8 +324,14 @@ impl Running {
     async fn answer_for_another(&mut self, message: &Message) -> Result<(), DriveError> {
         let recorded = self.drive.journal.deployment(&message.deployment).await?;
         let machine = Machine::load(recorded.iter().filter(|recorded| recorded.event().kind.drives()))?;
-        let asked = Input::Asked { ask: message.ask, by: None };
-        let events = machine.decide(self.drive.clock.now(), &[asked]).map(|decision| decision.events).unwrap_or_default();
+        let asked = Input::Asked {
+            ask: message.ask,
+            by: None,
+        };
+        let events = machine
+            .decide(self.drive.clock.now(), &[asked])
+            .map(|decision| decision.events)
+            .unwrap_or_default();
         let at = self.drive.clock.now();
         let stream = Stream::Environment(self.drive.environment.clone());
         let append = Append {
@@ -314,7 +341,12 @@ impl Running {
             condition: Condition::default(),
             events: events
                 .into_iter()
-                .map(|kind| Draft { at, deployment: Some(message.deployment.clone()), actor: message.actor.clone(), kind })
+                .map(|kind| Draft {
+                    at,
+                    deployment: Some(message.deployment.clone()),
+                    actor: message.actor.clone(),
+                    kind,
+                })
                 .collect(),
             answers: vec![message.seq],
         };
@@ -332,7 +364,13 @@ impl Running {
         loop {
             let decision = match self.machine.decide(self.drive.clock.now(), &inputs) {
                 Ok(decision) => decision,
-                Err(Rejected::Late | Rejected::NotOutstanding | Rejected::NoChange | Rejected::Over | Rejected::Stale) => {
+                Err(
+                    Rejected::Late
+                    | Rejected::NotOutstanding
+                    | Rejected::NoChange
+                    | Rejected::Over
+                    | Rejected::Stale,
+                ) => {
                     return Ok(());
                 }
                 Err(why) => {
@@ -379,7 +417,10 @@ impl Running {
                 stream: stream.clone(),
                 expected: self.head,
                 lease: Some(self.lease.clone()),
-                condition: Condition { unchanged, inbox_read },
+                condition: Condition {
+                    unchanged,
+                    inbox_read,
+                },
                 events: self.drafts(&decision.events, actor),
                 answers: answers.clone(),
             };
@@ -408,7 +449,9 @@ impl Running {
 
     /// Whether facts of others came into the own stream since it was judged.
     async fn evidence_since(&self, read: &[(Stream, Seq)], stream: &Stream) -> Result<bool, DriveError> {
-        let Some((_, since)) = read.iter().find(|(of, _)| of == stream) else { return Ok(false) };
+        let Some((_, since)) = read.iter().find(|(of, _)| of == stream) else {
+            return Ok(false);
+        };
         let later = self.drive.journal.load(stream, *since).await?;
         Ok(later.iter().any(|recorded| !recorded.event().kind.drives()))
     }
@@ -418,10 +461,20 @@ impl Running {
         let deployment = Some(self.drive.deployment.clone());
         let mut drafts: Vec<_> = events
             .iter()
-            .map(|kind| Draft { at, deployment: deployment.clone(), actor: actor.clone(), kind: kind.clone() })
+            .map(|kind| Draft {
+                at,
+                deployment: deployment.clone(),
+                actor: actor.clone(),
+                kind: kind.clone(),
+            })
             .collect();
         for consequence in self.facts.consequences(self.machine.plan(), at, events) {
-            drafts.push(Draft { at, deployment: deployment.clone(), actor: actor.clone(), kind: consequence });
+            drafts.push(Draft {
+                at,
+                deployment: deployment.clone(),
+                actor: actor.clone(),
+                kind: consequence,
+            });
         }
         drafts
     }
@@ -491,7 +544,9 @@ points! {
 
 impl std::fmt::Debug for Drive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Drive").field("environment", &self.environment).field("deployment", &self.deployment).finish_non_exhaustive()
+        f.debug_struct("Drive")
+            .field("environment", &self.environment)
+            .field("deployment", &self.deployment)
+            .finish_non_exhaustive()
     }
 }
-

@@ -2,6 +2,10 @@
 //! decides what a failure means: it is told in kind, and the machine decides.
 
 use super::bake::Watched;
+use super::calls::{
+    PATIENCE_GOING_BACK, SHORT_LIMIT, claim_adopting, done, failed, health_before, how, limited,
+    platform_says,
+};
 use super::facts::Facts;
 use super::health;
 use super::look::{Scope, same};
@@ -17,8 +21,7 @@ use deploy_core::machine::state::{Direction, Reach, Stage};
 use deploy_core::machine::{Answer, Effect, Failed, Machine, Refusal, Work};
 use deploy_core::plan::{Change, Plan};
 use deploy_core::port::target::{
-    Adopt, Cause, Certainty, Checkpoint, Claim, ClaimRequest, Cleanup, HealthSeen, HolderNote, Move, Op,
-    ProgressSink, Restore, Runs, Target, TargetError,
+    Adopt, Checkpoint, Claim, ClaimRequest, Cleanup, HealthSeen, HolderNote, Move, Op, ProgressSink, Restore,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -28,10 +31,6 @@ use tokio::sync::mpsc;
 
 /// The longest one call on a target may take where no configuration says more: an upload over a slow line.
 const STEP_LIMIT: Duration = Duration::from_secs(600);
-/// The longest a short call may take: a claim, a look.
-const SHORT_LIMIT: Duration = Duration::from_secs(60);
-/// How long going back waits for what cannot be reached before it is called unknown.
-const PATIENCE_GOING_BACK: Duration = Duration::from_secs(30);
 /// How long a revert stays armed without renewal.
 const ARM_FOR: Duration = Duration::from_secs(60);
 
@@ -56,7 +55,11 @@ impl Runner {
     pub(super) async fn new(drive: &Drive, machine: &Machine) -> Result<Self, DriveError> {
         let plan = Arc::new(machine.plan().clone());
         // A waiting deployment whose sources are not there can still be cancelled: nothing is bound before it moves.
-        let bound = drive.wiring.bind(&plan).await.map_err(|failure| DriveError::Wiring(Box::new(failure)))?;
+        let bound = drive
+            .wiring
+            .bind(&plan)
+            .await
+            .map_err(|failure| DriveError::Wiring(Box::new(failure)))?;
         Ok(Self {
             plan,
             bound: Arc::new(bound),
@@ -74,12 +77,16 @@ impl Runner {
     /// The future that does an effect. It owns all it needs; dropping it drops the call.
     pub(super) fn run(&self, effect: Effect, machine: &Machine, facts: &Facts) -> Task {
         let work = effect.work;
-        let task: Pin<Box<dyn Future<Output = Answered> + Send>> = match work {
-            Work::Judge => self.judge(machine),
-            _ => {
-                let answer = self.answer(effect, machine, facts);
-                Box::pin(async move { Answered { answer: answer.await, read: Vec::new() } })
-            }
+        let task: Task = if work == Work::Judge {
+            self.judge(machine)
+        } else {
+            let answer = self.answer(effect, machine, facts);
+            Box::pin(async move {
+                Answered {
+                    answer: answer.await,
+                    read: Vec::new(),
+                }
+            })
         };
         Box::pin(async move {
             failpoint::hit(before(work));
@@ -94,8 +101,14 @@ impl Runner {
             loop {
                 match judge.judge(&plan, open).await {
                     Ok(judged) => {
-                        let answer = Answer::Judged { verdict: judged.verdict, replanned: judged.replanned };
-                        return Answered { answer, read: judged.read };
+                        let answer = Answer::Judged {
+                            verdict: judged.verdict,
+                            replanned: judged.replanned,
+                        };
+                        return Answered {
+                            answer,
+                            read: judged.read,
+                        };
                     }
                     // The state could not be read. The driver meets the same error at its next append, and ends with it.
                     Err(error) => {
@@ -107,7 +120,12 @@ impl Runner {
         })
     }
 
-    fn answer(&self, effect: Effect, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn answer(
+        &self,
+        effect: Effect,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         match effect.work {
             Work::Judge => Box::pin(std::future::pending()),
             Work::Claim(place) => self.claim(place, machine, facts),
@@ -145,7 +163,9 @@ impl Runner {
             }
             Work::Bake => {
                 let watched = self.watched(self.plan.slice_indices().collect());
-                let left = facts.bakes_until.map_or(Duration::ZERO, |until| until.since(self.clock.now()));
+                let left = facts
+                    .bakes_until
+                    .map_or(Duration::ZERO, |until| until.since(self.clock.now()));
                 let limit = left + self.plan.limits.bake;
                 Box::pin(async move { watched.bake(left, limit).await })
             }
@@ -159,7 +179,11 @@ impl Runner {
     }
 
     fn watched(&self, slices: Vec<SliceIx>) -> Watched {
-        Watched { plan: Arc::clone(&self.plan), bound: Arc::clone(&self.bound), slices }
+        Watched {
+            plan: Arc::clone(&self.plan),
+            bound: Arc::clone(&self.bound),
+            slices,
+        }
     }
 
     fn scope(&self, machine: &Machine, facts: &Facts) -> Scope {
@@ -181,20 +205,31 @@ impl Runner {
 
     fn claim_of(&self, place: PlaceIx, machine: &Machine) -> Option<Claim> {
         let epoch = machine.state().place(place).epoch?;
-        Some(Claim { store: self.store.clone(), deployment: self.deployment.clone(), epoch })
+        Some(Claim {
+            store: self.store.clone(),
+            deployment: self.deployment.clone(),
+            epoch,
+        })
     }
 
     fn op(&self, effect: Effect, place: PlaceIx, machine: &Machine, limit: Duration) -> Op {
         let claim = self.claim_of(place, machine).unwrap_or_else(|| {
             // No write is outstanding in a place that was never claimed; epoch 0 equals no claim.
-            Claim { store: self.store.clone(), deployment: self.deployment.clone(), epoch: Default::default() }
+            Claim {
+                store: self.store.clone(),
+                deployment: self.deployment.clone(),
+                epoch: deploy_core::id::Epoch::default(),
+            }
         });
         Op {
             key: Digest::of_json(&("deploy.op/1", &self.deployment, effect)),
             claim,
             attempt: effect.attempt,
             limit,
-            progress: Arc::new(Sink { effect, tell: self.tell.clone() }),
+            progress: Arc::new(Sink {
+                effect,
+                tell: self.tell.clone(),
+            }),
         }
     }
 
@@ -207,7 +242,11 @@ impl Runner {
     ) -> (Bound, Op, deploy_core::id::SliceName) {
         let planned = self.plan.slice(slice);
         let bound = self.bound[planned.service.at()].clone();
-        (bound, self.op(effect, planned.place, machine, limit), planned.name.clone())
+        (
+            bound,
+            self.op(effect, planned.place, machine, limit),
+            planned.name.clone(),
+        )
     }
 
     fn eyes(&self, slice: SliceIx) -> Option<Eyes> {
@@ -215,7 +254,12 @@ impl Runner {
         self.bound[planned.service.at()].eyes.get(&planned.name).cloned()
     }
 
-    fn claim(&self, place: PlaceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn claim(
+        &self,
+        place: PlaceIx,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let id = self.plan.places[place.at()].clone();
         let target = self
             .plan
@@ -223,14 +267,23 @@ impl Runner {
             .iter()
             .find(|slice| slice.place == place)
             .map(|slice| Arc::clone(&self.bound[slice.service.at()].target));
-        let known = machine.state().place(place).epoch.max(self.known.get(&id).copied()).unwrap_or_default();
+        let known = machine
+            .state()
+            .place(place)
+            .epoch
+            .max(self.known.get(&id).copied())
+            .unwrap_or_default();
         let request = ClaimRequest {
             store: self.store.clone(),
             deployment: self.deployment.clone(),
             known,
             may_take: vec![self.deployment.clone()],
             // Who was adopted away from, or adopted us away, is not fought over once something was touched.
-            adopt: if machine.state().reach < Reach::Activating { facts.adopt.unwrap_or(Adopt::Refuse) } else { Adopt::Refuse },
+            adopt: if machine.state().reach < Reach::Activating {
+                facts.adopt.unwrap_or(Adopt::Refuse)
+            } else {
+                Adopt::Refuse
+            },
             note: HolderNote {
                 who: self.who.clone(),
                 since: Some(self.clock.now()),
@@ -244,16 +297,27 @@ impl Runner {
         };
         let wiring = Arc::clone(&self.wiring);
         Box::pin(async move {
-            let Some(target) = target else { return Answer::Claimed { epoch: known.next(), adopted: None } };
+            let Some(target) = target else {
+                return Answer::Claimed {
+                    epoch: known.next(),
+                    adopted: None,
+                };
+            };
             match claim_adopting(&*target, &id, request, &*wiring, patience).await {
-                Ok((claim, adopted)) => Answer::Claimed { epoch: claim.epoch, adopted },
+                Ok((claim, adopted)) => Answer::Claimed {
+                    epoch: claim.epoch,
+                    adopted,
+                },
                 Err(error) => {
                     let refusal = match error.cause {
                         Cause::Held | Cause::Fenced => Refusal::Held,
                         Cause::Unreachable => Refusal::Unreachable,
                         _ => Refusal::Broken,
                     };
-                    Answer::ClaimRefused { refusal, failure: *error.failure }
+                    Answer::ClaimRefused {
+                        refusal,
+                        failure: *error.failure,
+                    }
                 }
             }
         })
@@ -270,46 +334,91 @@ impl Runner {
         }
     }
 
-    fn prepare(&self, effect: Effect, slice: SliceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn prepare(
+        &self,
+        effect: Effect,
+        slice: SliceIx,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, _) = self.on_slice(effect, slice, machine, STEP_LIMIT);
         let mut step = self.step(slice, facts, None);
         let eyes = self.eyes(slice);
-        let (wiring, plan, name) = (Arc::clone(&self.wiring), Arc::clone(&self.plan), bound.name.clone());
+        let (wiring, plan, name) = (
+            Arc::clone(&self.wiring),
+            Arc::clone(&self.plan),
+            bound.name.clone(),
+        );
         let keeps = self.plan.service(self.plan.slice(slice).service).change == Change::Keep;
         Box::pin(async move {
             match wiring.with_secrets(&plan, &name).await {
                 Ok(desired) => step.to = desired,
-                Err(failure) => return Answer::Failed { how: Failed::NotDone, slice: Some(slice), failure },
+                Err(failure) => {
+                    return Answer::Failed {
+                        how: Failed::NotDone,
+                        slice: Some(slice),
+                        failure,
+                    };
+                }
             }
             let verb = retry(Patience::Transient(op.limit), || bound.target.prepare(&op, &step));
             match limited(op.limit, verb).await {
                 Ok(prepared) => {
                     let changes = !keeps && !same(&prepared.checkpoint.was, &prepared.will_be);
-                    let health = health_before(eyes.as_ref(), step.checkpoint.as_ref(), &prepared.checkpoint).await;
-                    let checkpoint = Checkpoint { health, ..prepared.checkpoint };
-                    Answer::Prepared { checkpoint, will_be: prepared.will_be, changes }
+                    let health =
+                        health_before(eyes.as_ref(), step.checkpoint.as_ref(), &prepared.checkpoint).await;
+                    let checkpoint = Checkpoint {
+                        health,
+                        ..prepared.checkpoint
+                    };
+                    Answer::Prepared {
+                        checkpoint,
+                        will_be: prepared.will_be,
+                        changes,
+                    }
                 }
                 Err(error) => failed(error),
             }
         })
     }
 
-    fn activate(&self, effect: Effect, slice: SliceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn activate(
+        &self,
+        effect: Effect,
+        slice: SliceIx,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, _) = self.on_slice(effect, slice, machine, STEP_LIMIT);
         let arm = bound.target.abilities().arms.then_some(ARM_FOR);
         let step = self.step(slice, facts, arm);
         Box::pin(async move {
-            let verb = retry(Patience::Transient(op.limit), || bound.target.activate(&op, &step));
+            let verb = retry(Patience::Transient(op.limit), || {
+                bound.target.activate(&op, &step)
+            });
             match limited(op.limit, verb).await {
-                Ok(runs) => Answer::Moved { runs, armed: arm.is_some() },
+                Ok(runs) => Answer::Moved {
+                    runs,
+                    armed: arm.is_some(),
+                },
                 Err(error) => failed(error),
             }
         })
     }
 
-    fn verify(&self, effect: Effect, slice: SliceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn verify(
+        &self,
+        effect: Effect,
+        slice: SliceIx,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, name) = self.on_slice(effect, slice, machine, SHORT_LIMIT);
-        let wanted = facts.will_be.get(&slice).unwrap_or_else(|| facts.old(&self.plan, slice)).clone();
+        let wanted = facts
+            .will_be
+            .get(&slice)
+            .unwrap_or_else(|| facts.old(&self.plan, slice))
+            .clone();
         let eyes = self.eyes(slice);
         let switched = machine.state().slice(slice).moves.then_some(Duration::ZERO);
         let sink = Arc::clone(&op.progress);
@@ -318,20 +427,34 @@ impl Runner {
                 return answer;
             }
             let Some(eyes) = eyes else {
-                return Answer::Done { note: "no health check: only the platform was asked".to_owned(), warning: None };
+                return Answer::Done {
+                    note: "no health check: only the platform was asked".to_owned(),
+                    warning: None,
+                };
             };
             match health::settle(&eyes, &eyes.new, switched, &mut |line| sink.step(0, 0, &line)).await {
                 Ok(note) => Answer::Done { note, warning: None },
-                Err(not_well) => Answer::Failed { how: not_well.how, slice: Some(slice), failure: not_well.failure },
+                Err(not_well) => Answer::Failed {
+                    how: not_well.how,
+                    slice: Some(slice),
+                    failure: not_well.failure,
+                },
             }
         })
     }
 
-    fn verify_old(&self, effect: Effect, slice: SliceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn verify_old(
+        &self,
+        effect: Effect,
+        slice: SliceIx,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, name) = self.on_slice(effect, slice, machine, SHORT_LIMIT);
         let wanted = facts.old(&self.plan, slice).clone();
-        let was_healthy =
-            facts.checkpoint(&self.plan, slice).is_some_and(|checkpoint| checkpoint.health == HealthSeen::Healthy);
+        let was_healthy = facts
+            .checkpoint(&self.plan, slice)
+            .is_some_and(|checkpoint| checkpoint.health == HealthSeen::Healthy);
         let eyes = self.eyes(slice).filter(|_| was_healthy);
         let sink = Arc::clone(&op.progress);
         Box::pin(async move {
@@ -339,16 +462,29 @@ impl Runner {
                 return answer;
             }
             let Some(eyes) = eyes else {
-                return Answer::Done { note: "as it was".to_owned(), warning: None };
+                return Answer::Done {
+                    note: "as it was".to_owned(),
+                    warning: None,
+                };
             };
             match health::settle(&eyes, &eyes.old, None, &mut |line| sink.step(0, 0, &line)).await {
                 Ok(note) => Answer::Done { note, warning: None },
-                Err(not_well) => Answer::Failed { how: not_well.how, slice: Some(slice), failure: not_well.failure },
+                Err(not_well) => Answer::Failed {
+                    how: not_well.how,
+                    slice: Some(slice),
+                    failure: not_well.failure,
+                },
             }
         })
     }
 
-    fn restore(&self, effect: Effect, slice: SliceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn restore(
+        &self,
+        effect: Effect,
+        slice: SliceIx,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, name) = self.on_slice(effect, slice, machine, STEP_LIMIT);
         let checkpoint = facts.checkpoint(&self.plan, slice).cloned();
         let ours: Vec<_> = facts.will_be.get(&slice).into_iter().cloned().collect();
@@ -359,10 +495,20 @@ impl Runner {
                     format!("slice {name} has no checkpoint in the journal"),
                     "deploy a known release forward",
                 );
-                return Answer::Failed { how: Failed::CheckpointLost, slice: Some(slice), failure };
+                return Answer::Failed {
+                    how: Failed::CheckpointLost,
+                    slice: Some(slice),
+                    failure,
+                };
             };
-            let step = Restore { slice: name, checkpoint, ours };
-            let verb = retry(Patience::Unreachable(PATIENCE_GOING_BACK), || bound.target.restore(&op, &step));
+            let step = Restore {
+                slice: name,
+                checkpoint,
+                ours,
+            };
+            let verb = retry(Patience::Unreachable(PATIENCE_GOING_BACK), || {
+                bound.target.restore(&op, &step)
+            });
             match limited(op.limit, verb).await {
                 Ok(runs) => Answer::Moved { runs, armed: false },
                 Err(error) => failed(error),
@@ -381,20 +527,35 @@ impl Runner {
             loop {
                 tokio::time::sleep(ARM_FOR / 3).await;
                 for (slice, (bound, op, name)) in &armed {
-                    let verb = retry(Patience::Transient(ARM_FOR / 3), || bound.target.renew(op, name, ARM_FOR));
+                    let verb = retry(Patience::Transient(ARM_FOR / 3), || {
+                        bound.target.renew(op, name, ARM_FOR)
+                    });
                     if let Err(error) = limited(ARM_FOR / 3, verb).await {
-                        return Answer::Failed { slice: Some(*slice), how: how(&error), failure: *error.failure };
+                        return Answer::Failed {
+                            slice: Some(*slice),
+                            how: how(&error),
+                            failure: *error.failure,
+                        };
                     }
                 }
             }
         })
     }
 
-    fn finish(&self, effect: Effect, place: PlaceIx, machine: &Machine, release_only: bool) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn finish(
+        &self,
+        effect: Effect,
+        place: PlaceIx,
+        machine: &Machine,
+        release_only: bool,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let id = self.plan.places[place.at()].clone();
         let op = self.op(effect, place, machine, STEP_LIMIT);
         let in_place = |service: deploy_core::id::ServiceIx| {
-            self.plan.slices.iter().any(|slice| slice.service == service && slice.place == place)
+            self.plan
+                .slices
+                .iter()
+                .any(|slice| slice.service == service && slice.place == place)
         };
         let services: Vec<_> = self
             .plan
@@ -412,130 +573,18 @@ impl Runner {
             .collect();
         Box::pin(async move {
             for (bound, cleanup) in services {
-                let verb = retry(Patience::Transient(op.limit), || bound.target.finish(&op, &id, &cleanup));
+                let verb = retry(Patience::Transient(op.limit), || {
+                    bound.target.finish(&op, &id, &cleanup)
+                });
                 if let Err(error) = limited(op.limit, verb).await {
                     return failed(error);
                 }
             }
-            Answer::Done { note: String::new(), warning: None }
+            Answer::Done {
+                note: String::new(),
+                warning: None,
+            }
         })
-    }
-}
-
-/// Claims a place; where a deployment of this state that has ended still holds it, from that one.
-async fn claim_from_ended(
-    target: &dyn Target,
-    place: &deploy_core::id::PlaceId,
-    mut request: ClaimRequest,
-    wiring: &dyn Wiring,
-    patience: Patience,
-) -> Result<(Claim, Option<StoreId>), TargetError> {
-    let claim = |request: ClaimRequest| async move {
-        let verb = retry(patience, || target.claim(place, &request));
-        limited(SHORT_LIMIT + PATIENCE_GOING_BACK, verb).await
-    };
-    let first = claim(request.clone()).await;
-    let Err(error) = first else { return first.map(|claim| (claim, None)) };
-    let Some(held) = error.held.clone().filter(|_| error.cause == Cause::Held) else { return Err(error) };
-    let (Some(holder), true) = (held.deployment, held.store == request.store) else { return Err(error) };
-    if !wiring.has_ended(&holder).await {
-        return Err(error);
-    }
-    request.may_take.push(holder);
-    claim(request).await.map(|claim| (claim, None))
-}
-
-/// Takes another state's place over, as was asked; a place of our own is claimed as ever.
-async fn claim_adopting(
-    target: &dyn Target,
-    place: &deploy_core::id::PlaceId,
-    request: ClaimRequest,
-    wiring: &dyn Wiring,
-    patience: Patience,
-) -> Result<(Claim, Option<StoreId>), TargetError> {
-    let refusing = ClaimRequest { adopt: Adopt::Refuse, ..request.clone() };
-    match claim_from_ended(target, place, refusing, wiring, patience).await {
-        Err(error) if error.cause == Cause::Held && request.adopt == Adopt::Take => {
-            let other = error.held.map(|held| held.store).filter(|store| *store != request.store);
-            let (claim, _) = claim_from_ended(target, place, request, wiring, patience).await?;
-            Ok((claim, other))
-        }
-        result => result,
-    }
-}
-
-/// What the platform says runs; an answer where that is not what is wanted.
-async fn platform_says(
-    target: &dyn Target,
-    op: &Op,
-    slice: &deploy_core::id::SliceName,
-    wanted: &Runs,
-) -> Result<(), Answer> {
-    let verb = retry(Patience::Transient(op.limit), || target.verify(op, slice, wanted));
-    let seen = limited(op.limit, verb).await.map_err(failed)?;
-    match seen.runs {
-        Ok(runs) if same(&runs, wanted) => Ok(()),
-        Ok(runs) => Err(Answer::Failed {
-            how: Failed::Overtaken,
-            slice: None,
-            failure: Failure::new(
-                Code::Overtaken,
-                format!("slice {slice} runs {} and not {}", told(&runs), told(wanted)),
-                "find out who changed it: deploy status --refresh",
-            ),
-        }),
-        Err(failure) => Err(Answer::Failed { how: Failed::Unreachable, slice: None, failure }),
-    }
-}
-
-fn told(runs: &Runs) -> String {
-    match runs {
-        Runs::Nothing => "nothing".to_owned(),
-        Runs::Release { fingerprint, release } => {
-            release.map_or_else(|| fingerprint.to_string(), |release| format!("{} ({fingerprint})", release.number))
-        }
-    }
-}
-
-/// Health before anything is touched, recorded once with the checkpoint.
-async fn health_before(eyes: Option<&Eyes>, known: Option<&Checkpoint>, taken: &Checkpoint) -> HealthSeen {
-    match (known, eyes, &taken.was) {
-        (Some(known), _, _) => known.health,
-        (None, _, Runs::Nothing) => HealthSeen::Stopped,
-        (None, Some(eyes), _) => health::word(eyes, &eyes.old).await,
-        (None, None, _) => HealthSeen::Unknown,
-    }
-}
-
-async fn limited<T>(limit: Duration, verb: impl Future<Output = Result<T, TargetError>>) -> Result<T, TargetError> {
-    match tokio::time::timeout(limit, verb).await {
-        Ok(result) => result,
-        Err(_) => Err(TargetError::unknown(
-            Cause::Transient,
-            Failure::new(Code::TimedOut, "no answer within the time limit", "the next step looks at what came of it"),
-        )),
-    }
-}
-
-fn done(result: Result<(), TargetError>) -> Answer {
-    match result {
-        Ok(()) => Answer::Done { note: String::new(), warning: None },
-        Err(error) => failed(error),
-    }
-}
-
-fn failed(error: TargetError) -> Answer {
-    Answer::Failed { how: how(&error), slice: None, failure: *error.failure }
-}
-
-fn how(error: &TargetError) -> Failed {
-    match (error.cause, error.certainty) {
-        (Cause::Fenced | Cause::Held, _) => Failed::Fenced,
-        (Cause::Overtaken, Certainty::NotDone) => Failed::Overtaken,
-        (Cause::CheckpointLost, Certainty::NotDone) => Failed::CheckpointLost,
-        (_, Certainty::Unknown) => Failed::Unknown,
-        (Cause::Unreachable, Certainty::NotDone) => Failed::Unreachable,
-        (Cause::Transient | Cause::Final, Certainty::NotDone) => Failed::NotDone,
     }
 }
 
@@ -548,7 +597,12 @@ struct Sink {
 
 impl ProgressSink for Sink {
     fn step(&self, done: u64, total: u64, note: &str) {
-        let progress = Progress { effect: self.effect, note: note.to_owned(), done, total };
+        let progress = Progress {
+            effect: self.effect,
+            note: note.to_owned(),
+            done,
+            total,
+        };
         let _full = self.tell.try_send(Told::Progress(progress));
     }
     fn line(&self, text: &str) {

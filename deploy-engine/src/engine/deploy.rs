@@ -2,16 +2,15 @@
 
 use super::judge::{Bench, Case, verdict};
 use super::plan::Shape;
-use super::release::Making;
 use super::scene::Views;
 use super::wired::Wired;
-use super::{Engine, failed, git_error, journal_error, lease_error, usage};
-use crate::api::{DeployAsk, Driven, EngineError, Preview, What};
+use super::{Engine, failed, journal_error, lease_error, usage};
+use crate::api::{DeployAsk, Driven, EngineError, Preview};
 use crate::drive::{Drive, DriveError, Left, Told, drive};
 use crate::store::lease_failure;
 use deploy_core::event::{Driver, EventKind, Recorded, Request};
 use deploy_core::failure::{Code, Failure};
-use deploy_core::gate::{PlanFacts, Unmet};
+use deploy_core::gate::PlanFacts;
 use deploy_core::id::{DeploymentId, EnvName, Seq};
 use deploy_core::machine::{Ask, Input, Machine};
 use deploy_core::model::Release;
@@ -39,7 +38,10 @@ impl Engine {
     /// What stands in the way of a plan; gates do not: they are in the answer.
     pub async fn preview(&self, ask: &DeployAsk) -> Result<Preview, EngineError> {
         let release = self.release_for(ask, &mut |_| {}).await?;
-        let shape = Shape { differences: true, ..Shape::of(ask)? };
+        let shape = Shape {
+            differences: true,
+            ..Shape::of(ask)?
+        };
         let views = self.views().await?;
         let scene = self.scene(release.clone(), &ask.environment, &views).await?;
         let plan = self.make_plan(&scene, &views, &shape).await?;
@@ -57,7 +59,12 @@ impl Engine {
         };
         let verdict = verdict(self.judge_case(&case, &views).await?);
         let way_back = way_back(&plan, &views, &ask.environment);
-        Ok(Preview { release, plan, verdict, way_back })
+        Ok(Preview {
+            release,
+            plan,
+            verdict,
+            way_back,
+        })
     }
 
     /// Deploys, promotes or rolls back: makes the deployment and drives it as far as it goes.
@@ -69,11 +76,14 @@ impl Engine {
     /// What stands in the way before there is a deployment. What happens to the deployment is in the answer.
     pub async fn deploy(&self, ask: DeployAsk, wires: Wires) -> Result<Driven, EngineError> {
         if let Some(known) = self.known_request(&ask).await? {
-            return self.resume_one(&ask.environment, &known, ask.lock_wait, wires, ask.confirmed).await;
+            return self
+                .resume_one(&ask.environment, &known, ask.lock_wait, wires, ask.confirmed)
+                .await;
         }
         self.refuse_not_acting(&ask.environment, ask.kind).await?;
         let configured = self.environment(&ask.environment).await?;
-        self.record_rules(&configured, &self.views().await?.environment(&ask.environment)).await?;
+        self.record_rules(&configured, &self.views().await?.environment(&ask.environment))
+            .await?;
         let release = self.release_for(&ask, &mut |_| {}).await?;
         self.run_checks(&ask.environment, &release).await?;
         let shape = Shape::of(&ask)?;
@@ -95,7 +105,8 @@ impl Engine {
             confirmed: ask.confirmed,
             just_planned: AtomicBool::new(true),
         };
-        self.drive_one(&ask.environment, &deployment, release, bench, lease, wires).await
+        self.drive_one(&ask.environment, &deployment, release, bench, lease, wires)
+            .await
     }
 
     /// Goes on with a deployment: the one named, or the only one that is left to resume.
@@ -117,7 +128,8 @@ impl Engine {
         } else if matches!(view.phase(), deploy_core::view::Phase::Paused) {
             self.leave(&environment, &deployment, Ask::Continue).await?;
         }
-        self.resume_one(&environment, &deployment, lock_wait, wires, true).await
+        self.resume_one(&environment, &deployment, lock_wait, wires, true)
+            .await
     }
 
     /// Takes up a deployment and drives it.
@@ -135,19 +147,33 @@ impl Engine {
         }
         let lease = self.lease(environment, lock_wait, Some(deployment)).await?;
         let request = view.request.clone().ok_or_else(|| {
-            EngineError::Defect(Box::new(Failure::new(Code::Defect, "the deployment has no request", "please report it")))
+            EngineError::Defect(Box::new(Failure::new(
+                Code::Defect,
+                "the deployment has no request",
+                "please report it",
+            )))
         })?;
         let views = self.views().await?;
         let release = views.project.by_digest(request.release.digest).cloned();
         let Some(release) = release else {
             self.give_back(&lease).await;
-            return Err(usage(Code::UnknownName, "the deployment's release is not in this state", "deploy releases"));
+            return Err(usage(
+                Code::UnknownName,
+                "the deployment's release is not in this state",
+                "deploy releases",
+            ));
         };
         let shape = Shape {
             kind: request.kind,
             environment: environment.clone(),
-            strategy: request.options.get("strategy").and_then(|text| deploy_core::manifest::StrategyKind::named(text)),
-            timeout: request.options.get("timeout").and_then(|text| deploy_core::time::parse_duration(text).ok()),
+            strategy: request
+                .options
+                .get("strategy")
+                .and_then(|text| deploy_core::manifest::StrategyKind::named(text)),
+            timeout: request
+                .options
+                .get("timeout")
+                .and_then(|text| deploy_core::time::parse_duration(text).ok()),
             differences: false,
             retire: request.options.get("retire").and_then(|text| text.parse().ok()),
         };
@@ -162,7 +188,8 @@ impl Engine {
             confirmed,
             just_planned: AtomicBool::new(false),
         };
-        self.drive_one(environment, deployment, release, bench, lease, wires).await
+        self.drive_one(environment, deployment, release, bench, lease, wires)
+            .await
     }
 
     async fn drive_one(
@@ -180,8 +207,14 @@ impl Engine {
             environment: environment.clone(),
             deployment: deployment.clone(),
             actor: self.identity.actor.clone(),
-            who: Driver { who: self.identity.who.clone(), version: env!("CARGO_PKG_VERSION").to_owned() },
-            wiring: Arc::new(Wired { engine: self.clone(), release }),
+            who: Driver {
+                who: self.identity.who.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            wiring: Arc::new(Wired {
+                engine: self.clone(),
+                release,
+            }),
             judge: Arc::new(bench),
             stop: wires.stop,
             tell: wires.tell,
@@ -205,15 +238,20 @@ impl Engine {
             DriveError::Journal(error) => crate::store::journal_failure(error),
             DriveError::Lease(error) => lease_failure(error),
             DriveError::Wiring(failure) => (**failure).clone(),
-            DriveError::Corrupt(error) => {
-                Failure::new(Code::StateCorrupt, format!("the journal of {environment} cannot be followed: {error}"), "deploy audit verify")
-            }
+            DriveError::Corrupt(error) => Failure::new(
+                Code::StateCorrupt,
+                format!("the journal of {environment} cannot be followed: {error}"),
+                "deploy audit verify",
+            ),
         };
         let mut failure = failure;
         if failure.code != Code::StateCorrupt {
             failure.next = next;
         }
-        EngineError::Open { deployment: deployment.clone(), failure: Box::new(failure) }
+        EngineError::Open {
+            deployment: deployment.clone(),
+            failure: Box::new(failure),
+        }
     }
 
     /// Takes the lease of an environment, or says who holds it.
@@ -229,8 +267,15 @@ impl Engine {
             deployment: deployment.cloned(),
             step: "starting".to_owned(),
         };
-        let patience = if wait.is_zero() { Patience::WhileSilent } else { Patience::For(wait) };
-        self.store.take_lease_waiting(environment, &holder, patience).await.map_err(lease_error)
+        let patience = if wait.is_zero() {
+            Patience::WhileSilent
+        } else {
+            Patience::For(wait)
+        };
+        self.store
+            .take_lease_waiting(environment, &holder, patience)
+            .await
+            .map_err(lease_error)
     }
 
     pub(super) async fn give_back(&self, lease: &LeaseToken) {
@@ -238,138 +283,6 @@ impl Engine {
         if let Err(error) = self.store.release_lease(lease).await {
             tracing::debug!(%error, "the lease could not be given back");
         }
-    }
-
-    /// The release that is asked for.
-    pub(super) async fn release_for(
-        &self,
-        ask: &DeployAsk,
-        tell: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<Release, EngineError> {
-        let environment = self.environment(&ask.environment).await?;
-        let views = self.views().await?;
-        let view = views.environment(&ask.environment);
-        match &ask.what {
-            What::Release(text) if ask.kind == Kind::Rollback => {
-                let named = self.known_release(&views, text)?;
-                let to = view.destination(Some(named.to_ref()), &views.project).map_err(no_way_back)?;
-                self.by_ref(&views, to)
-            }
-            What::Release(text) => self.known_release(&views, text),
-            What::Previous => {
-                let to = view.destination(None, &views.project).map_err(no_way_back)?;
-                self.by_ref(&views, to)
-            }
-            What::Upstream => self.upstream(&environment, &views),
-            What::Commit { rev, version, allow_dirty } => {
-                let commit = self.commit(rev.as_deref(), *allow_dirty).await?;
-                if !environment.after.is_empty() {
-                    // It never builds here: what upstream verified moves on, or nothing.
-                    return views.project.by_commit(&commit).cloned().ok_or_else(|| self.never_made(&environment, &commit));
-                }
-                let base = view.current.release().and_then(|current| views.project.by_digest(current.digest));
-                let partial = match (ask.services.is_empty(), base) {
-                    (true, _) => None,
-                    (false, Some(base)) => Some((ask.services.as_slice(), base)),
-                    (false, None) => {
-                        return Err(usage(
-                            Code::NotAdopted,
-                            format!("{} runs no known release, so the other services are not known", ask.environment),
-                            "deploy up without -s first",
-                        ));
-                    }
-                };
-                let making = Making { version: version.as_deref(), branch: ask.branch.as_deref(), partial };
-                self.make_release(&commit, &making, &views, tell).await
-            }
-        }
-    }
-
-    fn never_made(&self, environment: &deploy_core::manifest::Environment, commit: &deploy_core::id::CommitId) -> EngineError {
-        let upstream: Vec<_> = environment.after.iter().map(ToString::to_string).collect();
-        let first = upstream.first().cloned().unwrap_or_default();
-        let failure = Failure::new(
-            Code::GateUnmet,
-            format!("no release was made from {}: {} comes after {}", commit.short(), environment.name, upstream.join(", ")),
-            format!("deploy up -e {first}, then deploy promote -e {}", environment.name),
-        );
-        EngineError::Refused {
-            unmet: vec![Unmet {
-                gate: deploy_core::gate::GateKind::Upstream,
-                reason: failure.message.clone(),
-                earliest: None,
-                opens: deploy_core::gate::Opens::Never,
-                next: failure.next.clone(),
-            }],
-            failure: Box::new(failure),
-        }
-    }
-
-    fn by_ref(&self, views: &Views, to: deploy_core::model::ReleaseRef) -> Result<Release, EngineError> {
-        views
-            .project
-            .by_digest(to.digest)
-            .cloned()
-            .ok_or_else(|| usage(Code::UnknownName, format!("release {} is not in this state", to.number), "deploy releases"))
-    }
-
-    /// What upstream verified last: the newest release that every environment of `after` runs or ran, verified.
-    fn upstream(&self, environment: &deploy_core::manifest::Environment, views: &Views) -> Result<Release, EngineError> {
-        if environment.after.is_empty() {
-            return Err(usage(
-                Code::Usage,
-                format!("{} comes after no environment, so there is nothing to promote", environment.name),
-                format!("deploy up -e {}", environment.name),
-            ));
-        }
-        let mut candidates = environment.after.iter().map(|name| {
-            let view = views.environment(name);
-            view.current.release().filter(|release| view.stays.get(release.digest).is_some())
-        });
-        let first = candidates.next().flatten();
-        match first {
-            Some(release) if candidates.all(|other| other == Some(release)) => self.by_ref(views, release),
-            _ => {
-                let names: Vec<_> = environment.after.iter().map(ToString::to_string).collect();
-                let failure = Failure::new(
-                    Code::GateUnmet,
-                    format!("{} has no verified release that could be promoted", names.join(" and ")),
-                    format!("deploy status -e {}", names.first().cloned().unwrap_or_default()),
-                );
-                Err(EngineError::Refused { unmet: Vec::new(), failure: Box::new(failure) })
-            }
-        }
-    }
-
-    /// A deployment that was asked for with the same key.
-    async fn known_request(&self, ask: &DeployAsk) -> Result<Option<DeploymentId>, EngineError> {
-        let Some(key) = &ask.key else { return Ok(None) };
-        Ok(self.views().await?.environment(&ask.environment).by_key(key).cloned())
-    }
-
-    /// What does not act yet and would weaken a gate is refused before anything is built.
-    async fn refuse_not_acting(&self, name: &EnvName, kind: Kind) -> Result<(), EngineError> {
-        let environment = self.environment(name).await?;
-        let keys = self.not_acting(&environment);
-        if keys.is_empty() || kind == Kind::Rollback {
-            return Ok(());
-        }
-        let unmet: Vec<_> = keys
-            .iter()
-            .map(|key| Unmet {
-                gate: deploy_core::gate::GateKind::NotYetActing,
-                reason: format!("{key} does not act in this version, and leaving it out would weaken a gate"),
-                earliest: None,
-                opens: deploy_core::gate::Opens::Never,
-                next: "remove it, or enabled = false for its service in this environment; deploy check lists all".to_owned(),
-            })
-            .collect();
-        let failure = Failure::new(
-            Code::NotYetActing,
-            format!("{} of {name} does not act in this version: {}", plural(keys.len()), keys.join(", ")),
-            "deploy check says what each would do",
-        );
-        Err(EngineError::Refused { unmet, failure: Box::new(failure) })
     }
 
     async fn make_deployment(
@@ -382,25 +295,48 @@ impl Engine {
         let views = self.views().await?;
         let view = views.environment(&ask.environment);
         if let Some(open) = view.active() {
-            let next = format!("deploy resume {0} goes on, deploy cancel {0} goes back", open.id.short());
-            let failure = Failure::new(Code::Open, format!("deployment {} of {} is not finished", open.id.short(), ask.environment), next);
-            return Err(EngineError::Open { deployment: open.id.clone(), failure: Box::new(failure) });
+            let next = format!(
+                "deploy resume {0} goes on, deploy cancel {0} goes back",
+                open.id.short()
+            );
+            let failure = Failure::new(
+                Code::Open,
+                format!(
+                    "deployment {} of {} is not finished",
+                    open.id.short(),
+                    ask.environment
+                ),
+                next,
+            );
+            return Err(EngineError::Open {
+                deployment: open.id.clone(),
+                failure: Box::new(failure),
+            });
         }
         let scene = self.scene(release.clone(), &ask.environment, &views).await?;
         let plan = self.make_plan(&scene, &views, shape).await?;
         if let Some(only) = ask.only.filter(|only| *only != plan.digest()) {
             return Err(failed(Failure::new(
                 Code::Overtaken,
-                format!("the plan is not {} any more: something changed since it was made", only.short()),
+                format!(
+                    "the plan is not {} any more: something changed since it was made",
+                    only.short()
+                ),
                 "deploy plan again, look at it, then apply it",
             )));
         }
         let deployment = DeploymentId::new(ulid::Ulid::new().to_string()).expect("a ULID is one");
-        self.supersede(&ask.environment, &deployment, lease, ask.kind).await?;
+        self.supersede(&ask.environment, &deployment, lease, ask.kind)
+            .await?;
         let request = self.request(ask, release, &deployment).await?;
         let drafts = [
-            EventKind::Requested { request: request.clone() },
-            EventKind::Planned { digest: plan.digest(), plan: Box::new(plan) },
+            EventKind::Requested {
+                request: request.clone(),
+            },
+            EventKind::Planned {
+                digest: plan.digest(),
+                plan: Box::new(plan),
+            },
         ]
         .map(|kind| self.draft(Some(deployment.clone()), kind));
         let stream = Stream::Environment(ask.environment.clone());
@@ -416,50 +352,29 @@ impl Engine {
         Ok((deployment, request))
     }
 
-    async fn request(&self, ask: &DeployAsk, release: &Release, deployment: &DeploymentId) -> Result<Request, EngineError> {
-        let branch = match (&ask.branch, &*self.git) {
-            (Some(branch), _) => Some(branch.clone()),
-            (None, Ok(git)) => git.branch().await.map_err(git_error)?,
-            (None, Err(_)) => None,
-        };
-        let mut options = std::collections::BTreeMap::new();
-        if let Some(strategy) = &ask.strategy {
-            options.insert("strategy".to_owned(), strategy.clone());
-        }
-        if let Some(timeout) = ask.timeout {
-            options.insert("timeout".to_owned(), deploy_core::time::format_duration(timeout));
-        }
-        if ask.confirmed {
-            options.insert("confirmed".to_owned(), ask.environment.to_string());
-        }
-        if let Some(service) = &ask.retire {
-            options.insert("retire".to_owned(), service.to_string());
-        }
-        if matches!(ask.what, What::Commit { allow_dirty: true, .. }) {
-            options.insert("allow_dirty".to_owned(), "true".to_owned());
-        }
-        Ok(Request {
-            key: ask.key.clone().unwrap_or_else(|| deployment.to_string()),
-            kind: ask.kind,
-            release: release.to_ref(),
-            actor: self.identity.actor.clone(),
-            established: self.identity.established.clone(),
-            branch,
-            reason: ask.reason.clone(),
-            services: ask.services.clone(),
-            adopt: ask.adopt,
-            options,
-        })
-    }
-
     /// A newer deployment supersedes older waiting ones, never a rollback.
-    async fn supersede(&self, environment: &EnvName, by: &DeploymentId, lease: &LeaseToken, kind: Kind) -> Result<(), EngineError> {
+    async fn supersede(
+        &self,
+        environment: &EnvName,
+        by: &DeploymentId,
+        lease: &LeaseToken,
+        kind: Kind,
+    ) -> Result<(), EngineError> {
         if kind == Kind::Rollback {
             return Ok(());
         }
-        let waiting: Vec<_> = self.views().await?.environment(environment).waiting().map(|view| view.id.clone()).collect();
+        let waiting: Vec<_> = self
+            .views()
+            .await?
+            .environment(environment)
+            .waiting()
+            .map(|view| view.id.clone())
+            .collect();
         for id in waiting {
-            let asked = Input::Asked { ask: Ask::Supersede, by: Some(by.clone()) };
+            let asked = Input::Asked {
+                ask: Ask::Supersede,
+                by: Some(by.clone()),
+            };
             self.decide_for(environment, &id, asked, Some(lease)).await?;
         }
         Ok(())
@@ -476,11 +391,21 @@ impl Engine {
         let recorded = self.store.deployment(deployment).await.map_err(journal_error)?;
         let drives = recorded.iter().filter(|recorded| recorded.event().kind.drives());
         let machine = Machine::load(drives).map_err(|error| {
-            failed(Failure::new(Code::StateCorrupt, error.to_string(), "deploy audit verify"))
+            failed(Failure::new(
+                Code::StateCorrupt,
+                error.to_string(),
+                "deploy audit verify",
+            ))
         })?;
-        let Ok(decision) = machine.decide(self.clock.now(), &[input]) else { return Ok(false) };
+        let Ok(decision) = machine.decide(self.clock.now(), &[input]) else {
+            return Ok(false);
+        };
         let stream = Stream::Environment(environment.clone());
-        let events = decision.events.into_iter().map(|kind| self.draft(Some(deployment.clone()), kind)).collect();
+        let events = decision
+            .events
+            .into_iter()
+            .map(|kind| self.draft(Some(deployment.clone()), kind))
+            .collect();
         let append = Append {
             expected: self.store.head(&stream).await.map_err(journal_error)?,
             stream,
@@ -496,15 +421,27 @@ impl Engine {
     /// A deployment, folded.
     pub(super) async fn deployment_view(&self, id: &DeploymentId) -> Result<DeploymentView, EngineError> {
         let recorded = self.store.deployment(id).await.map_err(journal_error)?;
-        DeploymentView::fold(id, recorded.iter().map(Recorded::event))
-            .ok_or_else(|| usage(Code::UnknownName, format!("there is no deployment {id}"), "deploy history"))
+        DeploymentView::fold(id, recorded.iter().map(Recorded::event)).ok_or_else(|| {
+            usage(
+                Code::UnknownName,
+                format!("there is no deployment {id}"),
+                "deploy history",
+            )
+        })
     }
 
     pub(super) async fn driven(&self, id: &DeploymentId) -> Result<Driven, EngineError> {
         let view = self.deployment_view(id).await?;
-        let project = self.store.load(&Stream::Project, Seq(0)).await.map_err(journal_error)?;
+        let project = self
+            .store
+            .load(&Stream::Project, Seq(0))
+            .await
+            .map_err(journal_error)?;
         let project = ProjectView::fold(project.iter().map(Recorded::event));
-        Ok(Driven { deployment: id.clone(), result: result(&view, &project) })
+        Ok(Driven {
+            deployment: id.clone(),
+            result: result(&view, &project),
+        })
     }
 
     /// What an end means for the project: a failed health verdict bars the release; the record is written.
@@ -518,8 +455,14 @@ impl Engine {
             if views.project.yanked(release).is_none() {
                 let reason = format!("not healthy in {environment}: deployment {}", id.short());
                 let yanked = EventKind::Yanked { release, reason };
-                self.append_facts(&Stream::Project, vec![self.draft(Some(id.clone()), yanked)]).await?;
-                let barred = self.events_of(id).await?.into_iter().rev().find(|event| event.kind.belongs_to_project());
+                self.append_facts(&Stream::Project, vec![self.draft(Some(id.clone()), yanked)])
+                    .await?;
+                let barred = self
+                    .events_of(id)
+                    .await?
+                    .into_iter()
+                    .rev()
+                    .find(|event| event.kind.belongs_to_project());
                 if let Some(event) = barred {
                     let _gone = tell.send(Told::Event(Box::new(event))).await;
                 }
@@ -547,27 +490,34 @@ impl Engine {
             .collect();
         match open.as_slice() {
             [one] => Ok(one.clone()),
-            [] => Err(usage(Code::UnknownName, "no deployment is left to resume", "deploy history shows what happened")),
+            [] => Err(usage(
+                Code::UnknownName,
+                "no deployment is left to resume",
+                "deploy history shows what happened",
+            )),
             many => {
-                let names: Vec<_> = many.iter().map(|(name, id)| format!("{} ({name})", id.short())).collect();
-                Err(usage(Code::Usage, format!("several deployments are open: {}", names.join(", ")), "name one: deploy resume ID"))
+                let names: Vec<_> = many
+                    .iter()
+                    .map(|(name, id)| format!("{} ({name})", id.short()))
+                    .collect();
+                Err(usage(
+                    Code::Usage,
+                    format!("several deployments are open: {}", names.join(", ")),
+                    "name one: deploy resume ID",
+                ))
             }
         }
     }
 }
 
-fn plural(keys: usize) -> String {
-    if keys == 1 { "a key".to_owned() } else { format!("{keys} keys") }
-}
-
-fn no_way_back(error: impl std::error::Error) -> EngineError {
-    failed(Failure::new(Code::NothingToGoBackTo, error.to_string(), "deploy releases shows what there is; name one with --to"))
-}
-
 /// Whether and how one can come back, in a sentence.
 fn way_back(plan: &Plan, views: &Views, environment: &EnvName) -> String {
     use deploy_core::plan::{Base, WayBack};
-    let none = plan.slices.iter().filter(|slice| slice.way_back == WayBack::None).count();
+    let none = plan
+        .slices
+        .iter()
+        .filter(|slice| slice.way_back == WayBack::None)
+        .count();
     match &plan.base {
         _ if none > 0 => format!("{none} slices have no way back: a failure there needs a human"),
         Base::Nothing => "nothing ran before: going back removes what this deployment creates".to_owned(),
@@ -575,7 +525,9 @@ fn way_back(plan: &Plan, views: &Views, environment: &EnvName) -> String {
         Base::Uniform => "back to what runs now, by its checkpoints".to_owned(),
         Base::Mixed => match views.environment(environment).destination(None, &views.project) {
             Ok(release) => format!("what runs is mixed: back to {}", release.number),
-            Err(_) => "what runs is mixed, and no release was verified here: a failure needs a human".to_owned(),
+            Err(_) => {
+                "what runs is mixed, and no release was verified here: a failure needs a human".to_owned()
+            }
         },
     }
 }

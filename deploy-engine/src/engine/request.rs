@@ -1,0 +1,271 @@
+//! From what is asked for to what is meant: the release, and the request as the journal keeps it.
+
+use super::release::Making;
+use super::scene::Views;
+use super::{Engine, failed, git_error, usage};
+use crate::api::{DeployAsk, EngineError, What};
+use deploy_core::event::Request;
+use deploy_core::failure::{Code, Failure};
+use deploy_core::gate::Unmet;
+use deploy_core::id::{DeploymentId, EnvName};
+use deploy_core::model::Release;
+use deploy_core::plan::Kind;
+
+impl Engine {
+    /// The release that is asked for.
+    pub(super) async fn release_for(
+        &self,
+        ask: &DeployAsk,
+        tell: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Release, EngineError> {
+        let environment = self.environment(&ask.environment).await?;
+        let views = self.views().await?;
+        let view = views.environment(&ask.environment);
+        match &ask.what {
+            What::Release(text) if ask.kind == Kind::Rollback => {
+                let named = self.known_release(&views, text)?;
+                let to = view
+                    .destination(Some(named.to_ref()), &views.project)
+                    .map_err(no_way_back)?;
+                self.by_ref(&views, to)
+            }
+            What::Release(text) => self.known_release(&views, text),
+            What::Previous => {
+                let to = view.destination(None, &views.project).map_err(no_way_back)?;
+                self.by_ref(&views, to)
+            }
+            What::Upstream => self.upstream(&environment, &views),
+            What::Commit {
+                rev,
+                version,
+                allow_dirty,
+            } => {
+                let commit = self.commit(rev.as_deref(), *allow_dirty).await?;
+                if !environment.after.is_empty() {
+                    // It never builds here: what upstream verified moves on, or nothing.
+                    return views
+                        .project
+                        .by_commit(&commit)
+                        .cloned()
+                        .ok_or_else(|| self.never_made(&environment, &commit));
+                }
+                let base = view
+                    .current
+                    .release()
+                    .and_then(|current| views.project.by_digest(current.digest));
+                let partial = match (ask.services.is_empty(), base) {
+                    (true, _) => None,
+                    (false, Some(base)) => Some((ask.services.as_slice(), base)),
+                    (false, None) => {
+                        return Err(usage(
+                            Code::NotAdopted,
+                            format!(
+                                "{} runs no known release, so the other services are not known",
+                                ask.environment
+                            ),
+                            "deploy up without -s first",
+                        ));
+                    }
+                };
+                let making = Making {
+                    version: version.as_deref(),
+                    branch: ask.branch.as_deref(),
+                    partial,
+                };
+                self.make_release(&commit, &making, &views, tell).await
+            }
+        }
+    }
+
+    fn never_made(
+        &self,
+        environment: &deploy_core::manifest::Environment,
+        commit: &deploy_core::id::CommitId,
+    ) -> EngineError {
+        let upstream: Vec<_> = environment.after.iter().map(ToString::to_string).collect();
+        let first = upstream.first().cloned().unwrap_or_default();
+        let failure = Failure::new(
+            Code::GateUnmet,
+            format!(
+                "no release was made from {}: {} comes after {}",
+                commit.short(),
+                environment.name,
+                upstream.join(", ")
+            ),
+            format!(
+                "deploy up -e {first}, then deploy promote -e {}",
+                environment.name
+            ),
+        );
+        EngineError::Refused {
+            unmet: vec![Unmet {
+                gate: deploy_core::gate::GateKind::Upstream,
+                reason: failure.message.clone(),
+                earliest: None,
+                opens: deploy_core::gate::Opens::Never,
+                next: failure.next.clone(),
+            }],
+            failure: Box::new(failure),
+        }
+    }
+
+    fn by_ref(&self, views: &Views, to: deploy_core::model::ReleaseRef) -> Result<Release, EngineError> {
+        views.project.by_digest(to.digest).cloned().ok_or_else(|| {
+            usage(
+                Code::UnknownName,
+                format!("release {} is not in this state", to.number),
+                "deploy releases",
+            )
+        })
+    }
+
+    /// What upstream verified last: the newest release that every environment of `after` runs or ran, verified.
+    fn upstream(
+        &self,
+        environment: &deploy_core::manifest::Environment,
+        views: &Views,
+    ) -> Result<Release, EngineError> {
+        if environment.after.is_empty() {
+            return Err(usage(
+                Code::Usage,
+                format!(
+                    "{} comes after no environment, so there is nothing to promote",
+                    environment.name
+                ),
+                format!("deploy up -e {}", environment.name),
+            ));
+        }
+        let mut candidates = environment.after.iter().map(|name| {
+            let view = views.environment(name);
+            view.current
+                .release()
+                .filter(|release| view.stays.get(release.digest).is_some())
+        });
+        let first = candidates.next().flatten();
+        match first {
+            Some(release) if candidates.all(|other| other == Some(release)) => self.by_ref(views, release),
+            _ => {
+                let names: Vec<_> = environment.after.iter().map(ToString::to_string).collect();
+                let failure = Failure::new(
+                    Code::GateUnmet,
+                    format!(
+                        "{} has no verified release that could be promoted",
+                        names.join(" and ")
+                    ),
+                    format!("deploy status -e {}", names.first().cloned().unwrap_or_default()),
+                );
+                Err(EngineError::Refused {
+                    unmet: Vec::new(),
+                    failure: Box::new(failure),
+                })
+            }
+        }
+    }
+
+    /// A deployment that was asked for with the same key.
+    pub(super) async fn known_request(&self, ask: &DeployAsk) -> Result<Option<DeploymentId>, EngineError> {
+        let Some(key) = &ask.key else { return Ok(None) };
+        Ok(self
+            .views()
+            .await?
+            .environment(&ask.environment)
+            .by_key(key)
+            .cloned())
+    }
+
+    /// What does not act yet and would weaken a gate is refused before anything is built.
+    pub(super) async fn refuse_not_acting(&self, name: &EnvName, kind: Kind) -> Result<(), EngineError> {
+        let environment = self.environment(name).await?;
+        let keys = self.not_acting(&environment);
+        if keys.is_empty() || kind == Kind::Rollback {
+            return Ok(());
+        }
+        let unmet: Vec<_> = keys
+            .iter()
+            .map(|key| Unmet {
+                gate: deploy_core::gate::GateKind::NotYetActing,
+                reason: format!("{key} does not act in this version, and leaving it out would weaken a gate"),
+                earliest: None,
+                opens: deploy_core::gate::Opens::Never,
+                next: "remove it, or enabled = false for its service in this environment; deploy check lists all".to_owned(),
+            })
+            .collect();
+        let failure = Failure::new(
+            Code::NotYetActing,
+            format!(
+                "{} of {name} does not act in this version: {}",
+                plural(keys.len()),
+                keys.join(", ")
+            ),
+            "deploy check says what each would do",
+        );
+        Err(EngineError::Refused {
+            unmet,
+            failure: Box::new(failure),
+        })
+    }
+
+    /// The request, as the journal keeps it.
+    pub(super) async fn request(
+        &self,
+        ask: &DeployAsk,
+        release: &Release,
+        deployment: &DeploymentId,
+    ) -> Result<Request, EngineError> {
+        let branch = match (&ask.branch, &*self.git) {
+            (Some(branch), _) => Some(branch.clone()),
+            (None, Ok(git)) => git.branch().await.map_err(git_error)?,
+            (None, Err(_)) => None,
+        };
+        let mut options = std::collections::BTreeMap::new();
+        if let Some(strategy) = &ask.strategy {
+            options.insert("strategy".to_owned(), strategy.clone());
+        }
+        if let Some(timeout) = ask.timeout {
+            options.insert("timeout".to_owned(), deploy_core::time::format_duration(timeout));
+        }
+        if ask.confirmed {
+            options.insert("confirmed".to_owned(), ask.environment.to_string());
+        }
+        if let Some(service) = &ask.retire {
+            options.insert("retire".to_owned(), service.to_string());
+        }
+        if matches!(
+            ask.what,
+            What::Commit {
+                allow_dirty: true,
+                ..
+            }
+        ) {
+            options.insert("allow_dirty".to_owned(), "true".to_owned());
+        }
+        Ok(Request {
+            key: ask.key.clone().unwrap_or_else(|| deployment.to_string()),
+            kind: ask.kind,
+            release: release.to_ref(),
+            actor: self.identity.actor.clone(),
+            established: self.identity.established.clone(),
+            branch,
+            reason: ask.reason.clone(),
+            services: ask.services.clone(),
+            adopt: ask.adopt,
+            options,
+        })
+    }
+}
+
+fn plural(keys: usize) -> String {
+    if keys == 1 {
+        "a key".to_owned()
+    } else {
+        format!("{keys} keys")
+    }
+}
+
+fn no_way_back(error: impl std::error::Error) -> EngineError {
+    failed(Failure::new(
+        Code::NothingToGoBackTo,
+        error.to_string(),
+        "deploy releases shows what there is; name one with --to",
+    ))
+}
