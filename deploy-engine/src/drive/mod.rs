@@ -88,8 +88,8 @@ pub trait Judge: Send + Sync {
     /// Judges the gates for the plan. `open` says that nothing is claimed yet: it observes and plans first.
     ///
     /// # Errors
-    /// If the state cannot be read. Everything else that is not known is a gate that is not met.
-    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, JournalError>;
+    /// If it could not be judged at all: the state or the configuration cannot be read, a target cannot be asked.
+    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, Box<Failure>>;
 }
 
 /// A line of progress: lossy, never stored, never needed to understand an outcome.

@@ -21,7 +21,8 @@ use deploy_core::machine::state::{Direction, Reach, Stage};
 use deploy_core::machine::{Answer, Effect, Failed, Machine, Refusal, Work};
 use deploy_core::plan::{Change, Plan};
 use deploy_core::port::target::{
-    Adopt, Checkpoint, Claim, ClaimRequest, Cleanup, HealthSeen, HolderNote, Move, Op, ProgressSink, Restore,
+    Adopt, Cause, Checkpoint, Claim, ClaimRequest, Cleanup, HealthSeen, HolderNote, Move, Op, ProgressSink,
+    Restore,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -98,22 +99,27 @@ impl Runner {
         let open = machine.state().stage == Stage::Open;
         let (judge, plan) = (Arc::clone(&self.judge), Arc::clone(&self.plan));
         Box::pin(async move {
-            loop {
-                match judge.judge(&plan, open).await {
-                    Ok(judged) => {
-                        let answer = Answer::Judged {
-                            verdict: judged.verdict,
-                            replanned: judged.replanned,
-                        };
-                        return Answered {
-                            answer,
-                            read: judged.read,
-                        };
-                    }
-                    // The state could not be read. The driver meets the same error at its next append, and ends with it.
-                    Err(error) => {
-                        tracing::warn!(%error, "the gates could not be judged");
-                        tokio::time::sleep(Duration::from_secs(1)).await;
+            match judge.judge(&plan, open).await {
+                Ok(judged) => Answered {
+                    answer: Answer::Judged {
+                        verdict: judged.verdict,
+                        replanned: judged.replanned,
+                    },
+                    read: judged.read,
+                },
+                Err(failure) => {
+                    let how = match failure.code {
+                        Code::Unreachable | Code::HostKey => Failed::Unreachable,
+                        _ => Failed::NotDone,
+                    };
+                    let answer = Answer::Failed {
+                        how,
+                        slice: None,
+                        failure: *failure,
+                    };
+                    Answered {
+                        answer,
+                        read: Vec::new(),
                     }
                 }
             }

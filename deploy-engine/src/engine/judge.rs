@@ -7,12 +7,13 @@ use super::scene::{Scene, Views};
 use crate::api::EngineError;
 use crate::drive::{Judge, Judgement};
 use deploy_core::event::{EventKind, Request};
+use deploy_core::failure::Failure;
 use deploy_core::gate::{self, GateInput, PlanFacts, Rules, Trigger, Unmet, Verdict};
 use deploy_core::id::{Actor, DeploymentId, EnvName};
 use deploy_core::manifest::Environment;
 use deploy_core::model::Release;
 use deploy_core::plan::{Kind, Plan};
-use deploy_core::port::journal::{JournalError, Stream};
+use deploy_core::port::journal::Stream;
 use deploy_core::time::Timestamp;
 use deploy_core::view::EnvironmentView;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -174,25 +175,9 @@ impl Bench {
 
 #[async_trait::async_trait]
 impl Judge for Bench {
-    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, JournalError> {
-        match self.try_judge(plan, open).await {
-            Ok(judgement) => Ok(judgement),
-            // What cannot be judged is not met.
-            Err(error) => {
-                let failure = error.failure();
-                let unmet = Unmet {
-                    gate: gate::GateKind::Upstream,
-                    reason: format!("the gates could not be judged: {}", failure.message),
-                    earliest: None,
-                    opens: gate::Opens::ByPeople,
-                    next: failure.next,
-                };
-                Ok(Judgement {
-                    verdict: Verdict::Waits { unmet: vec![unmet] },
-                    replanned: None,
-                    read: Vec::new(),
-                })
-            }
-        }
+    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, Box<Failure>> {
+        self.try_judge(plan, open)
+            .await
+            .map_err(|error| Box::new(error.failure()))
     }
 }
