@@ -75,9 +75,14 @@ impl Exit {
     pub(crate) fn of_result(outcome: OutcomeWord, code: u8, accept: &[Accept]) -> Self {
         match outcome {
             OutcomeWord::Waiting if accept.contains(&Accept::Waiting) => Self::Done,
-            OutcomeWord::Superseded | OutcomeWord::Cancelled if accept.contains(&Accept::Superseded) => Self::Done,
+            OutcomeWord::Superseded | OutcomeWord::Cancelled if accept.contains(&Accept::Superseded) => {
+                Self::Done
+            }
             // A code that this table does not have is one of a newer core.
-            _ => Self::ALL.into_iter().find(|exit| exit.code() == code).unwrap_or(Self::Defect),
+            _ => Self::ALL
+                .into_iter()
+                .find(|exit| exit.code() == code)
+                .unwrap_or(Self::Defect),
         }
     }
 
@@ -141,12 +146,20 @@ impl CliError {
             None if known.is_empty() => format!("there is no {kind} yet"),
             None => format!("one of {}", known.join(", ")),
         };
-        Self::new(Code::UnknownName, format!("there is no {kind} `{}`", printable(name, 80)), next)
+        Self::new(
+            Code::UnknownName,
+            format!("there is no {kind} `{}`", printable(name, 80)),
+            next,
+        )
     }
 
     /// Interrupted before anything began.
     pub(crate) fn interrupted() -> Self {
-        Self::new(Code::Interrupted, "interrupted before anything began", "nothing to do")
+        Self::new(
+            Code::Interrupted,
+            "interrupted before anything began",
+            "nothing to do",
+        )
     }
 
     /// Prints it: for people on stderr, or as the one object on stdout.
@@ -176,7 +189,11 @@ impl CliError {
             console.message(&format!("  log      {}", printable(line, 300)));
         }
         for unmet in &self.unmet {
-            console.message(&format!("  {:<8} {}", crate::render::word(&unmet.gate), unmet.reason));
+            console.message(&format!(
+                "  {:<8} {}",
+                crate::render::word(&unmet.gate),
+                unmet.reason
+            ));
             console.message(&format!("           {}", unmet.next));
         }
         if self.unmet.is_empty() {
@@ -219,7 +236,10 @@ impl From<Problems> for CliError {
             1 => "a problem in the manifest".to_owned(),
             count => format!("{count} problems in the manifest"),
         };
-        Self { problems: Some(problems), ..failure.into() }
+        Self {
+            problems: Some(problems),
+            ..failure.into()
+        }
     }
 }
 

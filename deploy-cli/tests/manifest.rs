@@ -78,7 +78,9 @@ fn not_toml() {
 
 #[test]
 fn an_unknown_key_and_a_wrong_type_at_once() {
-    let text = LOCAL.replace("healthy_for = \"1s\"", "helthy_for = \"1s\"").replace("name = \"shop\"", "name = 7");
+    let text = LOCAL
+        .replace("healthy_for = \"1s\"", "helthy_for = \"1s\"")
+        .replace("name = \"shop\"", "name = 7");
     assert_snapshot!(check(&text), @r#"
     exit 2
     --- stderr
@@ -95,7 +97,10 @@ fn an_unknown_key_and_a_wrong_type_at_once() {
 
 #[test]
 fn a_circle_of_environments() {
-    let text = LOCAL.replace("[environments.development.hosts]", "[environments.development]\nafter = [\"production\"]\n[environments.development.hosts]");
+    let text = LOCAL.replace(
+        "[environments.development.hosts]",
+        "[environments.development]\nafter = [\"production\"]\n[environments.development.hosts]",
+    );
     assert_snapshot!(check(&text), @r#"
     exit 2
     --- stderr
@@ -109,7 +114,10 @@ fn a_circle_of_environments() {
 
 #[test]
 fn a_circle_of_needs() {
-    let text = LOCAL.replace("[services.web.ssh]", "[services.web]\nneeds = [\"web\"]\n[services.web.ssh]");
+    let text = LOCAL.replace(
+        "[services.web.ssh]",
+        "[services.web]\nneeds = [\"web\"]\n[services.web.ssh]",
+    );
     assert_snapshot!(check(&text), @r#"
     exit 2
     --- stderr
@@ -123,7 +131,10 @@ fn a_circle_of_needs() {
 
 #[test]
 fn an_unsupported_strategy() {
-    let text = LOCAL.replace("[services.web.health.ready]", "[services.web.strategy]\nkind = \"bluegreen\"\n[services.web.health.ready]");
+    let text = LOCAL.replace(
+        "[services.web.health.ready]",
+        "[services.web.strategy]\nkind = \"bluegreen\"\n[services.web.health.ready]",
+    );
     assert_snapshot!(check(&text), @r#"
     exit 2
     --- stderr
@@ -179,14 +190,24 @@ fn a_test_touches_nothing() {
     let home = Home::with(&[("deploy.toml", LOCAL)]);
     let mut command = home.command(&["check", "--test"]);
     // Neither git nor anything else could be started.
-    assert!(home.show(command.env("PATH", "/nonexistent")).starts_with("exit 0\n"));
-    let files: Vec<_> = std::fs::read_dir(home.project()).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+    assert!(
+        home.show(command.env("PATH", "/nonexistent"))
+            .starts_with("exit 0\n")
+    );
+    let files: Vec<_> = std::fs::read_dir(home.project())
+        .expect("a folder")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
     assert_eq!(files, ["deploy.toml"]);
 }
 
 #[test]
 fn what_does_not_act_yet_is_named() {
-    let text = LOCAL.replace("[environments.production]", "[environments.production]\nprometheus = \"http://metrics.example\"");
+    let text = LOCAL.replace(
+        "[environments.production]",
+        "[environments.production]\nprometheus = \"http://metrics.example\"",
+    );
     assert_snapshot!(check(&text), @r#"
     exit 0
     --- stdout
@@ -215,11 +236,20 @@ fn configuration_with_where_it_came_from() {
 
 #[test]
 fn a_secret_is_in_no_answer() {
-    let text = format!("{LOCAL}[environments.production.secrets]\nTOKEN = {{ env = \"SHOP_TOKEN\" }}\n[services.web]\nsecrets = [\"TOKEN\"]\n");
+    let text = format!(
+        "{LOCAL}[environments.production.secrets]\nTOKEN = {{ env = \"SHOP_TOKEN\" }}\n[services.web]\nsecrets = [\"TOKEN\"]\n"
+    );
     let home = Home::with(&[("deploy.toml", &text)]);
-    for args in [&["config", "-e", "production"][..], &["config", "-e", "production", "--json"], &["check", "-e", "production", "-v"]] {
+    for args in [
+        &["config", "-e", "production"][..],
+        &["config", "-e", "production", "--json"],
+        &["check", "-e", "production", "-v"],
+    ] {
         let answer = home.show(home.command(args).env("SHOP_TOKEN", "swordfish-7"));
-        assert!(answer.starts_with("exit 0\n") && !answer.contains("swordfish"), "{answer}");
+        assert!(
+            answer.starts_with("exit 0\n") && !answer.contains("swordfish"),
+            "{answer}"
+        );
     }
 }
 
@@ -278,7 +308,10 @@ fn every_shell_gets_a_script_and_every_command_a_page() {
     let home = Home::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let text = home.run(&["completions", shell]);
-        assert!(text.starts_with("exit 0\n") && text.contains("rollback"), "{shell}");
+        assert!(
+            text.starts_with("exit 0\n") && text.contains("rollback"),
+            "{shell}"
+        );
     }
     assert!(home.run(&["man"]).contains("deploy"));
     assert_snapshot!(home.run(&["man", "--dir", "pages"]), @r#"

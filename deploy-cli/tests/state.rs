@@ -8,7 +8,11 @@ use insta::assert_snapshot;
 
 /// A checkout of one commit, without a state.
 fn checkout() -> Home {
-    let home = Home::with(&[("deploy.toml", LOCAL), (".gitignore", ".deploy/\nlive*\n"), ("index.html", "hello\n")]);
+    let home = Home::with(&[
+        ("deploy.toml", LOCAL),
+        (".gitignore", ".deploy/\nlive*\n"),
+        ("index.html", "hello\n"),
+    ]);
     home.git(&["init", "-q"]);
     home.git(&["add", "."]);
     home.git(&["commit", "-qm", "Begin"]);
@@ -72,7 +76,10 @@ fn a_new_state_in_ci() {
 #[test]
 fn a_state_that_is_damaged() {
     let home = checkout();
-    home.write(".deploy/state.db", b"this is no database, and longer than a header of one would be: ..................");
+    home.write(
+        ".deploy/state.db",
+        b"this is no database, and longer than a header of one would be: ..................",
+    );
     assert_snapshot!(home.run(&["status"]), @r#"
     exit 1
     --- stderr
@@ -165,22 +172,44 @@ fn nothing_was_deployed_yet() {
 #[test]
 fn up_and_what_is_told_of_it_later() {
     let home = checkout();
-    let live = home.command(&["up", "-e", "development"]).output().expect("it runs");
+    let live = home
+        .command(&["up", "-e", "development"])
+        .output()
+        .expect("it runs");
     let live = String::from_utf8(live.stdout).expect("UTF-8");
-    assert!(live.contains("v1 serves everywhere, verified") && live.contains("exit 0"), "{live}");
+    assert!(
+        live.contains("v1 serves everywhere, verified") && live.contains("exit 0"),
+        "{live}"
+    );
     assert_eq!(home.read("live/current/index.html"), "hello\n");
 
     let (history, _) = home.json(&["history", "--json"]);
-    let id = history["deployments"][0]["deployment"].as_str().expect("an id").to_owned();
+    let id = history["deployments"][0]["deployment"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
     let shown = home.command(&["show", &id]).output().expect("it runs");
-    assert_eq!(String::from_utf8_lossy(&shown.stdout), live, "stored reads as it did live");
+    assert_eq!(
+        String::from_utf8_lossy(&shown.stdout),
+        live,
+        "stored reads as it did live"
+    );
 
     let (again, code) = home.json(&["up", "-e", "development", "--json"]);
-    assert_eq!((again["outcome"].as_str(), code), (Some("succeeded"), 0), "{again}");
-    let events = home.command(&["watch", &id, "--events"]).output().expect("it runs");
+    assert_eq!(
+        (again["outcome"].as_str(), code),
+        (Some("succeeded"), 0),
+        "{again}"
+    );
+    let events = home
+        .command(&["watch", &id, "--events"])
+        .output()
+        .expect("it runs");
     let text = String::from_utf8(events.stdout).expect("UTF-8");
-    let objects: Vec<serde_json::Value> =
-        text.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    let objects: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object a line"))
+        .collect();
     assert!(objects.iter().all(|object| object["type"].is_string()), "{text}");
     assert_eq!(objects.last().expect("some")["type"], "result");
     assert_eq!(objects.first().expect("some")["type"], "requested");
@@ -190,5 +219,8 @@ fn up_and_what_is_told_of_it_later() {
     assert!(home.run(&["audit", "verify"]).starts_with("exit 0\n"));
     assert!(home.run(&["gates", "-e", "development"]).starts_with("exit 0\n"));
     let refused = home.run(&["promote", "-e", "production", "--no-input"]);
-    assert!(refused.starts_with("exit 6\n") && refused.contains("--confirm production"), "{refused}");
+    assert!(
+        refused.starts_with("exit 6\n") && refused.contains("--confirm production"),
+        "{refused}"
+    );
 }

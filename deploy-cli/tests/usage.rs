@@ -87,7 +87,11 @@ fn a_program_gets_usage_errors_as_one_object() {
 fn a_program_gets_help_as_one_object() {
     let (help, code) = Home::new().json(&["up", "--help", "--json"]);
     assert_eq!((help["schema"].as_str(), code), (Some("deploy.text/1"), 0));
-    assert!(help["text"].as_str().is_some_and(|text| text.contains("Example:")));
+    assert!(
+        help["text"]
+            .as_str()
+            .is_some_and(|text| text.contains("Example:"))
+    );
 }
 
 #[test]
@@ -121,7 +125,9 @@ fn a_service_that_was_probably_meant() {
 #[test]
 fn every_printed_help_fits_a_screen() {
     let home = Home::new();
-    for name in ["up", "plan", "apply", "promote", "rollback", "attest", "init", "audit", "check"] {
+    for name in [
+        "up", "plan", "apply", "promote", "rollback", "attest", "init", "audit", "check",
+    ] {
         let text = home.run(&[name, "--help"]);
         assert!(text.lines().count() <= 42 && text.contains("Example:"), "{text}");
     }

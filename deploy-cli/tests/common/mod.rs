@@ -13,7 +13,10 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("shop-").tempdir().expect("a temporary folder");
+        let folder = tempfile::Builder::new()
+            .prefix("shop-")
+            .tempdir()
+            .expect("a temporary folder");
         std::fs::create_dir(folder.path().join("project")).expect("a folder");
         Self { folder }
     }
@@ -43,9 +46,16 @@ impl Home {
     /// The command, with nothing of the caller's environment but where programs are.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deploy"));
-        command.env_clear().env("HOME", self.folder.path()).env("USER", "alice").current_dir(self.project()).args(args);
+        command
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("USER", "alice")
+            .current_dir(self.project())
+            .args(args);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("GIT_CONFIG_NOSYSTEM", "1").timeout(std::time::Duration::from_secs(60));
+        command
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .timeout(std::time::Duration::from_mins(1));
         command
     }
 
@@ -56,10 +66,19 @@ impl Home {
 
     pub(crate) fn show(&self, command: &mut Command) -> String {
         let output = command.output().expect("the command runs");
-        let mut text = format!("exit {}\n", output.status.code().map_or("by signal".to_owned(), |code| code.to_string()));
+        let mut text = format!(
+            "exit {}\n",
+            output
+                .status
+                .code()
+                .map_or("by signal".to_owned(), |code| code.to_string())
+        );
         for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
             if !bytes.is_empty() {
-                text.push_str(&format!("--- {name}\n{}\n", String::from_utf8_lossy(bytes).trim_end()));
+                text = format!(
+                    "{text}--- {name}\n{}\n",
+                    String::from_utf8_lossy(bytes).trim_end()
+                );
             }
         }
         text.replace(&self.folder.path().display().to_string(), "[home]")
@@ -70,19 +89,33 @@ impl Home {
         let output = self.command(args).output().expect("the command runs");
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         assert_eq!(text.lines().count(), 1, "exactly one object: {text}");
-        (serde_json::from_str(&text).expect("an object"), output.status.code().expect("an exit code"))
+        (
+            serde_json::from_str(&text).expect("an object"),
+            output.status.code().expect("an exit code"),
+        )
     }
 
     pub(crate) fn git(&self, args: &[&str]) {
         let output = std::process::Command::new("git")
-            .args(["-c", "user.name=Alice", "-c", "user.email=alice@shop.example", "-c", "init.defaultBranch=develop"])
+            .args([
+                "-c",
+                "user.name=Alice",
+                "-c",
+                "user.email=alice@shop.example",
+                "-c",
+                "init.defaultBranch=develop",
+            ])
             .args(args)
             .current_dir(self.project())
             .env("HOME", self.folder.path())
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .output()
             .expect("git runs");
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     pub(crate) fn path(&self) -> &Path {
