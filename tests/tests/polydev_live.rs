@@ -146,12 +146,15 @@ impl Polydev {
     /// Both ports answer, each with the release that is named.
     #[track_caller]
     fn serves(&self, controller: &str, frontend: &str) {
-        let health = format!(r#"{{"status":"healthy","build":"{controller}"}}"#);
-        let answer = wait::until_some(wait::PATIENCE, "the controller", || {
-            service::get(self.controller, "/api/auth/health")
+        let build = wait::until_some(wait::PATIENCE, "the controller", || {
+            service::get(self.controller, "/api/build")
         });
-        assert_eq!(answer, (200, health));
-        let page = wait::until_some(wait::PATIENCE, "the frontend", || service::get(self.frontend, "/"));
+        assert_eq!(build, (200, format!(r#"{{"build":"{controller}"}}"#)));
+        let health = service::get(self.controller, "/api/auth/health");
+        assert_eq!(health, Some((200, r#"{"status":"healthy"}"#.to_owned())));
+        let page = wait::until_some(wait::PATIENCE, "the frontend", || {
+            service::get(self.frontend, "/")
+        });
         assert_eq!(page.0, 200);
         assert!(
             page.1.contains(&format!("<!-- {frontend} -->")),
@@ -187,12 +190,17 @@ fn checkout() -> Scratch {
     project.set("npm_config_offline", "true");
     project.set("npm_config_update_notifier", "false");
     // A shorter window than the real one's, for the sake of the test's time.
-    change(&project, "today.toml", r#"healthy_for = "5s""#, r#"healthy_for = "1s""#);
+    change(
+        &project,
+        "today.toml",
+        r#"healthy_for = "5s""#,
+        r#"healthy_for = "1s""#,
+    );
     change(
         &project,
         "master-controller/server.js",
-        "{ status: 'healthy' }",
-        "{ status: 'healthy', build: 'v0' }",
+        "    } else {\n      json(response, 404",
+        "    } else if (pathname === '/api/build') {\n      json(response, 200, { build: 'v0' });\n    } else {\n      json(response, 404",
     );
     let index = fs::read_to_string(project.path("frontend/app/index.html")).unwrap();
     project.write("frontend/app/index.html", format!("{index}<!-- v0 -->\n"));
@@ -232,12 +240,203 @@ fn build(project: &Scratch, from: &str, to: &str) -> String {
 fn it_goes_up_breaks_goes_back_and_is_rolled_back_by_commit() {
     let polydev = Polydev::live();
     let project = &polydev.project;
-    let folder = |name: &str| polydev.opt().join(name);
+    polydev.serves("v0", "v0");
+    let before = polydev.installs();
 
-    // The first release adopts what is there.
+    // The first release adopts what is there: the paths go on to work, as links to what serves.
     let first = build(project, "v0", "v1");
     let told = polydev.told(&["up", "-e", "production"], 0);
-    eprintln!("{told:#}");
+    assert_eq!(told["outcome"], "succeeded");
+    assert_eq!(told["commit"], first);
     polydev.serves("v1", "v1");
-    let _ = (first, folder("x"));
+    assert_eq!(polydev.live_file("polydev-ai/vm-agent/current", "BUILD"), "v1\n");
+    for name in ["master-controller", "polydev-frontend"] {
+        let path = polydev.opt().join(name);
+        assert!(
+            fs::symlink_metadata(&path).unwrap().is_symlink(),
+            "{name} is a link"
+        );
+        assert!(path.join("server.js").is_file(), "and its path still works");
+        assert!(polydev.opt().join(format!("{name}.deploy")).is_dir());
+    }
+    let secrets = fs::read_to_string(polydev.opt().join("master-controller.deploy/env")).unwrap();
+    assert!(secrets.contains("DATABASE_URL=\"postgres://polydev:swordfish-7@db/polydev\""));
+    let installed = polydev.installs();
+    assert!(installed > before, "the first release installs");
+
+    // The second changes no package.json: what the first installed is carried over.
+    let second = build(project, "v1", "v2");
+    polydev.told(&["up", "-e", "production"], 0);
+    polydev.serves("v2", "v2");
+    assert_eq!(
+        polydev.installs(),
+        installed,
+        "nothing is installed where package.json is as it was"
+    );
+    assert!(
+        polydev
+            .opt()
+            .join("master-controller/node_modules/@polydev/guard/index.js")
+            .is_file()
+    );
+
+    // Where it changed, npm runs again.
+    change(
+        project,
+        "master-controller/package.json",
+        "\"version\": \"1.0.0\"",
+        "\"version\": \"1.1.0\"",
+    );
+    let third = build(project, "v2", "v3");
+    polydev.told(&["up", "-e", "production"], 0);
+    polydev.serves("v3", "v3");
+    assert_eq!(polydev.installs(), installed + 1);
+
+    // One that passes its own tests and is not healthy on the server is taken back without anybody.
+    change(
+        project,
+        "master-controller/server.js",
+        "{ status: 'healthy' }",
+        "{ status: process.env.PORT ? 'starting' : 'healthy' }",
+    );
+    let broken = build(project, "v3", "v4");
+    let told = polydev.told(&["up", "-e", "production"], 3);
+    assert_eq!(told["outcome"], "rolled_back");
+    assert_eq!(told["failure"]["code"], "DPL0601");
+    assert_eq!(told["failure"]["service"], "controller");
+    polydev.serves("v3", "v3");
+    assert_eq!(polydev.live_file("polydev-ai/vm-agent/current", "BUILD"), "v3\n");
+    let id = told["deployment"].as_str().unwrap();
+    let shown = polydev.deploy(&["show", id]).expect_code(0).stdout;
+    assert!(
+        shown.contains("starting"),
+        "what was seen is in the journal: {shown}"
+    );
+
+    // A bad release does not come again by mistake.
+    let refused = polydev.told(&["up", "-e", "production", "--commit", &broken], 6);
+    assert_eq!(refused["changed"], false);
+    polydev.serves("v3", "v3");
+
+    // Who may not roll back is told who may.
+    project.git(&["config", "user.email", "mallory@polydev.ai"]);
+    polydev
+        .deploy(&["rollback", "-e", "production", "--to", &first[..7]])
+        .expect_code(7);
+    polydev.serves("v3", "v3");
+
+    // Back by commit, as people write one.
+    project.git(&["config", "user.email", "vera@polydev.ai"]);
+    let told = polydev.told(&["rollback", "-e", "production", "--to", &first[..7]], 0);
+    assert_eq!(
+        (told["kind"].as_str(), told["commit"].as_str()),
+        (Some("rollback"), Some(first.as_str()))
+    );
+    polydev.serves("v1", "v1");
+    assert_eq!(polydev.live_file("polydev-ai/vm-agent/current", "BUILD"), "v1\n");
+
+    // Everything is in the journal, whole and without the secret.
+    let history = polydev.told(&["history"], 0);
+    let outcomes: Vec<_> = history["deployments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|deployment| deployment["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes.first(), Some(&"succeeded"), "{history:#}");
+    assert!(outcomes.contains(&"rolled_back"), "{history:#}");
+    polydev.deploy(&["audit", "verify"]).expect_code(0);
+    let journal = polydev.deploy(&["--events", "audit"]).expect_code(0).stdout;
+    assert!(!journal.contains("swordfish"));
+    for commit in [&first, &second, &third, &broken] {
+        assert!(journal.contains(commit.as_str()));
+    }
+    let status = polydev.told(&["status", "-e", "production", "--refresh"], 0);
+    assert_eq!(status["environments"][0]["commit"], first, "{status:#}");
+    for service in status["environments"][0]["services"].as_array().unwrap() {
+        assert_eq!(service["drift"], "none", "{service:#}");
+    }
+}
+
+#[test]
+fn gates_hold_and_one_target_goes_alone() {
+    let polydev = Polydev::live();
+    let project = &polydev.project;
+
+    // From another branch nothing goes to production.
+    project.branch("feature/x");
+    build(project, "v0", "x1");
+    let told = polydev.told(&["up", "-e", "production"], 6);
+    assert_eq!(told["unmet"][0]["gate"], "branch", "{told:#}");
+    polydev.serves("v0", "v0");
+    project.branch("main");
+
+    // Nor does what fails its own tests.
+    change(
+        project,
+        "master-controller/server.js",
+        "{ status: 'healthy' }",
+        "{ status: 'ill' }",
+    );
+    project.commit("Break the health");
+    let told = polydev.told(&["up", "-e", "production"], 6);
+    assert_eq!(told["unmet"][0]["gate"], "check", "{told:#}");
+    polydev.serves("v0", "v0");
+    project.git(&["revert", "--no-edit", "HEAD"]);
+
+    // Nor what is not committed.
+    project.write("vm-agent/BUILD", "dirty\n");
+    polydev.deploy(&["up", "-e", "production"]).expect_code(1);
+    project.git(&["checkout", "-q", "vm-agent/BUILD"]);
+
+    let whole = build(project, "v0", "v1");
+    polydev.told(&["up", "-e", "production"], 0);
+    polydev.serves("v1", "v1");
+
+    // The controller alone; the rest is what runs there.
+    let part = build(project, "v1", "v2");
+    polydev.told(&["up", "-e", "production", "-s", "controller"], 0);
+    polydev.serves("v2", "v1");
+    assert_eq!(polydev.live_file("polydev-ai/vm-agent/current", "BUILD"), "v1\n");
+    let releases = polydev.deploy(&["--json", "releases"]).expect_code(0).stdout;
+    assert!(
+        releases.contains(&whole) && releases.contains(&part),
+        "{releases}"
+    );
+}
+
+#[test]
+fn an_old_manifest_is_imported() {
+    let project = Scratch::new();
+    project.write(
+        ".deploy.yaml",
+        "version: \"1.0\"\n\
+         name: polydev\n\
+         targets:\n\
+         \x20 controller:\n\
+         \x20   path: /opt/master-controller\n\
+         \x20   source: master-controller/\n\
+         \x20   restart: systemctl restart master-controller\n\
+         \x20   health_check: http://localhost:4000/api/auth/health\n\
+         \x20   post_deploy: npm install --omit=dev\n\
+         \x20 frontend:\n\
+         \x20   path: /opt/polydev-frontend\n\
+         \x20   build_command: npm ci && npm run build\n\
+         \x20   source: frontend/\n\
+         \x20   health_check: http://localhost:3000/api/health\n",
+    );
+    project.set("DEPLOY_SERVER", "polydev.example");
+    project.set("DEPLOY_USER", "root");
+    project.deploy(&["import"]).expect_code(0);
+    let manifest = fs::read_to_string(project.path("deploy.toml")).unwrap();
+    for wanted in [
+        "root@polydev.example",
+        "/opt/master-controller",
+        "npm install --omit=dev",
+        "npm ci && npm run build",
+        "http://localhost:4000/api/auth/health",
+    ] {
+        assert!(manifest.contains(wanted), "{wanted}: {manifest}");
+    }
+    project.deploy(&["check"]).expect_code(0);
 }
