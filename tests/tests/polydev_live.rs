@@ -259,7 +259,7 @@ fn it_goes_up_breaks_goes_back_and_is_rolled_back_by_commit() {
         assert!(path.join("server.js").is_file(), "and its path still works");
         assert!(polydev.opt().join(format!("{name}.deploy")).is_dir());
     }
-    let secrets = fs::read_to_string(polydev.opt().join("master-controller.deploy/env")).unwrap();
+    let secrets = fs::read_to_string(polydev.opt().join("master-controller/.deploy/env")).unwrap();
     assert!(secrets.contains("DATABASE_URL=\"postgres://polydev:swordfish-7@db/polydev\""));
     let installed = polydev.installs();
     assert!(installed > before, "the first release installs");
