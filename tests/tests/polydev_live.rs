@@ -281,12 +281,15 @@ fn it_goes_up_breaks_goes_back_and_is_rolled_back_by_commit() {
     );
 
     // Where it changed, npm runs again.
-    change(
-        project,
-        "master-controller/package.json",
-        "\"version\": \"1.0.0\"",
-        "\"version\": \"1.1.0\"",
-    );
+    for file in ["package.json", "package-lock.json"] {
+        let file = format!("master-controller/{file}");
+        change(
+            project,
+            &file,
+            "\"version\": \"1.0.0\",\n",
+            "\"version\": \"1.1.0\",\n",
+        );
+    }
     let third = build(project, "v2", "v3");
     polydev.told(&["up", "-e", "production"], 0);
     polydev.serves("v3", "v3");
