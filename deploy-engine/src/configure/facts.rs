@@ -1,7 +1,7 @@
 //! The facts of a release in an environment: as `${…}` expands them, and as commands get them.
 
-use deploy_core::id::{EnvName, ServiceName, SliceName};
-use deploy_core::manifest::{Environment, Fact, Facts};
+use deploy_core::id::{EnvName, SliceName};
+use deploy_core::manifest::{Environment, Fact, Facts, Service};
 use deploy_core::model::Release;
 use std::collections::BTreeMap;
 
@@ -28,10 +28,13 @@ pub fn of_release(release: &Release, environment: &Environment) -> Facts {
     facts
 }
 
-/// The same, for a service.
+/// The same, for a service. With two ports, all strategies but blue-green stay on the first.
 #[must_use]
-pub fn of_service(mut facts: Facts, service: &ServiceName) -> Facts {
-    facts.insert(Fact::Service, service.to_string());
+pub fn of_service(mut facts: Facts, service: &Service) -> Facts {
+    facts.insert(Fact::Service, service.name.to_string());
+    if let Some((port, _)) = service.strategy.ports {
+        facts.insert(Fact::Port, port.to_string());
+    }
     facts
 }
 

@@ -61,7 +61,7 @@ impl Binder<'_> {
 
     /// Makes the target of a service.
     pub async fn target(&self, service: &Service) -> Result<Made, Failure> {
-        let facts = facts::of_service(self.facts(), &service.name);
+        let facts = facts::of_service(self.facts(), service);
         let passwords = self.passwords().await?;
         let recipe = Recipe {
             environment: self.environment,
@@ -77,7 +77,7 @@ impl Binder<'_> {
 
     /// What a service shall run. Secrets are in it only where `with_secrets` says so: only preparing needs them.
     pub async fn desired(&self, service: &Service, with_secrets: Secrets) -> Result<Desired, Failure> {
-        let facts = facts::of_service(self.facts(), &service.name);
+        let facts = facts::of_service(self.facts(), service);
         let entry = self
             .release
             .entries
@@ -140,11 +140,11 @@ impl Binder<'_> {
 
     /// How the slices of a service are looked at: as the release has it, and as what was before had it.
     pub async fn eyes(&self, service: &Service, made: &Made) -> Result<BTreeMap<SliceName, Eyes>, Failure> {
-        let new_facts = facts::of_service(self.facts(), &service.name);
+        let new_facts = facts::of_service(self.facts(), service);
         let before = self.before.and_then(|(release, environment)| {
             let service = environment.services.get(&service.name)?;
             Some((
-                facts::of_service(facts::of_release(release, environment), &service.name),
+                facts::of_service(facts::of_release(release, environment), service),
                 environment,
                 service,
             ))
