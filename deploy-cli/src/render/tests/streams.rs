@@ -595,7 +595,9 @@ impl Stream {
                     failure.causes.push(FORGED.to_owned());
                 }
                 EventKind::Waiting { unmet } | EventKind::Closing { unmet, .. } => {
-                    unmet.iter_mut().for_each(|unmet| unmet.reason.push_str(FORGED));
+                    for unmet in unmet {
+                        unmet.reason.push_str(FORGED);
+                    }
                 }
                 EventKind::ApprovalGiven { approval } => approval.reason = Some(FORGED.to_owned()),
                 _ => {}
