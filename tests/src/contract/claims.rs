@@ -52,11 +52,11 @@ pub async fn is_compare_and_set(ground: &dyn Ground, target: Arc<dyn Target>) {
         "one above the place's, also for the same deployment"
     );
 
-    let mut takes = request(2);
-    takes.may_take = vec![deployment(9), deployment(1)];
+    let mut taking = request(2);
+    taking.may_take = vec![deployment(9), deployment(1)];
     let taken = stage
         .target
-        .claim(&stage.place, &takes)
+        .claim(&stage.place, &taking)
         .await
         .expect("it may take it");
     assert_eq!((taken.deployment.clone(), taken.epoch), (deployment(2), Epoch(9)));

@@ -70,9 +70,9 @@ impl Ground for HostGround {
             hosts: vec![HostBinding {
                 name: "web-1".parse().expect("a name"),
                 address: self.address.clone(),
+                path: self.path().to_str().expect("a temporary path is text").to_owned(),
                 variables: BTreeMap::new(),
             }],
-            path: self.path().to_str().expect("a temporary path is text").to_owned(),
             restart: Some(HostScript {
                 command: CommandWords::Shell(restart.to_owned()),
                 limit: Duration::from_secs(30),
