@@ -1,12 +1,10 @@
-//! Embeds the engine: deploys what is checked out in the folder of a manifest to one of its environments, and prints the events.
+//! Embeds the engine: deploys what is checked out in the folder of a manifest to one of its environments, and prints the result.
 //! `cargo run -p deploy-engine --example embed -- deploy.toml development`
 
 use deploy_core::id::{Actor, EnvName};
 use deploy_core::plan::Kind;
 use deploy_engine::api::{Access, DeployAsk, Identity, Opening, What};
-use deploy_engine::drive::Told;
 use deploy_engine::{Engine, Wires};
-use tokio::sync::{mpsc, watch};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,11 +12,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (Some(manifest), Some(environment)) = (args.next(), args.next()) else {
         return Err("usage: embed MANIFEST ENVIRONMENT".into());
     };
-    let who = format!("embed (pid {})", std::process::id());
     let identity = Identity {
         actor: Actor::new("embed")?,
         established: "the example".to_owned(),
-        who,
+        who: format!("embed (pid {})", std::process::id()),
     };
     let opening = Opening {
         manifest: manifest.into(),
@@ -34,17 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         allow_dirty: false,
     };
     let ask = DeployAsk::new(Kind::Deploy, EnvName::new(environment)?, what);
-    let (tell, mut told) = mpsc::channel(64);
-    let (_never, stop) = watch::channel(false);
-    let printing = tokio::spawn(async move {
-        while let Some(told) = told.recv().await {
-            if let Told::Event(event) = told {
-                println!("{}", serde_json::to_string(&event).unwrap_or_default());
-            }
-        }
-    });
-    let driven = engine.deploy(ask, Wires { tell, stop }).await?;
-    printing.await?;
+    let driven = engine.deploy(ask, Wires::unheard()).await?;
     println!("{}", serde_json::to_string_pretty(&driven.result)?);
     Ok(())
 }

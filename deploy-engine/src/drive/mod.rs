@@ -216,7 +216,8 @@ impl Running {
             });
             let next = tokio::select! {
                 biased;
-                _ = self.drive.stop.wait_for(|stop| *stop) => Next::Stop,
+                // A frontend that went away says nothing any more.
+                Ok(_) = self.drive.stop.wait_for(|stop| *stop) => Next::Stop,
                 lost = self.keeper.lost() => Next::Lost(lost),
                 Some(joined) = self.tasks.join_next() => Next::Answered(joined),
                 () = tokio::time::sleep(until_wake) => Next::Look,

@@ -32,6 +32,14 @@ pub struct Wires {
     pub stop: watch::Receiver<bool>,
 }
 
+impl Wires {
+    /// Nobody listens, and nobody stops it: the answer is all that is wanted.
+    pub fn unheard() -> Self {
+        let ((tell, _), (_, stop)) = (mpsc::channel(1), watch::channel(false));
+        Self { tell, stop }
+    }
+}
+
 impl Engine {
     /// What would happen. Makes the release where a commit is asked for; changes nothing else.
     ///

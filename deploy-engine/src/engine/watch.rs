@@ -27,7 +27,7 @@ impl Engine {
         loop {
             let recorded = tokio::select! {
                 biased;
-                _ = wires.stop.wait_for(|stop| *stop) => return self.driven(&deployment).await,
+                Ok(_) = wires.stop.wait_for(|stop| *stop) => return self.driven(&deployment).await,
                 recorded = events.next() => recorded.map_err(journal_error)?,
             };
             let event = recorded.into_event();
