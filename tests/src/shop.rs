@@ -185,8 +185,9 @@ deadline = "1s"
         for (service, port) in SERVICES.into_iter().zip(self.ports) {
             let restart = match self.fleet {
                 Some(_) => format!("systemctl restart {service}-$DEPLOY_HOST"),
-                None => service::restart_command(&self.scratch.units(), &format!("{service}-"))
-                    + "$DEPLOY_HOST",
+                None => {
+                    service::restart_command(&self.scratch.units(), &format!("{service}-")) + "$DEPLOY_HOST"
+                }
             };
             // A path is the same text on every host: `${host}` in it only where there are several.
             let path = match &self.hosts[..] {

@@ -13,9 +13,18 @@ use crate::round::{self, LIMIT};
 const NEVER: &[(&str, &str)] = &[
     ("effect.keep_armed.before", "ssh arms no revert yet"),
     ("effect.keep_armed.after", "ssh arms no revert yet"),
-    ("effect.confirm.before", "ssh arms no revert yet: nothing to confirm"),
-    ("effect.confirm.after", "ssh arms no revert yet: nothing to confirm"),
-    ("effect.watch.after", "a watch that finds nothing is cut off, not answered"),
+    (
+        "effect.confirm.before",
+        "ssh arms no revert yet: nothing to confirm",
+    ),
+    (
+        "effect.confirm.after",
+        "ssh arms no revert yet: nothing to confirm",
+    ),
+    (
+        "effect.watch.after",
+        "a watch that finds nothing is cut off, not answered",
+    ),
     ("effect.reach.before", "every host answers in a sweep"),
     ("effect.reach.after", "every host answers in a sweep"),
 ];
@@ -45,7 +54,10 @@ pub(crate) fn complete(killed: &BTreeSet<String>) {
         never.len()
     );
     assert!(missed.is_empty(), "no run was killed at {missed:?}");
-    assert!(wrongly.is_empty(), "take these off the list of those that cannot: {wrongly:?}");
+    assert!(
+        wrongly.is_empty(),
+        "take these off the list of those that cannot: {wrongly:?}"
+    );
 }
 
 /// Kills at the points that a plain run does not pass.
@@ -87,7 +99,10 @@ fn while_the_state_is_made(point: &str) {
     let run = shop.scratch.spawn_command(command).wait(LIMIT);
     assert_eq!(run.signal, Some(9), "{point}: {run:?}");
     let live = shop.live();
-    assert!(live.iter().all(|slice| slice.on_disk.is_none()), "{point}: {live:?}");
+    assert!(
+        live.iter().all(|slice| slice.on_disk.is_none()),
+        "{point}: {live:?}"
+    );
     let resumed = shop.scratch.deploy_within(LIMIT, &["resume"]);
     assert_eq!(resumed.code, Some(2), "{point}: nothing had begun\n{resumed:?}");
     round::settle(&shop);
@@ -101,8 +116,10 @@ fn while_another_asks() {
     let old = shop.whole();
     // A run that lives until it is asked: a bake that nobody sits through.
     let manifest = fs::read_to_string(shop.scratch.path("deploy.toml")).expect("a shop has a manifest");
-    shop.scratch
-        .write("deploy.toml", manifest.replace("bake = \"50ms\"", "bake = \"10m\""));
+    shop.scratch.write(
+        "deploy.toml",
+        manifest.replace("bake = \"50ms\"", "bake = \"10m\""),
+    );
     let new = shop.release(Health::Up);
     let log = shop.scratch.root().join("log");
     let mut command = shop.scratch.command(&["up"]);
@@ -117,7 +134,11 @@ fn while_another_asks() {
         command.env("DEPLOY_FAILPOINT", point);
         let run = shop.scratch.spawn_command(command).wait(LIMIT);
         assert_eq!(run.signal, Some(9), "{point}: {run:?}");
-        assert!(!up.ended() || point == "store.inbox.after", "{point}: {:?}", up.stderr());
+        assert!(
+            !up.ended() || point == "store.inbox.after",
+            "{point}: {:?}",
+            up.stderr()
+        );
     }
     // What was written before the kill is heard.
     let run = up.wait(LIMIT).expect_code(3);

@@ -45,7 +45,10 @@ pub(crate) fn kills(place: Where, hosts: usize) {
         } else {
             round.judge(&output)
         };
-        println!("round {number}: {health:?} killed after {moment:?}: {:?}", end.as_ref().ok());
+        println!(
+            "round {number}: {health:?} killed after {moment:?}: {:?}",
+            end.as_ref().ok()
+        );
         if let Err(what) = end {
             wrong.push(what.0);
             round::settle(&shop);

@@ -119,7 +119,10 @@ impl Part {
     fn kill(&mut self, shop: &Shop, course: Course, point: &str) {
         match killed_once(shop, course, point) {
             Ok((died, end)) => {
-                println!("{course:?} {point}: {} {end:?}", if died { "killed," } else { "not passed," });
+                println!(
+                    "{course:?} {point}: {} {end:?}",
+                    if died { "killed," } else { "not passed," }
+                );
                 self.rounds += u32::from(died);
                 if died {
                     let name = point.rsplit_once(':').map_or(point, |(name, _)| name);
@@ -172,7 +175,11 @@ fn points(shop: &Shop, course: Course, sample: Sample) -> Vec<String> {
         _ if full() => passes.into_iter().flat_map(all).collect(),
         Sample::Passes if course.first_kill().is_none() => passes
             .into_iter()
-            .flat_map(|(name, count)| BTreeSet::from([1, count]).into_iter().map(move |nth| (name.clone(), nth)))
+            .flat_map(|(name, count)| {
+                BTreeSet::from([1, count])
+                    .into_iter()
+                    .map(move |nth| (name.clone(), nth))
+            })
             .collect(),
         Sample::Passes => some(passes, 4, course),
         Sample::EveryNth(step) => some(passes, step, course),

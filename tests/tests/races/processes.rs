@@ -34,7 +34,10 @@ fn one_acts_and_the_other_names_the_holder() {
         );
         assert_eq!(shop.whole(), Ok(version), "round {round}: {outputs:?}");
     }
-    println!("the first acted {} times, the second {} times", turns[0], turns[1]);
+    println!(
+        "the first acted {} times, the second {} times",
+        turns[0], turns[1]
+    );
     assert!(turns.iter().sum::<u32>() > 0, "the two never met");
     shop.scratch.deploy(&["audit", "verify"]).expect_code(0);
 }
@@ -60,7 +63,10 @@ fn one_stopped_past_its_lease_writes_nothing_more() {
             fs::read_to_string(&log).is_ok_and(|text| text.contains(point))
         });
         sleeper.stop();
-        assert!(!sleeper.ended(), "{point}: it was stopped too late to prove anything");
+        assert!(
+            !sleeper.ended(),
+            "{point}: it was stopped too late to prove anything"
+        );
 
         // Another watches it for a whole term, and takes over.
         let resumed = shop.scratch.deploy_within(LIMIT, &["resume"]).expect_code(0);

@@ -25,13 +25,21 @@ fn the_other_state_is_told_who_holds_the_host_and_may_adopt_it() {
                 || refused.stderr.contains("belongs to another state"),
             "round {round}: {refused:?}"
         );
-        assert_eq!((shop.live(), Hosts::of(&shop)), before, "round {round}: {refused:?}");
+        assert_eq!(
+            (shop.live(), Hosts::of(&shop)),
+            before,
+            "round {round}: {refused:?}"
+        );
 
         let adopted = up(&states[other], &["--adopt"]).expect_code(0);
         assert_eq!(shop.whole(), Ok(version), "round {round}: {adopted:?}");
         let after = (shop.live(), Hosts::of(&shop));
         let refused = up(&states[holder], &[]).expect_code(5);
-        assert_eq!((shop.live(), Hosts::of(&shop)), after, "round {round}: {refused:?}");
+        assert_eq!(
+            (shop.live(), Hosts::of(&shop)),
+            after,
+            "round {round}: {refused:?}"
+        );
     }
     for state in &states {
         shop.scratch
@@ -81,7 +89,10 @@ fn two_states_at_the_same_moment_never_both_act() {
             "round {round}: {outputs:?}"
         );
         let store = crate::claim::store(&shop, &states[won]);
-        assert!(Hosts::of(&shop).all_claimed_by(&store), "round {round}: {outputs:?}");
+        assert!(
+            Hosts::of(&shop).all_claimed_by(&store),
+            "round {round}: {outputs:?}"
+        );
     }
     println!("in {both} rounds each stopped the other");
 }
