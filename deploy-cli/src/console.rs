@@ -30,6 +30,7 @@ pub(crate) enum Loudness {
 
 /// The process's output, and what it may ask.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Console {
     mode: Mode,
     loudness: Loudness,
@@ -56,7 +57,10 @@ impl Console {
         Self {
             mode,
             loudness,
-            asks: mode == Mode::Text && !global.no_input && io::stdin().is_terminal() && io::stderr().is_terminal(),
+            asks: mode == Mode::Text
+                && !global.no_input
+                && io::stdin().is_terminal()
+                && io::stderr().is_terminal(),
             yes: global.yes,
             colour: !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
             answered: false,
@@ -89,7 +93,9 @@ impl Console {
     }
     /// Whether text on stdout is redrawn for somebody.
     pub(crate) fn is_live(&self) -> bool {
-        self.mode == Mode::Text && io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        self.mode == Mode::Text
+            && io::stdout().is_terminal()
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
     /// Colour for stdout.
     pub(crate) fn paint(&self) -> Paint {
@@ -100,6 +106,7 @@ impl Console {
         Paint::new(self.colour && io::stderr().is_terminal())
     }
     /// How wide the terminal is; `None` where there is none.
+    #[expect(clippy::unused_self, reason = "a fact of the console")]
     pub(crate) fn width(&self) -> Option<usize> {
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
         (size.ws_col > 0).then_some(usize::from(size.ws_col))
@@ -108,7 +115,11 @@ impl Console {
     /// Data: a text, in text mode.
     pub(crate) fn data(&mut self, text: &str) {
         if self.mode == Mode::Text {
-            let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+            let end = if text.ends_with('\n') || text.is_empty() {
+                ""
+            } else {
+                "\n"
+            };
             emit(&mut io::stdout().lock(), &format!("{text}{end}"));
         }
     }
@@ -123,6 +134,7 @@ impl Console {
     }
 
     /// One of several objects before the last.
+    #[expect(clippy::unused_self, reason = "whoever speaks has a console")]
     pub(crate) fn object(&mut self, object: &impl Serialize) {
         emit(&mut io::stdout().lock(), &format!("{}\n", json(object)));
     }

@@ -32,7 +32,9 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 
 /// Now, by the wall clock.
 pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     Timestamp(0).after(since)
 }
 
@@ -40,7 +42,11 @@ impl Context<'_> {
     /// The manifest's folder.
     pub(crate) fn folder(&self) -> PathBuf {
         let parent = self.global.file.parent().unwrap_or(Path::new(""));
-        if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() }
+        if parent.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            parent.to_owned()
+        }
     }
 
     /// The manifest as it lies there.
@@ -49,29 +55,51 @@ impl Context<'_> {
     }
 
     /// One environment of it, with the caller's variables.
-    pub(crate) async fn resolved(&self, manifest: &Manifest, name: &EnvName) -> Result<Environment, CliError> {
+    pub(crate) async fn resolved(
+        &self,
+        manifest: &Manifest,
+        name: &EnvName,
+    ) -> Result<Environment, CliError> {
         known(manifest.environments(), name)?;
         let caller = std::env::vars().collect();
         let from = self.folder();
-        configure::environment(manifest, name, &configure::From::WorkTree(&from), &caller).await.map_err(unreadable)
+        configure::environment(manifest, name, &configure::From::WorkTree(&from), &caller)
+            .await
+            .map_err(unreadable)
     }
 
     /// Opens the project.
     pub(crate) async fn open(&self, access: Access) -> Result<Engine, CliError> {
         let state = self.global.state.clone();
         let identity = identity::identity(&self.folder(), &variable);
-        Ok(Engine::open(Opening { manifest: self.global.file.clone(), state, access, identity }).await?)
+        Ok(Engine::open(Opening {
+            manifest: self.global.file.clone(),
+            state,
+            access,
+            identity,
+        })
+        .await?)
     }
 
     /// Opens the project to change something. In CI a state that would be made is refused, unless that is meant.
     pub(crate) async fn open_to_deploy(&self, allow_ephemeral: bool) -> Result<Engine, CliError> {
         let variables: Variables<'_> = &variable;
         let careful = identity::is_ci(variables) && !allow_ephemeral;
-        self.open(if careful { Access::WriteExisting } else { Access::Write }).await
+        self.open(if careful {
+            Access::WriteExisting
+        } else {
+            Access::Write
+        })
+        .await
     }
 
     /// Whether the caller named the environment to confirm it: by flag, or when asked. The gate is the engine's.
-    pub(crate) async fn confirmed(&mut self, engine: &Engine, name: &EnvName, kind: Kind) -> Result<bool, CliError> {
+    pub(crate) async fn confirmed(
+        &mut self,
+        engine: &Engine,
+        name: &EnvName,
+        kind: Kind,
+    ) -> Result<bool, CliError> {
         if let Some(given) = &self.global.confirm {
             if given == name {
                 return Ok(true);
@@ -95,12 +123,18 @@ impl Context<'_> {
 
     /// Has the environment's name typed.
     pub(crate) fn typed(&mut self, name: &EnvName) -> Result<(), CliError> {
-        let answer = self.console.ask(&format!("This changes {name}. Type its name to go on: "));
+        let answer = self
+            .console
+            .ask(&format!("This changes {name}. Type its name to go on: "));
         if answer.as_deref() == Some(name.as_str()) {
             return Ok(());
         }
         let message = format!("{name} was not confirmed: nothing was begun");
-        Err(CliError::new(Code::ConfirmationMissing, message, format!("type {name} when asked, or give --confirm {name}")))
+        Err(CliError::new(
+            Code::ConfirmationMissing,
+            message,
+            format!("type {name} when asked, or give --confirm {name}"),
+        ))
     }
 }
 
@@ -126,7 +160,9 @@ impl From<EngineError> for CliError {
         let exit = match &error {
             EngineError::Manifest(_) | EngineError::Usage(_) => Exit::Usage,
             EngineError::Held(_) => Exit::Held,
-            EngineError::Refused { unmet, .. } if refused_code(unmet) == Exit::NotAllowed.code() => Exit::NotAllowed,
+            EngineError::Refused { unmet, .. } if refused_code(unmet) == Exit::NotAllowed.code() => {
+                Exit::NotAllowed
+            }
             EngineError::Refused { .. } => Exit::Refused,
             EngineError::NotAllowed(_) => Exit::NotAllowed,
             EngineError::Unreachable(_) => Exit::Unreachable,
@@ -138,7 +174,11 @@ impl From<EngineError> for CliError {
         match error {
             EngineError::Manifest(problems) => problems.into(),
             EngineError::Refused { unmet, .. } => Self { exit, unmet, ..from },
-            EngineError::Open { deployment, .. } => Self { exit, deployment: Some(deployment), ..from },
+            EngineError::Open { deployment, .. } => Self {
+                exit,
+                deployment: Some(deployment),
+                ..from
+            },
             _ => Self { exit, ..from },
         }
     }
@@ -174,7 +214,10 @@ pub(crate) enum Interruption {
 impl Signals {
     /// Listens; inside a runtime.
     pub(crate) fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// The next one.

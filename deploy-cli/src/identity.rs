@@ -30,26 +30,51 @@ const CIS: &[Ci] = &[
         actor: &["GITLAB_USER_LOGIN"],
         branch: &["CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH"],
     },
-    Ci { mark: "CIRCLECI", name: "circle", actor: &["CIRCLE_USERNAME"], branch: &["CIRCLE_BRANCH"] },
-    Ci { mark: "BUILDKITE", name: "buildkite", actor: &["BUILDKITE_BUILD_AUTHOR_EMAIL"], branch: &["BUILDKITE_BRANCH"] },
-    Ci { mark: "TF_BUILD", name: "azure", actor: &["BUILD_REQUESTEDFOREMAIL"], branch: &["BUILD_SOURCEBRANCHNAME"] },
-    Ci { mark: "JENKINS_URL", name: "jenkins", actor: &["BUILD_USER_ID"], branch: &["BRANCH_NAME", "GIT_BRANCH"] },
+    Ci {
+        mark: "CIRCLECI",
+        name: "circle",
+        actor: &["CIRCLE_USERNAME"],
+        branch: &["CIRCLE_BRANCH"],
+    },
+    Ci {
+        mark: "BUILDKITE",
+        name: "buildkite",
+        actor: &["BUILDKITE_BUILD_AUTHOR_EMAIL"],
+        branch: &["BUILDKITE_BRANCH"],
+    },
+    Ci {
+        mark: "TF_BUILD",
+        name: "azure",
+        actor: &["BUILD_REQUESTEDFOREMAIL"],
+        branch: &["BUILD_SOURCEBRANCHNAME"],
+    },
+    Ci {
+        mark: "JENKINS_URL",
+        name: "jenkins",
+        actor: &["BUILD_USER_ID"],
+        branch: &["BRANCH_NAME", "GIT_BRANCH"],
+    },
 ];
 
 /// The caller's environment.
 pub(crate) type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 fn ci(variables: Variables<'_>) -> Option<&'static Ci> {
-    CIS.iter().find(|ci| variables(ci.mark).is_some_and(|value| !value.is_empty() && value != "false"))
+    CIS.iter()
+        .find(|ci| variables(ci.mark).is_some_and(|value| !value.is_empty() && value != "false"))
 }
 
 fn first(names: &[&str], variables: Variables<'_>) -> Option<String> {
-    names.iter().filter_map(|name| variables(name)).find(|value| !value.is_empty())
+    names
+        .iter()
+        .filter_map(|name| variables(name))
+        .find(|value| !value.is_empty())
 }
 
 /// Whether this is CI: nobody is there to be asked, and the disk dies with the job.
 pub(crate) fn is_ci(variables: Variables<'_>) -> bool {
-    ci(variables).is_some() || variables("CI").is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
+    ci(variables).is_some()
+        || variables("CI").is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
 }
 
 /// The branch that CI says it builds; its checkouts are detached.
@@ -91,7 +116,11 @@ fn user_id() -> String {
 
 /// Reads a file of a checkout; it starts no program but git, which answers at once.
 fn git_email(folder: &Path) -> Option<String> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
     let output = Command::new("git")
         .args(["config", "--get", "user.email"])
         .current_dir(folder)
@@ -109,7 +138,12 @@ mod tests {
     use super::*;
 
     fn with<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
-        move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        move |name| {
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        }
     }
 
     #[test]
@@ -117,28 +151,65 @@ mod tests {
         let nowhere = Path::new("/nonexistent");
         for (pairs, actor, established, on) in [
             (
-                &[("GITHUB_ACTIONS", "true"), ("GITHUB_ACTOR", "alice"), ("GITHUB_HEAD_REF", ""), ("GITHUB_REF_NAME", "develop")][..],
+                &[
+                    ("GITHUB_ACTIONS", "true"),
+                    ("GITHUB_ACTOR", "alice"),
+                    ("GITHUB_HEAD_REF", ""),
+                    ("GITHUB_REF_NAME", "develop"),
+                ][..],
                 "alice",
                 "ci: github",
                 Some("develop"),
             ),
             (
-                &[("GITHUB_ACTIONS", "true"), ("GITHUB_ACTOR", "bob"), ("GITHUB_HEAD_REF", "feature/x"), ("GITHUB_REF_NAME", "7/merge")],
+                &[
+                    ("GITHUB_ACTIONS", "true"),
+                    ("GITHUB_ACTOR", "bob"),
+                    ("GITHUB_HEAD_REF", "feature/x"),
+                    ("GITHUB_REF_NAME", "7/merge"),
+                ],
                 "bob",
                 "ci: github",
                 Some("feature/x"),
             ),
             (
-                &[("GITLAB_CI", "true"), ("GITLAB_USER_LOGIN", "carol"), ("CI_COMMIT_BRANCH", "main")],
+                &[
+                    ("GITLAB_CI", "true"),
+                    ("GITLAB_USER_LOGIN", "carol"),
+                    ("CI_COMMIT_BRANCH", "main"),
+                ],
                 "carol",
                 "ci: gitlab",
                 Some("main"),
             ),
-            (&[("CIRCLECI", "true"), ("CIRCLE_USERNAME", "dan"), ("CIRCLE_BRANCH", "x")], "dan", "ci: circle", Some("x")),
-            // Variables of CI without CI are somebody's own.
-            (&[("GITHUB_ACTOR", "mallory"), ("GITHUB_REF_NAME", "main"), ("USER", "eve")], "eve", "os user", None),
             (
-                &[("GITHUB_ACTIONS", "true"), ("GITHUB_ACTOR", "f"), ("GITHUB_REF_TYPE", "tag"), ("GITHUB_REF_NAME", "v1")],
+                &[
+                    ("CIRCLECI", "true"),
+                    ("CIRCLE_USERNAME", "dan"),
+                    ("CIRCLE_BRANCH", "x"),
+                ],
+                "dan",
+                "ci: circle",
+                Some("x"),
+            ),
+            // Variables of CI without CI are somebody's own.
+            (
+                &[
+                    ("GITHUB_ACTOR", "mallory"),
+                    ("GITHUB_REF_NAME", "main"),
+                    ("USER", "eve"),
+                ],
+                "eve",
+                "os user",
+                None,
+            ),
+            (
+                &[
+                    ("GITHUB_ACTIONS", "true"),
+                    ("GITHUB_ACTOR", "f"),
+                    ("GITHUB_REF_TYPE", "tag"),
+                    ("GITHUB_REF_NAME", "v1"),
+                ],
                 "f",
                 "ci: github",
                 None,
@@ -146,7 +217,10 @@ mod tests {
         ] {
             let variables = with(pairs);
             let found = identity(nowhere, &variables);
-            assert_eq!((found.actor.as_str(), found.established.as_str()), (actor, established));
+            assert_eq!(
+                (found.actor.as_str(), found.established.as_str()),
+                (actor, established)
+            );
             assert_eq!(branch(&variables).as_deref(), on);
         }
     }
@@ -154,6 +228,9 @@ mod tests {
     #[test]
     fn an_actor_cannot_forge_a_line() {
         let variables = with(&[("USER", "eve\nadmin")]);
-        assert_eq!(identity(Path::new("/nonexistent"), &variables).actor.as_str(), "eveadmin");
+        assert_eq!(
+            identity(Path::new("/nonexistent"), &variables).actor.as_str(),
+            "eveadmin"
+        );
     }
 }

@@ -15,10 +15,19 @@ use std::process::ExitCode;
 /// All of it.
 pub(crate) fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
-        tell(&format!("defect: {}{place} [DPL0901]; please report this", said(info.payload())));
+        let place = info
+            .location()
+            .map(|at| format!(" ({}:{})", at.file(), at.line()))
+            .unwrap_or_default();
+        tell(&format!(
+            "defect: {}{place} [DPL0901]; please report this",
+            said(info.payload())
+        ));
     }));
-    let exit = match Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let exit = match Cli::command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+    {
         Ok(cli) => run(cli),
         Err(error) => not_understood(&error),
     };
@@ -37,7 +46,8 @@ fn run(cli: Cli) -> Exit {
     outcome.unwrap_or_else(|_panic| {
         if global.json || global.events {
             let next = "please report this with the command line and `deploy show ID --json`";
-            CliError::new(Code::Defect, "a defect of deploy; stderr says where", next).print(&mut Console::new(&global));
+            CliError::new(Code::Defect, "a defect of deploy; stderr says where", next)
+                .print(&mut Console::new(&global));
         }
         Exit::Defect
     })
@@ -50,19 +60,36 @@ fn not_understood(error: &clap::Error) -> Exit {
         schema: &'static str,
         text: String,
     }
-    let asked = |name: &str| std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == name);
+    let asked = |name: &str| {
+        std::env::args_os()
+            .skip(1)
+            .take_while(|arg| arg != "--")
+            .any(|arg| arg == name)
+    };
     let (json, events) = (asked("--json"), asked("--events"));
-    let mut console = Console::new(&Global { json, events: events && !json, ..Global::default() });
+    let mut console = Console::new(&Global {
+        json,
+        events: events && !json,
+        ..Global::default()
+    });
     let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if !console.is_machine() {
         let _gone = error.print();
     } else if is_help {
-        console.last(&Text { schema: "deploy.text/1", text: error.render().to_string() });
+        console.last(&Text {
+            schema: "deploy.text/1",
+            text: error.render().to_string(),
+        });
     } else {
         let text = error.render().to_string();
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let hint = lines.find_map(|line| line.strip_prefix("tip: "));
+        // The first paragraph; a list below it belongs to it.
+        let said: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        let message = said.join(" ").trim_start_matches("error: ").to_owned();
+        let hint = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
         let next = hint.map_or_else(|| "deploy --help".to_owned(), str::to_owned);
         CliError::usage(message, next).print(&mut console);
     }
@@ -70,8 +97,15 @@ fn not_understood(error: &clap::Error) -> Exit {
 }
 
 fn said(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("something impossible happened").lines().next().unwrap_or_default().to_owned()
+    let text = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("something impossible happened")
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// `eprintln!` panics where stderr is closed; in a panic's hook that would abort.

@@ -1,4 +1,5 @@
 //! `deploy demo` for real: it ends as announced, and whatever ends it, nothing of it is left.
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics, its helpers too")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,11 @@ fn alone() -> MutexGuard<'static, ()> {
 
 fn demo() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_deploy"));
-    command.arg("demo").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .arg("demo")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -71,10 +76,16 @@ fn every_act_ends_as_announced_and_no_request_fails() {
     println!("{report}");
     assert_eq!(report["outcome"], "as_announced", "{story}");
     assert_eq!(report["acts"][0], report["acts"][1], "{story}");
-    assert!(report["requests"].as_u64() > Some(100), "the users asked: {story}");
+    assert!(
+        report["requests"].as_u64() > Some(100),
+        "the users asked: {story}"
+    );
     assert_eq!(report["failed"], 0, "{story}");
     assert!(report["duration_ms"].as_u64() < Some(90_000), "{story}");
-    let folder = story.lines().find_map(|line| line.strip_prefix("folder ")).expect("it names its folder");
+    let folder = story
+        .lines()
+        .find_map(|line| line.strip_prefix("folder "))
+        .expect("it names its folder");
     is_gone(Path::new(folder.trim()));
 }
 
@@ -87,7 +98,10 @@ fn interrupted_in_the_middle_of_an_act_it_leaves_nothing() {
         assert!(processes_of(&folder) >= 3, "the machine and two services run");
         signal(&child, way);
         assert_eq!(child.wait().unwrap().code(), Some(code));
-        assert!(!folder.exists() && processes_of(&folder) == 0, "gone when it says so");
+        assert!(
+            !folder.exists() && processes_of(&folder) == 0,
+            "gone when it says so"
+        );
     }
 }
 

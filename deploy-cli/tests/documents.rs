@@ -6,7 +6,10 @@ use std::process::Command;
 
 fn root() -> PathBuf {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    crate_folder.parent().expect("the crate is in the workspace").to_owned()
+    crate_folder
+        .parent()
+        .expect("the crate is in the workspace")
+        .to_owned()
 }
 
 fn text(name: &str) -> String {
@@ -14,7 +17,13 @@ fn text(name: &str) -> String {
 }
 
 /// The documents that name things, by their paths.
-const DOCUMENTS: [&str; 5] = ["README.md", "ARCHITECTURE.md", "docs/README.md", "docs/protocol.md", "docs/journal.md"];
+const DOCUMENTS: [&str; 5] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "docs/README.md",
+    "docs/protocol.md",
+    "docs/journal.md",
+];
 
 /// What stands between single backticks, outside of blocks of code.
 fn quoted(markdown: &str) -> Vec<String> {
@@ -33,7 +42,11 @@ fn quoted(markdown: &str) -> Vec<String> {
 #[test]
 fn the_readmes_manifest_is_valid() {
     let readme = text("README.md");
-    let block = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of TOML");
+    let block = readme
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("a block of TOML");
     assert_eq!(block.lines().count(), 12, "it says twelve lines");
     let manifest = deploy_core::manifest::parse("deploy.toml", block).unwrap();
     let names: Vec<_> = manifest.environments().iter().map(ToString::to_string).collect();
@@ -51,7 +64,9 @@ fn every_command_named_is_there() {
         for words in quoted(&text(document)) {
             let mut words = words.split(' ');
             if words.next() == Some("deploy")
-                && let Some(command) = words.next().filter(|word| word.chars().all(|c| c.is_ascii_lowercase()))
+                && let Some(command) = words
+                    .next()
+                    .filter(|word| word.chars().all(|c| c.is_ascii_lowercase()))
             {
                 named.insert(command.to_owned());
             }
@@ -61,8 +76,15 @@ fn every_command_named_is_there() {
     named.remove("journal");
     assert!(named.len() > 30, "the README has a table of commands: {named:?}");
     for command in named {
-        let output = Command::new(env!("CARGO_BIN_EXE_deploy")).args([&command, "--help"]).output().unwrap();
-        assert!(output.status.success(), "deploy {command}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(env!("CARGO_BIN_EXE_deploy"))
+            .args([&command, "--help"])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "deploy {command}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
@@ -70,7 +92,9 @@ fn every_command_named_is_there() {
 fn every_file_and_test_named_is_there() {
     let mut looked_at = 0;
     for name in quoted(&text("ARCHITECTURE.md")) {
-        let (path, test) = name.split_once("::").map_or((name.as_str(), None), |(path, test)| (path, Some(test)));
+        let (path, test) = name
+            .split_once("::")
+            .map_or((name.as_str(), None), |(path, test)| (path, Some(test)));
         let is_path = path.contains('/') && !path.contains([' ', '*', '<']);
         if !is_path {
             continue;
@@ -80,7 +104,10 @@ fn every_file_and_test_named_is_there() {
         assert!(path.exists(), "{name} is not there");
         if let Some(test) = test {
             let source = std::fs::read_to_string(&path).unwrap();
-            assert!(source.contains(&format!("fn {test}(")), "{name}: there is no such test");
+            assert!(
+                source.contains(&format!("fn {test}(")),
+                "{name}: there is no such test"
+            );
         }
     }
     assert!(looked_at > 25, "ARCHITECTURE.md names files: {looked_at}");
@@ -91,7 +118,11 @@ fn every_link_leads_somewhere() {
     for document in DOCUMENTS.into_iter().chain(["CHANGELOG.md"]) {
         let here = root().join(document);
         let folder = here.parent().expect("a document is in a folder");
-        for link in text(document).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for link in text(document)
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             if !link.starts_with("https://") {
                 assert!(folder.join(link).exists(), "{document}: {link}");
             }

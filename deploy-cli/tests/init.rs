@@ -110,7 +110,10 @@ fn a_node_service_with_branches() {
 
 #[test]
 fn a_rust_program() {
-    let home = Home::with(&[("Cargo.toml", "[package]\nname = \"basket\"\n"), ("src/main.rs", "bind(\"0.0.0.0:8080\")")]);
+    let home = Home::with(&[
+        ("Cargo.toml", "[package]\nname = \"basket\"\n"),
+        ("src/main.rs", "bind(\"0.0.0.0:8080\")"),
+    ]);
     assert_snapshot!(made(&home, &["init"]), @r#"
     exit 0
     --- stdout
@@ -149,11 +152,27 @@ fn a_rust_program() {
 #[test]
 fn platforms_are_recognised() {
     for (file, text, sign) in [
-        ("fly.toml", "app = \"basket\"\n[http_service]\n", "[services.web.fly]"),
-        ("compose.yaml", "services:\n  basket:\n    image: x\n", "service = \"basket\""),
-        ("k8s/web.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: basket\n", "workload = \"deployment/basket\""),
+        (
+            "fly.toml",
+            "app = \"basket\"\n[http_service]\n",
+            "[services.web.fly]",
+        ),
+        (
+            "compose.yaml",
+            "services:\n  basket:\n    image: x\n",
+            "service = \"basket\"",
+        ),
+        (
+            "k8s/web.yaml",
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: basket\n",
+            "workload = \"deployment/basket\"",
+        ),
         ("go.mod", "module example.org/basket\n", "go build"),
-        ("Dockerfile", "FROM scratch\nEXPOSE 7000\n", "http://localhost:7000/"),
+        (
+            "Dockerfile",
+            "FROM scratch\nEXPOSE 7000\n",
+            "http://localhost:7000/",
+        ),
     ] {
         let manifest = made(&Home::with(&[(file, text)]), &["init"]);
         assert!(manifest.contains(sign), "{file}: {manifest}");
@@ -232,7 +251,10 @@ fn a_deploy_yaml() {
 
 #[test]
 fn servers_come_from_the_callers_environment() {
-    let home = Home::with(&[(".deploy.yaml", "version: \"1.0\"\ntargets:\n  api:\n    path: /opt/api\n")]);
+    let home = Home::with(&[(
+        ".deploy.yaml",
+        "version: \"1.0\"\ntargets:\n  api:\n    path: /opt/api\n",
+    )]);
     let mut command = home.command(&["import"]);
     assert_snapshot!(home.show(command.env("DEPLOY_SERVER", "10.0.0.1").env("DEPLOY_USER", "deploy")), @r#"
     exit 0
@@ -251,7 +273,10 @@ fn what_cannot_be_imported() {
     for (name, yaml) in [
         ("none", None),
         ("not YAML", Some("targets: [\n")),
-        ("another version", Some("version: 2.0\ntargets:\n  api:\n    path: /opt\n")),
+        (
+            "another version",
+            Some("version: 2.0\ntargets:\n  api:\n    path: /opt\n"),
+        ),
         ("an unknown key", Some("targets:\n  api:\n    paht: /opt\n")),
         ("no targets", Some("version: 1.0\ntargets: {}\n")),
     ] {

@@ -87,7 +87,11 @@ fn a_program_gets_usage_errors_as_one_object() {
 fn a_program_gets_help_as_one_object() {
     let (help, code) = Home::new().json(&["up", "--help", "--json"]);
     assert_eq!((help["schema"].as_str(), code), (Some("deploy.text/1"), 0));
-    assert!(help["text"].as_str().is_some_and(|text| text.contains("Example:")));
+    assert!(
+        help["text"]
+            .as_str()
+            .is_some_and(|text| text.contains("Example:"))
+    );
 }
 
 #[test]
@@ -96,26 +100,14 @@ fn an_environment_that_was_probably_meant() {
     assert_snapshot!(home.run(&["config", "-e", "prodution"]), @r#"
     exit 2
     --- stderr
-    deploy.toml:7:8: a path on a host has no `..` and no control characters
-        7 | path = "../live"
-          |        ^^^^^^^^^ write it out
-    deploy.toml:19:8: a path on a host has no `..` and no control characters
-       19 | path = "../live-production"
-          |        ^^^^^^^^^^^^^^^^^^^^ write it out
-    error: 2 problems in the manifest [DPL0002]
-      next     correct the manifest, then `deploy check`
+    error: there is no environment `prodution` [DPL0003]
+      next     did you mean `production`?
     "#);
     assert_snapshot!(home.run(&["status", "-e", "qa"]), @r#"
     exit 2
     --- stderr
-    deploy.toml:7:8: a path on a host has no `..` and no control characters
-        7 | path = "../live"
-          |        ^^^^^^^^^ write it out
-    deploy.toml:19:8: a path on a host has no `..` and no control characters
-       19 | path = "../live-production"
-          |        ^^^^^^^^^^^^^^^^^^^^ write it out
-    error: 2 problems in the manifest [DPL0002]
-      next     correct the manifest, then `deploy check`
+    error: there is no environment `qa` [DPL0003]
+      next     one of development, production
     "#);
 }
 
@@ -125,21 +117,17 @@ fn a_service_that_was_probably_meant() {
     assert_snapshot!(home.run(&["check", "-e", "development", "-s", "wbe"]), @r#"
     exit 2
     --- stderr
-    deploy.toml:7:8: a path on a host has no `..` and no control characters
-        7 | path = "../live"
-          |        ^^^^^^^^^ write it out
-    deploy.toml:19:8: a path on a host has no `..` and no control characters
-       19 | path = "../live-production"
-          |        ^^^^^^^^^^^^^^^^^^^^ write it out
-    error: 2 problems in the manifest [DPL0002]
-      next     correct the manifest, then `deploy check`
+    error: there is no service `wbe` [DPL0003]
+      next     did you mean `web`?
     "#);
 }
 
 #[test]
 fn every_printed_help_fits_a_screen() {
     let home = Home::new();
-    for name in ["up", "plan", "apply", "promote", "rollback", "attest", "init", "audit", "check"] {
+    for name in [
+        "up", "plan", "apply", "promote", "rollback", "attest", "init", "audit", "check",
+    ] {
         let text = home.run(&[name, "--help"]);
         assert!(text.lines().count() <= 42 && text.contains("Example:"), "{text}");
     }

@@ -399,6 +399,14 @@ pub enum EventKind {
         /// What changed, one line each.
         lines: Vec<String>,
     },
+    /// A version of the environment's configuration, as it was when a deployment was planned with it: whoever takes that deployment
+    /// up works with this one, whatever lies in the checkout by then. References to secrets, never their values.
+    ConfigurationKept {
+        /// Its digest, as in the plan.
+        config: Digest,
+        /// All of it: [`crate::manifest::Environment`] as JSON.
+        configuration: serde_json::Value,
+    },
     /// A host key was pinned.
     HostTrusted {
         /// Which host.
@@ -473,6 +481,7 @@ impl EventKind {
                     | Self::AutomaticPromotionFrozen { .. }
                     | Self::RulesChanged { .. }
                     | Self::HostTrusted { .. }
+                    | Self::ConfigurationKept { .. }
                     | Self::EvidenceGiven { .. }
                     | Self::EvidenceRevoked { .. }
             )

@@ -15,11 +15,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: embed MANIFEST ENVIRONMENT".into());
     };
     let who = format!("embed (pid {})", std::process::id());
-    let identity = Identity { actor: Actor::new("embed")?, established: "the example".to_owned(), who };
-    let opening = Opening { manifest: manifest.into(), state: None, access: Access::Write, identity };
+    let identity = Identity {
+        actor: Actor::new("embed")?,
+        established: "the example".to_owned(),
+        who,
+    };
+    let opening = Opening {
+        manifest: manifest.into(),
+        state: None,
+        access: Access::Write,
+        identity,
+    };
     let engine = Engine::open(opening).await?;
 
-    let what = What::Commit { rev: None, version: None, allow_dirty: false };
+    let what = What::Commit {
+        rev: None,
+        version: None,
+        allow_dirty: false,
+    };
     let ask = DeployAsk::new(Kind::Deploy, EnvName::new(environment)?, what);
     let (tell, mut told) = mpsc::channel(64);
     let (_never, stop) = watch::channel(false);

@@ -12,6 +12,7 @@
     reason = "every fixture panics when it cannot do its part: a test never goes on"
 )]
 
+pub mod contract;
 pub mod process;
 pub mod procs;
 pub mod redact;

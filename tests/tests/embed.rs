@@ -6,29 +6,57 @@ use std::process::Command;
 fn tree(features: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--package", "deploy-engine", "--edges", "normal", "--prefix", "none", "--locked"])
+        .args([
+            "tree",
+            "--package",
+            "deploy-engine",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--locked",
+        ])
         .args(features)
         .current_dir(root)
         .output()
         .expect("cargo runs: it runs this test");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn has(tree: &str, name: &str) -> bool {
-    tree.lines().any(|line| line.split_whitespace().next() == Some(name))
+    tree.lines()
+        .any(|line| line.split_whitespace().next() == Some(name))
 }
 
 #[test]
 fn embedding_brings_neither_a_command_line_nor_a_kubernetes_client() {
     let default = tree(&[]);
-    assert!(has(&default, "deploy-core") && has(&default, "deploy-target-ssh"), "the tree is the engine's");
-    for name in ["clap", "kube", "kube-client", "k8s-openapi", "indicatif", "openssl", "native-tls"] {
+    assert!(
+        has(&default, "deploy-core") && has(&default, "deploy-target-ssh"),
+        "the tree is the engine's"
+    );
+    for name in [
+        "clap",
+        "kube",
+        "kube-client",
+        "k8s-openapi",
+        "indicatif",
+        "openssl",
+        "native-tls",
+    ] {
         assert!(!has(&default, name), "{name} is in the tree of deploy-engine");
     }
     let bare = tree(&["--no-default-features"]);
     for name in ["deploy-target-ssh", "openssh"] {
-        assert!(!has(&bare, name), "{name} is in the tree of deploy-engine without its ssh feature");
+        assert!(
+            !has(&bare, name),
+            "{name} is in the tree of deploy-engine without its ssh feature"
+        );
     }
 }
 

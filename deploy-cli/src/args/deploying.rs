@@ -47,6 +47,7 @@ pub(crate) struct How {
 
 /// How long somebody else is waited for, and what counts as done.
 #[derive(Debug, Clone, Args, Default)]
+#[expect(clippy::struct_field_names, reason = "they are the names of the flags")]
 pub(crate) struct Wait {
     /// How long to wait for who drives it [15m]
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "no_wait")]
@@ -55,15 +56,24 @@ pub(crate) struct Wait {
     #[arg(long)]
     no_wait: bool,
     /// Also exits 0 on: waiting,superseded
-    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',', hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "OUTCOMES",
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
     pub(crate) accept: Vec<Accept>,
 }
 
 impl Wait {
     /// How long to wait for the lease of the environment.
     pub(crate) fn lock_wait(&self) -> Duration {
-        const LONG: Duration = Duration::from_secs(15 * 60);
-        if self.no_wait { Duration::ZERO } else { self.lock_wait.unwrap_or(LONG) }
+        const LONG: Duration = Duration::from_mins(15);
+        if self.no_wait {
+            Duration::ZERO
+        } else {
+            self.lock_wait.unwrap_or(LONG)
+        }
     }
 }
 
@@ -198,7 +208,12 @@ pub(crate) struct Cancel {
     #[arg(long)]
     pub(crate) force: bool,
     /// Also exits 0 on: waiting,superseded
-    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',', hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "OUTCOMES",
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
     pub(crate) accept: Vec<Accept>,
 }
 
@@ -209,6 +224,11 @@ pub(crate) struct Watch {
     #[arg(value_name = "ID")]
     pub(crate) id: Option<String>,
     /// Also exits 0 on: waiting,superseded
-    #[arg(long, value_name = "OUTCOMES", value_delimiter = ',', hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "OUTCOMES",
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
     pub(crate) accept: Vec<Accept>,
 }

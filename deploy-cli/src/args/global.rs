@@ -7,12 +7,28 @@ use std::path::PathBuf;
 /// Everywhere.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Everywhere")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Global {
     /// The manifest
-    #[arg(short, long, global = true, value_name = "FILE", default_value = "deploy.toml", env = "DEPLOY_FILE", hide_env = true)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "deploy.toml",
+        env = "DEPLOY_FILE",
+        hide_env = true
+    )]
     pub(crate) file: PathBuf,
-    /// Where the state is [env: DEPLOY_STATE]
-    #[arg(long, global = true, value_name = "URL", env = "DEPLOY_STATE", hide_env = true)]
+    /// Where the state is
+    #[arg(
+        long,
+        help = "Where the state is [env: DEPLOY_STATE]",
+        global = true,
+        value_name = "URL",
+        env = "DEPLOY_STATE",
+        hide_env = true
+    )]
     pub(crate) state: Option<String>,
     /// Prints exactly one JSON object, errors too
     #[arg(long, global = true, conflicts_with = "events")]

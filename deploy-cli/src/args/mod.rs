@@ -70,8 +70,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example:  deploy init --template ssh\n\nNever overwrites a manifest.")]
     Init(setup::Init),
     /// Validates the manifest; with --branch says what a deployment would require
-    #[command(after_help = "Example:  deploy check --branch feature/x -e development -s web\n\n\
-        Exit:     0 valid, 2 not valid, 6 a gate does not hold (with --branch)")]
+    #[command(
+        after_help = "Example:  deploy check --branch feature/x -e development -s web\n\n\
+        Exit:     0 valid, 2 not valid, 6 a gate does not hold (with --branch)"
+    )]
     Check(setup::Check),
     /// Prints the merged configuration of an environment, each value with file and line
     #[command(after_help = "Example:  deploy config -e production services.web")]
@@ -80,16 +82,24 @@ pub(crate) enum Command {
     #[command(after_help = "Example:  deploy explain services.web.bake\n          deploy explain DPL0102")]
     Explain(setup::Explain),
     /// Prints the JSON schema of the manifest, for editors
-    #[command(after_help = "Example:  deploy schema > deploy.schema.json\n          (in deploy.toml: #:schema ./deploy.schema.json)")]
+    #[command(
+        after_help = "Example:  deploy schema > deploy.schema.json\n          (in deploy.toml: #:schema ./deploy.schema.json)"
+    )]
     Schema,
     /// Tries to reach everything an environment needs; says how to fix what is not well
-    #[command(after_help = "Example:  deploy doctor -e production\n\nExit:     0 all well, 1 something is not")]
+    #[command(
+        after_help = "Example:  deploy doctor -e production\n\nExit:     0 all well, 1 something is not"
+    )]
     Doctor(setup::Doctor),
     /// Shows what would change, which gates hold, and whether one can come back
-    #[command(after_help = "Example:  deploy plan -e staging --out staging.plan && deploy apply staging.plan")]
+    #[command(
+        after_help = "Example:  deploy plan -e staging --out staging.plan && deploy apply staging.plan"
+    )]
     Plan(deploying::Plan),
     /// Does exactly what a plan says, or nothing
-    #[command(after_help = "Example:  deploy plan -e staging --out staging.plan && deploy apply staging.plan")]
+    #[command(
+        after_help = "Example:  deploy plan -e staging --out staging.plan && deploy apply staging.plan"
+    )]
     Apply(deploying::Apply),
     /// Makes the release of the commit (or takes the one with the same inputs) and deploys it
     #[command(after_help = "Example:  deploy up -e development -s web\n\n\
@@ -99,10 +109,14 @@ pub(crate) enum Command {
     #[command(after_help = "Example:  deploy promote -e production --confirm production")]
     Promote(deploying::Promote),
     /// Goes back to the previous good release, or to the one named
-    #[command(after_help = "Example:  deploy rollback -e production\n          deploy rollback -e production --to v41")]
+    #[command(
+        after_help = "Example:  deploy rollback -e production\n          deploy rollback -e production --to v41"
+    )]
     Rollback(deploying::Rollback),
     /// Shows every gate: met or not, by what evidence, and when it could be
-    #[command(after_help = "Example:  deploy gates -e production --at 2026-12-24T12:00:00Z\n\nExit:     0 all hold, 6 refused, 11 people or time can open them")]
+    #[command(
+        after_help = "Example:  deploy gates -e production --at 2026-12-24T12:00:00Z\n\nExit:     0 all hold, 6 refused, 11 people or time can open them"
+    )]
     Gates(reading::Gates),
     /// Says yes to a deployment that waits; `deploy resume` then goes on
     #[command(after_help = "Example:  deploy approve 01JB9QF3ZK --reason \"looked at staging\"")]
@@ -111,7 +125,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example:  deploy reject 01JB9QF3ZK --reason \"not before the fair\"")]
     Reject(people::Decide),
     /// Records evidence: an item of a checklist, or the result of a check
-    #[command(after_help = "Example:  deploy attest 01JB9QF3ZK rollback-plan\n          deploy attest tests --junit report.xml --commit 3f9ac1e")]
+    #[command(
+        after_help = "Example:  deploy attest 01JB9QF3ZK rollback-plan\n          deploy attest tests --junit report.xml --commit 3f9ac1e"
+    )]
     Attest(people::Attest),
     /// Goes on with a deployment that was paused, interrupted, or waited
     #[command(after_help = "Example:  deploy resume\n          deploy resume 01JB9QF3ZK --lock-wait 5m")]
@@ -151,18 +167,24 @@ pub(crate) enum Command {
     #[command(after_help = "Example:  deploy show 01JB9QF3ZK")]
     Show(reading::Show),
     /// Prints the journal, or proves that nobody changed it
-    #[command(after_help = "Example:  deploy audit verify\n          deploy audit export --events > journal.ndjson")]
+    #[command(
+        after_help = "Example:  deploy audit verify\n          deploy audit export --events > journal.ndjson"
+    )]
     Audit(reading::Audit),
     /// Removes a service from an environment
     #[command(after_help = "Example:  deploy retire search -e staging --confirm staging")]
     Retire(people::Retire),
     /// Writes a manifest from a .deploy.yaml
-    #[command(after_help = "Example:  DEPLOY_SERVER=10.0.0.1 DEPLOY_USER=deploy deploy import\n\nNever overwrites a manifest.")]
+    #[command(
+        after_help = "Example:  DEPLOY_SERVER=10.0.0.1 DEPLOY_USER=deploy deploy import\n\nNever overwrites a manifest."
+    )]
     Import(setup::Import),
     /// Prints a completion script for a shell
     #[command(after_help = "Example:  deploy completions bash > /etc/bash_completion.d/deploy")]
     Completions(setup::Completions),
     /// Prints the manual page, or writes all pages into a folder
-    #[command(after_help = "Example:  deploy man | man -l -\n          deploy man --dir /usr/local/share/man/man1")]
+    #[command(
+        after_help = "Example:  deploy man | man -l -\n          deploy man --dir /usr/local/share/man/man1"
+    )]
     Man(setup::Man),
 }

@@ -35,7 +35,7 @@ pub(crate) struct Attest {
     /// Holds in this environment only
     #[arg(short, long = "environment", value_name = "ENV")]
     pub(crate) environment: Option<EnvName>,
-    /// Takes what was found from a JUnit report
+    /// Takes what was found from a report of tests
     #[arg(long, value_name = "FILE", conflicts_with = "failed")]
     pub(crate) junit: Option<PathBuf>,
     /// It did not pass

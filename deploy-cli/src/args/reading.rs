@@ -19,7 +19,8 @@ pub(crate) struct Gates {
 }
 
 fn moment(text: &str) -> Result<Timestamp, &'static str> {
-    text.parse().map_err(|_| "a time is written as 2026-12-24T12:00:00Z")
+    text.parse()
+        .map_err(|_| "a time is written as 2026-12-24T12:00:00Z")
 }
 
 /// `deploy status`.

@@ -17,7 +17,10 @@ fn commands() -> Vec<(String, String)> {
 }
 
 fn names(cli: &Command) -> Vec<String> {
-    cli.get_subcommands().map(|below| below.get_name().to_owned()).filter(|name| name != "help").collect()
+    cli.get_subcommands()
+        .map(|below| below.get_name().to_owned())
+        .filter(|name| name != "help")
+        .collect()
 }
 
 #[test]
@@ -40,14 +43,18 @@ fn every_help_fits_a_screen_and_has_an_example() {
 fn the_first_help_names_every_command() {
     let (_, top) = commands().remove(0);
     for name in names(&Cli::command()) {
-        let named = top.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == name);
+        let named = top
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .any(|word| word == name);
         assert!(named, "{name} is not in `deploy --help`");
     }
 }
 
 #[test]
 fn helps() {
-    let text: String =
-        commands().into_iter().map(|(name, help)| format!("===== {name}\n{}\n\n", help.trim_end())).collect();
+    let mut text = String::new();
+    for (name, help) in commands() {
+        text.extend(["===== ", &name, "\n", help.trim_end(), "\n\n"]);
+    }
     insta::assert_snapshot!("helps", text);
 }

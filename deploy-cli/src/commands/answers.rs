@@ -11,23 +11,33 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub(crate) struct Done<'a> {
     schema: &'static str,
-    done: &'a str,
+    #[serde(rename = "done")]
+    what: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'a str>,
 }
 
 /// Says that something was done, and what comes next.
 pub(crate) fn done(context: &mut Context<'_>, done: &str, next: Option<&str>) {
-    let object = Done { schema: "deploy.done/1", done, next };
+    let object = Done {
+        schema: "deploy.done/1",
+        what: done,
+        next,
+    };
     let paint = context.console.paint();
     context.console.answer(&object, || {
-        let next = next.map(|next| format!("\n  next       {next}")).unwrap_or_default();
+        let next = next
+            .map(|next| format!("\n  next       {next}"))
+            .unwrap_or_default();
         format!("{} {done}{next}", paint.good("✓"))
     });
 }
 
 /// Gates that do not hold, each with what to do.
 pub(crate) fn unmet(unmet: &[Unmet], paint: Paint) -> String {
-    let lines = unmet.iter().flat_map(unmet_lines).map(|line| line.text(Columns::default(), paint));
+    let lines = unmet
+        .iter()
+        .flat_map(unmet_lines)
+        .map(|line| line.text(Columns::default(), paint));
     lines.map(|line| line + "\n").collect()
 }

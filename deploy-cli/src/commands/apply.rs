@@ -10,7 +10,11 @@ use deploy_core::failure::{Code, Failure};
 use deploy_engine::api::{DeployAsk, What};
 use std::path::Path;
 
-pub(crate) async fn run(context: &mut Context<'_>, args: Apply, signals: &mut Signals) -> Result<Exit, CliError> {
+pub(crate) async fn run(
+    context: &mut Context<'_>,
+    args: Apply,
+    signals: &mut Signals,
+) -> Result<Exit, CliError> {
     let file = load(&args.plan)?;
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
     known(&engine.environments(), &file.environment)?;
@@ -22,19 +26,30 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Apply, signals: &mut Si
         branch: file.branch,
         strategy,
         only: Some(file.plan),
-        ..asked(file.kind, file.environment, What::Release(file.digest.to_string()), &args.how)
+        ..asked(
+            file.kind,
+            file.environment,
+            What::Release(file.digest.to_string()),
+            &args.how,
+        )
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |wires| engine.deploy(ask, wires)).await
+    follow(context, &engine, signals, &args.how.wait.accept, |wires| {
+        engine.deploy(ask, wires)
+    })
+    .await
 }
 
 fn load(path: &Path) -> Result<PlanFile, CliError> {
     let name = path.display();
     let bad = |message: String, error: &dyn std::error::Error| {
-        CliError::from(Failure::new(Code::Usage, message, "deploy plan --out FILE writes one").caused_by(error))
+        CliError::from(
+            Failure::new(Code::Usage, message, "deploy plan --out FILE writes one").caused_by(error),
+        )
     };
-    let text = std::fs::read_to_string(path).map_err(|error| bad(format!("could not read {name}"), &error))?;
-    let file: PlanFile =
-        serde_json::from_str(&text).map_err(|error| bad(format!("{name} is not a plan of deploy"), &error))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| bad(format!("could not read {name}"), &error))?;
+    let file: PlanFile = serde_json::from_str(&text)
+        .map_err(|error| bad(format!("{name} is not a plan of deploy"), &error))?;
     if file.schema != SCHEMA || file.steps.digest() != file.plan {
         let message = format!("{name} is not a plan as deploy wrote it");
         return Err(CliError::usage(message, "deploy plan --out FILE writes one"));

@@ -11,12 +11,13 @@ use deploy_engine::api::{Access, AttestAsk};
 use std::path::Path;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Attest) -> Result<Exit, CliError> {
-    let (deployment, name) = match args.item {
-        Some(item) => (Some(args.first), item),
-        None => {
-            let invalid = |error: deploy_core::id::InvalidId| CliError::usage(error.to_string(), "deploy attest tests --commit C");
-            (None, EvidenceName::new(&args.first).map_err(invalid)?)
-        }
+    let (deployment, name) = if let Some(item) = args.item {
+        (Some(args.first), item)
+    } else {
+        let invalid = |error: deploy_core::id::InvalidId| {
+            CliError::usage(error.to_string(), "deploy attest tests --commit C")
+        };
+        (None, EvidenceName::new(&args.first).map_err(invalid)?)
     };
     let (finding, found) = match &args.junit {
         Some(path) => report(path)?,
@@ -38,20 +39,39 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Attest) -> Result<Exit,
         run: args.run,
         valid_for: args.valid_for,
     };
-    let about = ask.about.clone().or_else(|| ask.deployment.clone()).unwrap_or_default();
+    let about = ask
+        .about
+        .clone()
+        .or_else(|| ask.deployment.clone())
+        .unwrap_or_default();
     let _evidence = engine.attest(ask).await?;
-    done(context, &format!("{name} {} for {about}", crate::render::word(&finding)), None);
+    done(
+        context,
+        &format!("{name} {} for {about}", crate::render::word(&finding)),
+        None,
+    );
     Ok(Exit::Done)
 }
 
 fn report(path: &Path) -> Result<(Finding, String), CliError> {
     let name = path.display();
     let unreadable = |error: &dyn std::error::Error| {
-        CliError::from(Failure::new(Code::Usage, format!("could not read {name}"), "--junit FILE names the report").caused_by(error))
+        CliError::from(
+            Failure::new(
+                Code::Usage,
+                format!("could not read {name}"),
+                "--junit FILE names the report",
+            )
+            .caused_by(error),
+        )
     };
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
-    let count = deploy_engine::junit(&text)
-        .map_err(|why| CliError::usage(format!("{name} is not a JUnit report: {why}"), "--junit FILE names the report"))?;
+    let count = deploy_engine::junit(&text).map_err(|why| {
+        CliError::usage(
+            format!("{name} is not a JUnit report: {why}"),
+            "--junit FILE names the report",
+        )
+    })?;
     let finding = match (count.tests, count.failed) {
         (0, _) => Finding::Inconclusive,
         (_, 0) => Finding::Passed,

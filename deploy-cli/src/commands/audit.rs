@@ -38,18 +38,40 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Audit) -> Result<Exit, 
     }
     if args.what == AuditDo::Verify {
         let (rows, heads) = engine.audit_verify().await?;
-        let heads: Vec<String> = heads.iter().map(|(stream, last)| format!("{stream} up to {last}")).collect();
-        let said = if heads.is_empty() { "it is empty".to_owned() } else { heads.join(", ") };
-        done(context, &format!("the journal is whole: {rows} events, {said}"), None);
+        let heads: Vec<String> = heads
+            .iter()
+            .map(|(stream, last)| format!("{stream} up to {last}"))
+            .collect();
+        let said = if heads.is_empty() {
+            "it is empty".to_owned()
+        } else {
+            heads.join(", ")
+        };
+        done(
+            context,
+            &format!("the journal is whole: {rows} events, {said}"),
+            None,
+        );
         return Ok(Exit::Done);
     }
     let events = engine.audit(args.environment.as_ref()).await?;
-    let links: Vec<Link<'_>> = events.iter().map(|(event, hash)| Link { event, hash: *hash }).collect();
+    let links: Vec<Link<'_>> = events
+        .iter()
+        .map(|(event, hash)| Link { event, hash: *hash })
+        .collect();
     match context.console.mode() {
-        Mode::Json => context.console.last(&Export { schema: "deploy.audit/1", events: links }),
+        Mode::Json => context.console.last(&Export {
+            schema: "deploy.audit/1",
+            events: links,
+        }),
         Mode::Events => {
-            links.iter().for_each(|link| context.console.object(link));
-            context.console.last(&Exported { schema: "deploy.audit/1", count: links.len() });
+            for link in &links {
+                context.console.object(link);
+            }
+            context.console.last(&Exported {
+                schema: "deploy.audit/1",
+                count: links.len(),
+            });
         }
         Mode::Text => links.iter().for_each(|link| context.console.data(&line(link))),
     }
@@ -62,6 +84,16 @@ fn line(link: &Link<'_>) -> String {
     // The tag that an event has in JSON, so that both can be searched for the same word.
     let value = serde_json::to_value(&event.kind).unwrap_or_default();
     let kind = value.get("type").map(word).unwrap_or_default();
-    let id = event.deployment.as_ref().map(|id| format!("  {}", id.short())).unwrap_or_default();
-    format!("{:>6}  {}  {stream}  {kind}  {}{id}  {}", event.seq, moment(event.at), event.actor, link.hash.short())
+    let id = event
+        .deployment
+        .as_ref()
+        .map(|id| format!("  {}", id.short()))
+        .unwrap_or_default();
+    format!(
+        "{:>6}  {}  {stream}  {kind}  {}{id}  {}",
+        event.seq,
+        moment(event.at),
+        event.actor,
+        link.hash.short()
+    )
 }

@@ -3,7 +3,7 @@
 use crate::args::setup::Check;
 use crate::context::{Context, exit_of};
 use crate::error::{CliError, Exit};
-use deploy_core::id::EnvName;
+use deploy_core::id::{EnvName, ServiceName};
 use deploy_core::manifest::acting::{NotYet, not_yet, not_yet_in};
 use deploy_engine::api::{Access, GateReport};
 use serde::Serialize;
@@ -25,8 +25,12 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
     let mut later = not_yet(&manifest);
     if let Some(name) = &args.environment {
         let environment = context.resolved(&manifest, name).await?;
-        for service in args.services.iter().filter(|service| !environment.services.contains_key(*service)) {
-            let names: Vec<&str> = environment.services.keys().map(|name| name.as_str()).collect();
+        let missing = args
+            .services
+            .iter()
+            .find(|service| !environment.services.contains_key(*service));
+        if let Some(service) = missing {
+            let names: Vec<&str> = environment.services.keys().map(ServiceName::as_str).collect();
             return Err(CliError::unknown("service", service.as_str(), &names));
         }
         later = not_yet_in(&manifest, &environment);
@@ -50,7 +54,11 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
     let file = manifest.file().to_owned();
     context.console.answer(&answer, || {
         let names = answer.environments.join(" → ");
-        let mut text = format!("{} {file}: {} is valid ({names})\n", paint.good("✓"), answer.project);
+        let mut text = format!(
+            "{} {file}: {} is valid ({names})\n",
+            paint.good("✓"),
+            answer.project
+        );
         for part in &later {
             let _ = writeln!(text, "  {} {part}", paint.warn("!"));
         }
@@ -65,4 +73,3 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
         exit => exit,
     }))
 }
-

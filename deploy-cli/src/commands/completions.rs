@@ -4,7 +4,7 @@ use crate::args::Cli;
 use crate::args::setup::Completions;
 use crate::console::Stdout;
 use crate::context::Context;
-use crate::error::{CliError, Exit};
+use crate::error::Exit;
 use clap::CommandFactory as _;
 use serde::Serialize;
 
@@ -14,15 +14,18 @@ struct Answer {
     text: String,
 }
 
-pub(crate) fn run(context: &mut Context<'_>, args: &Completions) -> Result<Exit, CliError> {
+pub(crate) fn run(context: &mut Context<'_>, args: &Completions) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "deploy", &mut script);
     if context.console.is_machine() {
         let text = String::from_utf8_lossy(&script).into_owned();
-        context.console.last(&Answer { schema: "deploy.text/1", text });
+        context.console.last(&Answer {
+            schema: "deploy.text/1",
+            text,
+        });
     } else {
         use std::io::Write as _;
         let _gone = Stdout.write_all(&script);
     }
-    Ok(Exit::Done)
+    Exit::Done
 }

@@ -26,23 +26,44 @@ struct Row<'a> {
 pub(crate) async fn run(context: &mut Context<'_>, args: Config) -> Result<Exit, CliError> {
     let manifest = context.manifest()?;
     let environment = context.resolved(&manifest, &args.environment).await?;
-    let wanted = |setting: &&Setting| args.key.as_deref().is_none_or(|prefix| below(&setting.key, prefix));
+    let wanted = |setting: &&Setting| {
+        args.key
+            .as_deref()
+            .is_none_or(|prefix| below(&setting.key, prefix))
+    };
     let settings: Vec<&Setting> = environment.settings.iter().filter(wanted).collect();
     if let (Some(key), true) = (&args.key, settings.is_empty()) {
-        let keys: Vec<&str> = environment.settings.iter().map(|setting| setting.key.as_str()).collect();
+        let keys: Vec<&str> = environment
+            .settings
+            .iter()
+            .map(|setting| setting.key.as_str())
+            .collect();
         let mut error = CliError::unknown("key", key, &keys);
         if error.failure.next.starts_with("one of") {
             error.failure.next = format!("deploy config -e {}", args.environment);
         }
         return Err(error);
     }
-    let row = |setting: &&'_ Setting| (setting.key.clone(), setting.value.clone(), setting.origin.to_string());
+    let row = |setting: &&'_ Setting| {
+        (
+            setting.key.clone(),
+            setting.value.clone(),
+            setting.origin.to_string(),
+        )
+    };
     let rows: Vec<(String, String, String)> = settings.iter().map(row).collect();
     let answer = Answer {
         schema: "deploy.config/1",
         environment: args.environment.as_str(),
         version: config_version(&environment).to_string(),
-        settings: rows.iter().map(|(key, value, origin)| Row { key, value, origin: origin.clone() }).collect(),
+        settings: rows
+            .iter()
+            .map(|(key, value, origin)| Row {
+                key,
+                value,
+                origin: origin.clone(),
+            })
+            .collect(),
     };
     let (paint, width) = (context.console.paint(), context.console.width());
     context.console.answer(&answer, || {
@@ -57,5 +78,6 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Config) -> Result<Exit,
 
 /// Whether a key is the prefix, or below it.
 fn below(key: &str, prefix: &str) -> bool {
-    key.strip_prefix(prefix.trim_end_matches('.')).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    key.strip_prefix(prefix.trim_end_matches('.'))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }

@@ -3,9 +3,9 @@
 use crate::args::setup::Demo;
 use crate::context::Context;
 use crate::demo::{self, Outcome};
-use crate::error::{CliError, Exit};
+use crate::error::Exit;
 
-pub(crate) fn run(context: &mut Context<'_>, args: &Demo) -> Result<Exit, CliError> {
+pub(crate) fn run(context: &mut Context<'_>, args: &Demo) -> Exit {
     let report = if context.console.is_machine() {
         let report = demo::run(args.keep, &mut std::io::stderr());
         context.console.last(&report);
@@ -13,9 +13,9 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Demo) -> Result<Exit, CliErr
     } else {
         demo::run(args.keep, &mut std::io::stdout())
     };
-    Ok(match report.outcome {
+    match report.outcome {
         Outcome::AsAnnounced => Exit::Done,
         Outcome::Failed => Exit::Failed,
         Outcome::Interrupted => Exit::Interrupted,
-    })
+    }
 }

@@ -21,20 +21,45 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Doctor) -> Result<Exit,
     let checks = engine.doctor(&args.environment).await?;
     let well = checks.iter().all(|check| check.well);
     let paint = context.console.paint();
-    context.console.answer(&Answer { schema: "deploy.doctor/1", well, checks: &checks }, || {
-        let width = checks.iter().map(|check| check.subject.len()).max().unwrap_or(0);
-        let mut text = String::new();
-        for check in &checks {
-            let mark = if check.well { paint.good("✓") } else { paint.bad("✗") };
-            let found = printable(&check.found, 300);
-            let _ = writeln!(text, "  {mark} {:<width$}  {:<7}  {found}", check.subject, check.check);
-            if let Some(fix) = check.fix.as_deref().filter(|_| !check.well) {
-                let _ = writeln!(text, "    {:<width$}  {:<7}  {}", "", paint.dim("fix"), printable(fix, 300));
+    context.console.answer(
+        &Answer {
+            schema: "deploy.doctor/1",
+            well,
+            checks: &checks,
+        },
+        || {
+            let width = checks.iter().map(|check| check.subject.len()).max().unwrap_or(0);
+            let mut text = String::new();
+            for check in &checks {
+                let mark = if check.well {
+                    paint.good("✓")
+                } else {
+                    paint.bad("✗")
+                };
+                let found = printable(&check.found, 300);
+                let _ = writeln!(
+                    text,
+                    "  {mark} {:<width$}  {:<7}  {found}",
+                    check.subject, check.check
+                );
+                if let Some(fix) = check.fix.as_deref().filter(|_| !check.well) {
+                    let _ = writeln!(
+                        text,
+                        "    {:<width$}  {:<7}  {}",
+                        "",
+                        paint.dim("fix"),
+                        printable(fix, 300)
+                    );
+                }
             }
-        }
-        let end = if well { paint.good("✓ all well") } else { paint.bad("✗ not all is well") };
-        let _ = writeln!(text, "{end}");
-        text
-    });
+            let end = if well {
+                paint.good("✓ all well")
+            } else {
+                paint.bad("✗ not all is well")
+            };
+            let _ = writeln!(text, "{end}");
+            text
+        },
+    );
     Ok(if well { Exit::Done } else { Exit::Failed })
 }

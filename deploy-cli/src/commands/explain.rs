@@ -30,14 +30,31 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Explain) -> Result<Exit, Cli
     let upper = args.what.to_uppercase();
     if upper.starts_with("DPL") {
         let Some(code) = Code::ALL.iter().find(|code| code.as_str() == upper) else {
-            let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
-            return Err(CliError::unknown("code", &args.what, &codes));
+            let (first, last) = (Code::ALL.first(), Code::ALL.last());
+            let range = first
+                .zip(last)
+                .map(|(first, last)| format!("codes are {first} to {last}"))
+                .unwrap_or_default();
+            return Err(CliError::new(
+                Code::UnknownName,
+                format!("there is no code {upper}"),
+                range,
+            ));
         };
-        let answer =
-            OfCode { schema: "deploy.explain/1", code: code.as_str(), title: code.title(), page: code.page() };
+        let answer = OfCode {
+            schema: "deploy.explain/1",
+            code: code.as_str(),
+            title: code.title(),
+            page: code.page(),
+        };
         let paint = context.console.paint();
         context.console.answer(&answer, || {
-            format!("{} {}\n\n{}\n", paint.bold(answer.code), answer.title, folded(answer.page, ""))
+            format!(
+                "{} {}\n\n{}\n",
+                paint.bold(answer.code),
+                answer.title,
+                folded(answer.page, "")
+            )
         });
         return Ok(Exit::Done);
     }
@@ -65,8 +82,17 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Explain) -> Result<Exit, Cli
 }
 
 fn text(found: &Explanation, paint: crate::render::Paint) -> String {
-    let title = if found.key.is_empty() { "deploy.toml" } else { &found.key };
-    let mut text = format!("{}  {}\n\n{}\n", paint.bold(title), found.kind, folded(&found.description, ""));
+    let title = if found.key.is_empty() {
+        "deploy.toml"
+    } else {
+        &found.key
+    };
+    let mut text = format!(
+        "{}  {}\n\n{}\n",
+        paint.bold(title),
+        found.kind,
+        folded(&found.description, "")
+    );
     if let Some(example) = &found.example {
         let _ = writeln!(text, "\nExample:  {example}");
     }

@@ -3,19 +3,18 @@
 //! seconds.
 
 use super::screen::Screen;
+use super::teller::Teller;
 use crate::args::deploying::Accept;
 use crate::context::{Context, Interruption, Signals};
 use crate::error::{CliError, Exit};
-use deploy_core::event::EventKind;
 use deploy_core::failure::Code;
-use deploy_core::id::{DeploymentId, ReleaseNumber};
+use deploy_core::id::DeploymentId;
 use deploy_core::machine::Ask;
-use deploy_core::model::Release;
-use deploy_engine::{Engine, Wires};
 use deploy_engine::api::{AskOutcome, Driven, EngineError};
 use deploy_engine::drive::Told;
+use deploy_engine::{Engine, Wires};
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -41,25 +40,27 @@ where
     let (stop, stopped) = watch::channel(false);
     let mut following = Following {
         engine,
-        screen: Screen::new(context.console),
+        teller: Teller::new(engine, Screen::new(context.console)),
         told,
         stop,
         leave_by: None,
         question: None,
         asks: context.console.asks(),
     };
-    let result = following.until(start(Wires { tell, stop: stopped }), signals, context).await;
+    let result = following
+        .until(Box::pin(start(Wires { tell, stop: stopped })), signals, context)
+        .await;
     match result {
         Ok(driven) => {
             let exit = Exit::of_result(driven.result.ending.outcome, driven.result.ending.code, accept);
-            following.screen.close(exit.code());
+            following.teller.screen.close(exit.code());
             if context.console.is_machine() {
                 context.console.last(&driven.result);
             }
             Ok(exit)
         }
         Err(error) => {
-            following.screen.clear();
+            following.teller.screen.clear();
             Err(error)
         }
     }
@@ -67,7 +68,7 @@ where
 
 struct Following<'e> {
     engine: &'e Engine,
-    screen: Screen,
+    teller: Teller<'e>,
     told: mpsc::Receiver<Told>,
     stop: watch::Sender<bool>,
     leave_by: Option<Instant>,
@@ -78,47 +79,42 @@ struct Following<'e> {
 impl Following<'_> {
     async fn until(
         &mut self,
-        work: impl Future<Output = Result<Driven, EngineError>>,
+        mut work: Pin<Box<impl Future<Output = Result<Driven, EngineError>>>>,
         signals: &mut Signals,
         context: &mut Context<'_>,
     ) -> Result<Driven, CliError> {
-        let mut work = pin!(work);
         let result = loop {
             let leave_by = self.leave_by;
             tokio::select! {
                 biased;
                 signal = signals.next() => self.interrupted(signal, context)?,
-                Some(told) = self.told.recv() => self.show(told).await,
+                Some(told) = self.told.recv() => self.teller.take(told).await,
                 answer = answered(&mut self.question) => self.take_answer(answer, context).await,
                 () = sleep_until(leave_by.unwrap_or_else(Instant::now)), if leave_by.is_some() => return Err(self.left()),
                 result = &mut work => break result,
             }
         };
         while let Ok(told) = self.told.try_recv() {
-            self.show(told).await;
+            self.teller.take(told).await;
         }
-        self.screen.asking(false);
+        self.teller.screen.asking(false);
         Ok(result?)
-    }
-
-    async fn show(&mut self, told: Told) {
-        match told {
-            Told::Event(event) => {
-                if let EventKind::Requested { request } = &event.kind {
-                    self.screen.about(release(self.engine, request.release.number).await);
-                }
-                self.screen.event(&event);
-            }
-            Told::Progress(progress) => self.screen.progress(&progress),
-        }
     }
 
     /// A second Ctrl-C, like SIGTERM, leaves it.
     fn interrupted(&mut self, signal: Interruption, context: &mut Context<'_>) -> Result<(), CliError> {
-        let Some(id) = self.screen.deployment() else { return Err(CliError::interrupted()) };
-        if signal == Interruption::Interrupt && self.asks && self.question.is_none() && self.leave_by.is_none() {
-            self.screen.asking(true);
-            context.console.message("\nThe deployment goes on while you decide: [b] go back, [l] leave it, [c] go on");
+        let Some(id) = self.teller.screen.deployment() else {
+            return Err(CliError::interrupted());
+        };
+        if signal == Interruption::Interrupt
+            && self.asks
+            && self.question.is_none()
+            && self.leave_by.is_none()
+        {
+            self.teller.screen.asking(true);
+            context
+                .console
+                .message("\nThe deployment goes on while you decide: [b] go back, [l] leave it, [c] go on");
             self.question = Some(tokio::task::spawn_blocking(read_line));
         } else {
             self.leave(&id, context);
@@ -128,8 +124,10 @@ impl Following<'_> {
 
     fn leave(&mut self, id: &DeploymentId, context: &mut Context<'_>) {
         if self.leave_by.is_none() {
-            self.screen.clear();
-            context.console.message(&format!("stopping: `deploy resume {}` goes on", id.short()));
+            self.teller.screen.clear();
+            context
+                .console
+                .message(&format!("stopping: `deploy resume {}` goes on", id.short()));
             self.leave_by = Some(Instant::now() + STOPS_WITHIN);
             // Nobody hears it only where the work is over.
             let _over = self.stop.send(true);
@@ -138,12 +136,24 @@ impl Following<'_> {
 
     async fn take_answer(&mut self, answer: Option<String>, context: &mut Context<'_>) {
         self.question = None;
-        self.screen.asking(false);
-        let Some(id) = self.screen.deployment() else { return };
+        self.teller.screen.asking(false);
+        let Some(id) = self.teller.screen.deployment() else {
+            return;
+        };
         match answer.as_deref().map(|answer| answer.trim().to_lowercase()) {
             Some(answer) if answer.starts_with('b') => {
                 let (tell, _told) = mpsc::channel(1);
-                let asked = self.engine.ask(Some(id.as_str()), Ask::Cancel, Wires { tell, stop: self.stop.subscribe() }).await;
+                let asked = self
+                    .engine
+                    .ask(
+                        Some(id.as_str()),
+                        Ask::Cancel,
+                        Wires {
+                            tell,
+                            stop: self.stop.subscribe(),
+                        },
+                    )
+                    .await;
                 match asked {
                     Ok(AskOutcome::Rejected(why)) => context.console.message(&why),
                     Ok(AskOutcome::Left { .. } | AskOutcome::Done) => {}
@@ -158,18 +168,22 @@ impl Following<'_> {
 
     /// It did not stop in time: it is left as its journal says.
     fn left(&mut self) -> CliError {
-        let Some(id) = self.screen.deployment() else { return CliError::interrupted() };
-        let phase = self.screen.view().map(|view| crate::render::word(&view.phase())).unwrap_or_default();
+        let Some(id) = self.teller.screen.deployment() else {
+            return CliError::interrupted();
+        };
+        let phase = self
+            .teller
+            .screen
+            .view()
+            .map(|view| crate::render::word(&view.phase()))
+            .unwrap_or_default();
         let message = format!("left {phase}: a step is still under way");
         let next = format!("deploy resume {}", id.short());
-        CliError { deployment: Some(id), ..CliError::new(Code::Open, message, next) }
+        CliError {
+            deployment: Some(id),
+            ..CliError::new(Code::Open, message, next)
+        }
     }
-}
-
-/// The release with a number, where the journal tells.
-pub(crate) async fn release(engine: &Engine, number: ReleaseNumber) -> Option<Release> {
-    let releases = engine.releases().await.ok()?;
-    releases.into_iter().map(|known| known.release).find(|release| release.number == number)
 }
 
 async fn answered(question: &mut Option<JoinHandle<Option<String>>>) -> Option<String> {

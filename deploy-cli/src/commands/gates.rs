@@ -11,7 +11,9 @@ use std::fmt::Write as _;
 pub(crate) async fn run(context: &mut Context<'_>, args: Gates) -> Result<Exit, CliError> {
     let engine = context.open(Access::Read).await?;
     known(&engine.environments(), &args.environment)?;
-    let report = engine.gates(&args.environment, args.release.as_deref(), args.at).await?;
+    let report = engine
+        .gates(&args.environment, args.release.as_deref(), args.at)
+        .await?;
     let paint = context.console.paint();
     context.console.answer(&report, || text(&report, paint));
     Ok(exit_of(&report.unmet))
@@ -19,12 +21,21 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Gates) -> Result<Exit, 
 
 /// The report for people.
 pub(crate) fn text(report: &GateReport, paint: Paint) -> String {
-    let mut text = format!("{} → {}, at {}\n", report.release, report.environment, moment(report.at));
+    let mut text = format!(
+        "{} → {}, at {}\n",
+        report.release,
+        report.environment,
+        moment(report.at)
+    );
     for gate in &report.met {
         let _ = writeln!(text, "  {} {gate}", paint.good("✓"));
     }
     text.push_str(&answers::unmet(&report.unmet, paint));
-    let verdict = if report.unmet.is_empty() { paint.good("✓ every gate holds") } else { paint.bad("✗ not every gate holds") };
+    let verdict = if report.unmet.is_empty() {
+        paint.good("✓ every gate holds")
+    } else {
+        paint.bad("✗ not every gate holds")
+    };
     let _ = writeln!(text, "{verdict}");
     text
 }

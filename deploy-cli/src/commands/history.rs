@@ -7,13 +7,16 @@ use crate::render::table::Table;
 use crate::render::{ago, span, word};
 use deploy_core::view::history::{HistoryPage, Summary};
 use deploy_engine::api::Access;
+use std::fmt::Write as _;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: History) -> Result<Exit, CliError> {
     let engine = context.open(Access::Read).await?;
     if let Some(environment) = &args.environment {
         known(&engine.environments(), environment)?;
     }
-    let page = engine.history(args.environment.as_ref(), args.cursor.as_deref(), args.limit).await?;
+    let page = engine
+        .history(args.environment.as_ref(), args.cursor.as_deref(), args.limit)
+        .await?;
     let (paint, width) = (context.console.paint(), context.console.width());
     context.console.answer(&page, || text(&page, paint, width));
     Ok(Exit::Done)
@@ -23,7 +26,17 @@ fn text(page: &HistoryPage, paint: crate::render::Paint, width: Option<usize>) -
     if page.deployments.is_empty() {
         return "nothing was deployed yet\n  next  deploy up\n".to_owned();
     }
-    let mut table = Table::new(["deployment", "when", "environment", "kind", "release", "from", "outcome", "took", "by"]);
+    let mut table = Table::new([
+        "deployment",
+        "when",
+        "environment",
+        "kind",
+        "release",
+        "from",
+        "outcome",
+        "took",
+        "by",
+    ]);
     let name = |name: Option<String>| name.unwrap_or_else(|| "-".to_owned());
     for row in &page.deployments {
         let took = row.finished_at.map(|end| span(end.since(row.started_at)));
@@ -41,7 +54,7 @@ fn text(page: &HistoryPage, paint: crate::render::Paint, width: Option<usize>) -
     }
     let mut text = table.text(paint, width);
     if let Some(cursor) = &page.next_cursor {
-        text.push_str(&format!("more: deploy history --cursor {cursor}\n"));
+        let _ = writeln!(text, "more: deploy history --cursor {cursor}");
     }
     text
 }

@@ -43,19 +43,43 @@ pub(crate) fn save(context: &mut Context<'_>, draft: &Draft) -> Result<Exit, Cli
     // What is written must pass `deploy check`; if it would not, that is told before anything is.
     deploy_core::manifest::parse(&file, &draft.text)?;
     let mut options = OpenOptions::new();
-    let written = options.write(true).create_new(true).open(&path).and_then(|mut out| out.write_all(draft.text.as_bytes()));
+    let written = options
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .and_then(|mut out| out.write_all(draft.text.as_bytes()));
     written.map_err(|error| {
         let failure = if error.kind() == std::io::ErrorKind::AlreadyExists {
-            Failure::new(Code::Usage, format!("{file} is there already: nothing was written"), "deploy check, or -f FILE for another")
+            Failure::new(
+                Code::Usage,
+                format!("{file} is there already: nothing was written"),
+                "deploy check, or -f FILE for another",
+            )
         } else {
-            Failure::new(Code::ManifestUnreadable, format!("could not write {file}"), "name a file that you may write: -f FILE")
-                .caused_by(&error)
+            Failure::new(
+                Code::ManifestUnreadable,
+                format!("could not write {file}"),
+                "name a file that you may write: -f FILE",
+            )
+            .caused_by(&error)
         };
-        CliError { exit: Exit::Usage, ..failure.into() }
+        CliError {
+            exit: Exit::Usage,
+            ..failure.into()
+        }
     })?;
-    let next = if draft.missing.is_empty() { "deploy check" } else { "fill in what is missing, then deploy check" };
-    let answer =
-        Answer { schema: "deploy.init/1", file: &file, found: &draft.found, missing: &draft.missing, next };
+    let next = if draft.missing.is_empty() {
+        "deploy check"
+    } else {
+        "fill in what is missing, then deploy check"
+    };
+    let answer = Answer {
+        schema: "deploy.init/1",
+        file: &file,
+        found: &draft.found,
+        missing: &draft.missing,
+        next,
+    };
     let paint = context.console.paint();
     context.console.answer(&answer, || {
         let mut text = String::new();

@@ -11,7 +11,11 @@ pub(crate) async fn freeze(context: &mut Context<'_>, args: Freeze) -> Result<Ex
     known(&engine.environments(), &args.environment)?;
     engine.freeze(&args.environment, args.reason).await?;
     let next = format!("deploy unfreeze -e {}", args.environment);
-    done(context, &format!("{} is frozen: nothing goes forward there", args.environment), Some(&next));
+    done(
+        context,
+        &format!("{} is frozen: nothing goes forward there", args.environment),
+        Some(&next),
+    );
     Ok(Exit::Done)
 }
 

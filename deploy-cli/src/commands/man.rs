@@ -21,7 +21,10 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Man) -> Result<Exit, CliErro
     };
     std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
     let mut pages = vec![("deploy".to_owned(), command.clone())];
-    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+    for below in command
+        .get_subcommands()
+        .filter(|below| below.get_name() != "help")
+    {
         pages.push((format!("deploy-{}", below.get_name()), below.clone()));
     }
     let count = pages.len();
@@ -30,7 +33,11 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Man) -> Result<Exit, CliErro
         let written = page(command).and_then(|page| std::fs::write(&path, page));
         written.map_err(|error| unwritable(&path, &error))?;
     }
-    done(context, &format!("{count} pages written to {}", folder.display()), None);
+    done(
+        context,
+        &format!("{count} pages written to {}", folder.display()),
+        None,
+    );
     Ok(Exit::Done)
 }
 
@@ -41,6 +48,10 @@ fn page(command: clap::Command) -> std::io::Result<Vec<u8>> {
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
-    let failure = Failure::new(Code::Usage, format!("could not write {}", path.display()), "name a folder that you may write to");
+    let failure = Failure::new(
+        Code::Usage,
+        format!("could not write {}", path.display()),
+        "name a folder that you may write to",
+    );
     failure.caused_by(error).into()
 }

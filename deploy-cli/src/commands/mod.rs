@@ -31,6 +31,7 @@ mod schema;
 mod screen;
 mod show;
 mod status;
+mod teller;
 mod up;
 mod verify;
 mod watch;
@@ -44,22 +45,28 @@ use deploy_core::failure::{Code, Failure};
 
 /// Does what was asked.
 pub(crate) fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
-    let mut context = Context { global: cli.global, console };
+    let mut context = Context {
+        global: cli.global,
+        console,
+    };
     let context = &mut context;
     match cli.command {
         Command::Init(args) => init::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),
-        Command::Schema => schema::run(context),
+        Command::Schema => Ok(schema::run(context)),
         Command::Import(args) => import::run(context, &args),
-        Command::Completions(args) => completions::run(context, &args),
+        Command::Completions(args) => Ok(completions::run(context, &args)),
         Command::Man(args) => man::run(context, &args),
-        Command::Demo(args) => demo::run(context, &args),
+        Command::Demo(args) => Ok(demo::run(context, &args)),
         command => with_engine(context, command),
     }
 }
 
 fn with_engine(context: &mut Context<'_>, command: Command) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| defect(&error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| defect(&error))?;
     let result = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(|error| defect(&error))?;
         match command {
@@ -109,5 +116,11 @@ async fn looking(context: &mut Context<'_>, command: Command) -> Result<Exit, Cl
 }
 
 fn defect(error: &dyn std::error::Error) -> CliError {
-    Failure::new(Code::Defect, "the process could not be set up", "please report it").caused_by(error).into()
+    Failure::new(
+        Code::Defect,
+        "the process could not be set up",
+        "please report it",
+    )
+    .caused_by(error)
+    .into()
 }

@@ -14,13 +14,22 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Steer) -> Result<Exit, 
     let engine = context.open(Access::Write).await?;
     let (tell, _told) = mpsc::channel(1024);
     let (_stop, stopped) = watch::channel(false);
-    let resume = args.id.as_deref().map_or_else(|| "deploy resume".to_owned(), |id| format!("deploy resume {id}"));
-    match engine.ask(args.id.as_deref(), Ask::Pause, Wires { tell, stop: stopped }).await? {
+    let resume = args
+        .id
+        .as_deref()
+        .map_or_else(|| "deploy resume".to_owned(), |id| format!("deploy resume {id}"));
+    match engine
+        .ask(args.id.as_deref(), Ask::Pause, Wires { tell, stop: stopped })
+        .await?
+    {
         AskOutcome::Left { holder } => done(context, &format!("{holder} was told to pause"), Some(&resume)),
         AskOutcome::Done => done(context, "paused", Some(&resume)),
         AskOutcome::Rejected(why) => {
             let error = CliError::new(Code::Usage, why, "deploy status");
-            return Err(CliError { exit: Exit::Failed, ..error });
+            return Err(CliError {
+                exit: Exit::Failed,
+                ..error
+            });
         }
     }
     Ok(Exit::Done)

@@ -13,6 +13,7 @@ use deploy_core::id::{EnvName, ServiceName};
 use deploy_core::plan::{Kind, Plan, render_text};
 use deploy_engine::api::{DeployAsk, What};
 use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// The form of a plan's file.
@@ -79,19 +80,25 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, C
     context.console.answer(&file, || {
         let mut text = render_text(&preview.plan, Some(&preview.release));
         let unmet = preview.verdict.unmet();
-        text.push_str(&format!("way back  {}\n", preview.way_back));
+        let _ = writeln!(text, "way back  {}", preview.way_back);
         if unmet.is_empty() {
             text.push_str("every gate holds\n");
         }
         text + &answers::unmet(unmet, paint)
     });
-    Ok(if args.detailed_exitcode && file.changes { Exit::Changes } else { Exit::Done })
+    Ok(if args.detailed_exitcode && file.changes {
+        Exit::Changes
+    } else {
+        Exit::Done
+    })
 }
 
 fn save(path: &Path, file: &PlanFile) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(file).unwrap_or_default();
     std::fs::write(path, text + "\n").map_err(|error| {
         let message = format!("could not write {}", path.display());
-        Failure::new(Code::Usage, message, "name a file that you may write: --out FILE").caused_by(&error).into()
+        Failure::new(Code::Usage, message, "name a file that you may write: --out FILE")
+            .caused_by(&error)
+            .into()
     })
 }

@@ -8,10 +8,16 @@ use crate::error::{CliError, Exit};
 use deploy_core::plan::Kind;
 use deploy_engine::api::{DeployAsk, What};
 
-pub(crate) async fn run(context: &mut Context<'_>, args: Promote, signals: &mut Signals) -> Result<Exit, CliError> {
+pub(crate) async fn run(
+    context: &mut Context<'_>,
+    args: Promote,
+    signals: &mut Signals,
+) -> Result<Exit, CliError> {
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
     known(&engine.environments(), &args.environment)?;
-    let confirmed = context.confirmed(&engine, &args.environment, Kind::Promote).await?;
+    let confirmed = context
+        .confirmed(&engine, &args.environment, Kind::Promote)
+        .await?;
     let what = args.release.map_or(What::Upstream, What::Release);
     let ask = DeployAsk {
         confirmed,
@@ -19,5 +25,8 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Promote, signals: &mut 
         branch: branch(args.branch),
         ..asked(Kind::Promote, args.environment, what, &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |wires| engine.deploy(ask, wires)).await
+    follow(context, &engine, signals, &args.how.wait.accept, |wires| {
+        engine.deploy(ask, wires)
+    })
+    .await
 }

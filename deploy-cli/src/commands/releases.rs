@@ -36,14 +36,22 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Releases) -> Result<Exi
             release: known.release.number.to_string(),
             digest: known.release.digest().to_string(),
             version: known.release.version.clone(),
-            commits: known.release.sources.iter().map(|source| source.commit.to_string()).collect(),
+            commits: known
+                .release
+                .sources
+                .iter()
+                .map(|source| source.commit.to_string())
+                .collect(),
             branch: source.and_then(|source| source.branch.clone()),
             subject: source.map(|source| source.subject.clone()),
             made_at: known.made_at,
             yanked: known.yanked.as_ref().map(|yank| yank.reason.clone()),
         }
     });
-    let answer = Answer { schema: "deploy.releases/1", releases: releases.collect() };
+    let answer = Answer {
+        schema: "deploy.releases/1",
+        releases: releases.collect(),
+    };
     let (paint, width) = (context.console.paint(), context.console.width());
     context.console.answer(&answer, || {
         if answer.releases.is_empty() {
@@ -51,10 +59,28 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Releases) -> Result<Exi
         }
         let mut table = Table::new(["release", "commit", "version", "made", "subject", ""]);
         for row in &answer.releases {
-            let commit = row.commits.first().map(|commit| commit[..7].to_owned()).unwrap_or_default();
-            let yanked = row.yanked.as_ref().map(|why| format!("yanked: {why}")).unwrap_or_default();
-            let (version, subject) = (row.version.clone().unwrap_or_default(), row.subject.clone().unwrap_or_default());
-            table.row([row.release.clone(), commit, version, ago(row.made_at, now()), subject, yanked]);
+            let commit = row
+                .commits
+                .first()
+                .map(|commit| commit[..7].to_owned())
+                .unwrap_or_default();
+            let yanked = row
+                .yanked
+                .as_ref()
+                .map(|why| format!("yanked: {why}"))
+                .unwrap_or_default();
+            let (version, subject) = (
+                row.version.clone().unwrap_or_default(),
+                row.subject.clone().unwrap_or_default(),
+            );
+            table.row([
+                row.release.clone(),
+                commit,
+                version,
+                ago(row.made_at, now()),
+                subject,
+                yanked,
+            ]);
         }
         table.text(paint, width)
     });

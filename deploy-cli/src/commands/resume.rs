@@ -6,11 +6,22 @@ use crate::context::{Context, Signals, known};
 use crate::error::{CliError, Exit};
 use deploy_engine::api::Access;
 
-pub(crate) async fn run(context: &mut Context<'_>, args: Resume, signals: &mut Signals) -> Result<Exit, CliError> {
+pub(crate) async fn run(
+    context: &mut Context<'_>,
+    args: Resume,
+    signals: &mut Signals,
+) -> Result<Exit, CliError> {
     let engine = context.open(Access::Write).await?;
     if let Some(environment) = &args.environment {
         known(&engine.environments(), environment)?;
     }
-    let (id, environment, wait) = (args.id.as_deref(), args.environment.as_ref(), args.wait.lock_wait());
-    follow(context, &engine, signals, &args.wait.accept, |wires| engine.resume(id, environment, wait, wires)).await
+    let (id, environment, wait) = (
+        args.id.as_deref(),
+        args.environment.as_ref(),
+        args.wait.lock_wait(),
+    );
+    follow(context, &engine, signals, &args.wait.accept, |wires| {
+        engine.resume(id, environment, wait, wires)
+    })
+    .await
 }

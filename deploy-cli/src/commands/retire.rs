@@ -7,7 +7,11 @@ use crate::error::{CliError, Exit};
 use deploy_core::failure::Code;
 use deploy_engine::api::Access;
 
-pub(crate) async fn run(context: &mut Context<'_>, args: Retire, signals: &mut Signals) -> Result<Exit, CliError> {
+pub(crate) async fn run(
+    context: &mut Context<'_>,
+    args: Retire,
+    signals: &mut Signals,
+) -> Result<Exit, CliError> {
     let engine = context.open(Access::Write).await?;
     known(&engine.environments(), &args.environment)?;
     let environment = &args.environment;
@@ -21,8 +25,15 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Retire, signals: &mut S
         None if context.console.asks() => context.typed(environment)?,
         None => {
             let message = format!("removing {} from {environment} has to be confirmed", args.service);
-            return Err(CliError::new(Code::ConfirmationMissing, message, format!("--confirm {environment}")));
+            return Err(CliError::new(
+                Code::ConfirmationMissing,
+                message,
+                format!("--confirm {environment}"),
+            ));
         }
     }
-    follow(context, &engine, signals, &[], |wires| engine.retire(&args.service, environment, true, wires)).await
+    follow(context, &engine, signals, &[], |wires| {
+        engine.retire(&args.service, environment, true, wires)
+    })
+    .await
 }

@@ -8,15 +8,24 @@ use crate::error::{CliError, Exit};
 use deploy_core::plan::Kind;
 use deploy_engine::api::{DeployAsk, What};
 
-pub(crate) async fn run(context: &mut Context<'_>, args: Rollback, signals: &mut Signals) -> Result<Exit, CliError> {
+pub(crate) async fn run(
+    context: &mut Context<'_>,
+    args: Rollback,
+    signals: &mut Signals,
+) -> Result<Exit, CliError> {
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
     known(&engine.environments(), &args.environment)?;
-    let confirmed = context.confirmed(&engine, &args.environment, Kind::Rollback).await?;
+    let confirmed = context
+        .confirmed(&engine, &args.environment, Kind::Rollback)
+        .await?;
     let what = args.to.map_or(What::Previous, What::Release);
     let ask = DeployAsk {
         confirmed,
         services: args.services,
         ..asked(Kind::Rollback, args.environment, what, &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |wires| engine.deploy(ask, wires)).await
+    follow(context, &engine, signals, &args.how.wait.accept, |wires| {
+        engine.deploy(ask, wires)
+    })
+    .await
 }

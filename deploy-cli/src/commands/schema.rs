@@ -2,13 +2,15 @@
 
 use crate::console::Mode;
 use crate::context::Context;
-use crate::error::{CliError, Exit};
+use crate::error::Exit;
 
-pub(crate) fn run(context: &mut Context<'_>) -> Result<Exit, CliError> {
+pub(crate) fn run(context: &mut Context<'_>) -> Exit {
     let schema = deploy_core::manifest::schema();
     match context.console.mode() {
-        Mode::Text => context.console.data(&serde_json::to_string_pretty(&schema).unwrap_or_default()),
+        Mode::Text => context
+            .console
+            .data(&serde_json::to_string_pretty(&schema).unwrap_or_default()),
         Mode::Json | Mode::Events => context.console.last(&schema),
     }
-    Ok(Exit::Done)
+    Exit::Done
 }

@@ -42,9 +42,11 @@ impl Screen {
         let reader = match console.mode() {
             Mode::Events => Reader::Events(story),
             Mode::Json => Reader::Aside(Plain::new(story, Stamps::On, Paint::new(false))),
-            Mode::Text if console.is_live() => {
-                Reader::Live(Box::new(Live::new(Plain::new(story, Stamps::Off, console.paint()))))
-            }
+            Mode::Text if console.is_live() => Reader::Live(Box::new(Live::new(Plain::new(
+                story,
+                Stamps::Off,
+                console.paint(),
+            )))),
             Mode::Text => Reader::Log(Plain::new(story, Stamps::On, console.paint())),
         };
         Self { reader }
@@ -56,7 +58,9 @@ impl Screen {
             Reader::Live(_) => {
                 let narrow = console.width().is_some_and(|width| width < NARROW);
                 let story = Story::new(console.loudness(), narrow);
-                Self { reader: Reader::Log(Plain::new(story, Stamps::Off, console.paint())) }
+                Self {
+                    reader: Reader::Log(Plain::new(story, Stamps::Off, console.paint())),
+                }
             }
             reader => Self { reader },
         }
@@ -87,7 +91,8 @@ impl Screen {
 
     /// Shows an event.
     pub(crate) fn event(&mut self, event: &Event) {
-        let shown = match &mut self.reader {
+        // A deployment does not stop because nobody looks any more.
+        let _gone = match &mut self.reader {
             Reader::Live(live) => live.on(event, &mut Stdout),
             Reader::Log(plain) => plain.on(event, &mut Stdout),
             Reader::Aside(plain) => plain.on(event, &mut io::stderr()),
@@ -96,8 +101,6 @@ impl Screen {
                 json::event(event, &mut Stdout)
             }
         };
-        // A deployment does not stop because nobody looks any more.
-        let _gone = shown;
     }
 
     /// Shows how far something is.
@@ -116,13 +119,14 @@ impl Screen {
 
     /// Shows the end; in text only, as programs get the result.
     pub(crate) fn close(&mut self, code: u8) {
-        let shown = match &mut self.reader {
+        let _gone = match &mut self.reader {
             Reader::Live(live) => live.close(code, &mut Stdout),
             Reader::Log(plain) => plain.close(code, &mut Stdout),
-            Reader::Aside(plain) if plain.story.loudness() > Loudness::Quiet => plain.close(code, &mut io::stderr()),
+            Reader::Aside(plain) if plain.story.loudness() > Loudness::Quiet => {
+                plain.close(code, &mut io::stderr())
+            }
             Reader::Aside(_) | Reader::Events(_) => Ok(()),
         };
-        let _gone = shown;
     }
 
     /// Removes what is redrawn, before an error is printed.

@@ -37,8 +37,13 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Show) -> Result<Exit, C
     if mode != Mode::Text {
         // With `--events` they were told already.
         let events: &[Event] = if mode == Mode::Json { &shown.events } else { &[] };
-        let answer =
-            Answer { schema: "deploy.deployment/1", ending, view: &shown.view, made: shown.release.as_ref(), events };
+        let answer = Answer {
+            schema: "deploy.deployment/1",
+            ending,
+            view: &shown.view,
+            made: shown.release.as_ref(),
+            events,
+        };
         context.console.last(&answer);
     }
     Ok(Exit::Done)

@@ -11,7 +11,9 @@ use deploy_engine::api::Access;
 use std::fmt::Write as _;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, CliError> {
-    let engine = context.open(if args.refresh { Access::Write } else { Access::Read }).await?;
+    let engine = context
+        .open(if args.refresh { Access::Write } else { Access::Read })
+        .await?;
     if let Some(environment) = &args.environment {
         known(&engine.environments(), environment)?;
     }
@@ -34,8 +36,14 @@ pub(crate) fn text(status: &Status, now: Timestamp, paint: Paint) -> String {
 }
 
 fn of_environment(text: &mut String, environment: &EnvStatus, now: Timestamp, paint: Paint) {
-    let release = environment.release.map_or_else(|| "-".to_owned(), |release| release.to_string());
-    let commit = environment.commit.as_ref().map(|commit| format!(" {}", commit.short())).unwrap_or_default();
+    let release = environment
+        .release
+        .map_or_else(|| "-".to_owned(), |release| release.to_string());
+    let commit = environment
+        .commit
+        .as_ref()
+        .map(|commit| format!(" {}", commit.short()))
+        .unwrap_or_default();
     let state = word(&environment.state);
     let seen = match environment.observed_at {
         Some(at) => format!("looked at {}", ago(at, now)),
@@ -43,18 +51,33 @@ fn of_environment(text: &mut String, environment: &EnvStatus, now: Timestamp, pa
     };
     let name = paint.bold(environment.name.as_str());
     let _ = writeln!(text, "{name}  {release}{commit}  {state}  {}", paint.dim(&seen));
-    let width = environment.services.iter().map(|service| service.service.as_str().len()).max().unwrap_or(0);
+    let width = environment
+        .services
+        .iter()
+        .map(|service| service.service.as_str().len())
+        .max()
+        .unwrap_or(0);
     for service in &environment.services {
         of_service(text, service, width, paint);
     }
     if let (Some(id), Some(phase)) = (&environment.deployment, environment.phase) {
-        let _ = writeln!(text, "  {} deployment {} is {}", paint.warn("…"), id.short(), word(&phase));
+        let _ = writeln!(
+            text,
+            "  {} deployment {} is {}",
+            paint.warn("…"),
+            id.short(),
+            word(&phase)
+        );
     }
     if let Some(reason) = &environment.frozen {
         let _ = writeln!(text, "  {} frozen: {reason}", paint.warn("!"));
     }
     if let Some(reason) = &environment.automatic_promotion_frozen {
-        let _ = writeln!(text, "  {} automatic promotion is frozen: {reason}", paint.warn("!"));
+        let _ = writeln!(
+            text,
+            "  {} automatic promotion is frozen: {reason}",
+            paint.warn("!")
+        );
     }
     if let Some(next) = &environment.next {
         let _ = writeln!(text, "  {}  {next}", paint.dim("next"));
@@ -62,7 +85,9 @@ fn of_environment(text: &mut String, environment: &EnvStatus, now: Timestamp, pa
 }
 
 fn of_service(text: &mut String, service: &ServiceStatus, width: usize, paint: Paint) {
-    let release = service.release.map_or_else(|| "-".to_owned(), |release| release.to_string());
+    let release = service
+        .release
+        .map_or_else(|| "-".to_owned(), |release| release.to_string());
     let health = marked(service.health, paint);
     let _ = writeln!(
         text,
@@ -75,8 +100,16 @@ fn of_service(text: &mut String, service: &ServiceStatus, width: usize, paint: P
         slice.health != service.health || slice.drift != service.drift || slice.release != service.release
     };
     for slice in service.slices.iter().filter(telling) {
-        let release = slice.release.map_or_else(|| "-".to_owned(), |release| release.to_string());
-        let _ = writeln!(text, "      {}  {}  {release}{}", marked(slice.health, paint), slice.slice, drift(slice.drift));
+        let release = slice
+            .release
+            .map_or_else(|| "-".to_owned(), |release| release.to_string());
+        let _ = writeln!(
+            text,
+            "      {}  {}  {release}{}",
+            marked(slice.health, paint),
+            slice.slice,
+            drift(slice.drift)
+        );
     }
 }
 

@@ -11,7 +11,11 @@ use deploy_core::port::target::Adopt;
 use deploy_engine::Engine;
 use deploy_engine::api::{DeployAsk, What};
 
-pub(crate) async fn run(context: &mut Context<'_>, args: Up, signals: &mut Signals) -> Result<Exit, CliError> {
+pub(crate) async fn run(
+    context: &mut Context<'_>,
+    args: Up,
+    signals: &mut Signals,
+) -> Result<Exit, CliError> {
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
     let environment = chosen(&engine, args.environment).await?;
     let confirmed = context.confirmed(&engine, &environment, Kind::Deploy).await?;
@@ -22,7 +26,10 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Up, signals: &mut Signa
         branch: branch(args.from.branch),
         ..asked(Kind::Deploy, environment, what, &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |wires| engine.deploy(ask, wires)).await
+    follow(context, &engine, signals, &args.how.wait.accept, |wires| {
+        engine.deploy(ask, wires)
+    })
+    .await
 }
 
 /// The environment named, or the only one that comes first.
@@ -44,16 +51,23 @@ pub(crate) async fn chosen(engine: &Engine, named: Option<EnvName>) -> Result<En
     match first.as_slice() {
         [only] => Ok(only.clone()),
         several => {
-            let names: Vec<&str> = several.iter().map(EnvName::as_str).collect();
-            let message = format!("which environment? {} come first", names.join(", "));
-            Err(CliError::usage(message, format!("deploy up -e {}", names.first().unwrap_or(&"ENV"))))
+            let them: Vec<&str> = several.iter().map(EnvName::as_str).collect();
+            let message = format!("which environment? {} come first", them.join(", "));
+            Err(CliError::usage(
+                message,
+                format!("deploy up -e {}", them.first().unwrap_or(&"ENV")),
+            ))
         }
     }
 }
 
 /// The release of a commit.
 pub(crate) fn commit(from: &From) -> What {
-    What::Commit { rev: from.commit.clone(), version: from.version.clone(), allow_dirty: from.allow_dirty }
+    What::Commit {
+        rev: from.commit.clone(),
+        version: from.version.clone(),
+        allow_dirty: from.allow_dirty,
+    }
 }
 
 /// The branch named, or the one that CI says it builds.

@@ -21,14 +21,28 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Verify) -> Result<Exit,
     known(&engine.environments(), &args.environment)?;
     let slices = engine.verify(&args.environment, &args.services).await?;
     let healthy = slices.iter().all(|slice| slice.health == HealthSeen::Healthy);
-    let answer = Answer { schema: "deploy.verify/1", healthy, slices: &slices };
+    let answer = Answer {
+        schema: "deploy.verify/1",
+        healthy,
+        slices: &slices,
+    };
     let (paint, width) = (context.console.paint(), context.console.width());
     context.console.answer(&answer, || {
         let mut table = Table::new(["", "service", "slice", "health", "seen"]);
         for slice in &slices {
-            let mark = if slice.health == HealthSeen::Healthy { "✓" } else { "✗" };
+            let mark = if slice.health == HealthSeen::Healthy {
+                "✓"
+            } else {
+                "✗"
+            };
             let (service, name) = (slice.service.to_string(), slice.slice.to_string());
-            table.row([mark.to_owned(), service, name, word(&slice.health), slice.note.clone()]);
+            table.row([
+                mark.to_owned(),
+                service,
+                name,
+                word(&slice.health),
+                slice.note.clone(),
+            ]);
         }
         table.text(paint, width)
     });

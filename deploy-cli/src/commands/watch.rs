@@ -7,8 +7,15 @@ use crate::error::{CliError, Exit};
 use deploy_core::id::Seq;
 use deploy_engine::api::Access;
 
-pub(crate) async fn run(context: &mut Context<'_>, args: Watch, signals: &mut Signals) -> Result<Exit, CliError> {
+pub(crate) async fn run(
+    context: &mut Context<'_>,
+    args: Watch,
+    signals: &mut Signals,
+) -> Result<Exit, CliError> {
     let engine = context.open(Access::Read).await?;
     let id = args.id.as_deref();
-    follow(context, &engine, signals, &args.accept, |wires| engine.watch(id, Seq(0), wires)).await
+    follow(context, &engine, signals, &args.accept, |wires| {
+        engine.watch(id, Seq(0), wires)
+    })
+    .await
 }

@@ -17,7 +17,11 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Yank) -> Result<Exit, C
         Some(reason) => {
             let release = engine.yank(&args.release, reason).await?.number;
             let next = format!("deploy yank {release} --undo");
-            done(context, &format!("{release} is barred from every environment"), Some(&next));
+            done(
+                context,
+                &format!("{release} is barred from every environment"),
+                Some(&next),
+            );
         }
     }
     Ok(Exit::Done)

@@ -66,12 +66,26 @@ pub(crate) fn run(keep: bool, out: &mut dyn Write) -> Report {
     let took = begun.elapsed();
     let (outcome, why) = match played {
         Ok(()) => (Outcome::AsAnnounced, None),
-        Err(Trouble::Interrupted) => (Outcome::Interrupted, Some("interrupted; nothing is left behind".to_owned())),
+        Err(Trouble::Interrupted) => (
+            Outcome::Interrupted,
+            Some("interrupted; nothing is left behind".to_owned()),
+        ),
         Err(Trouble::Failed(why)) => (Outcome::Failed, Some(why)),
     };
-    let left = if kept.is_some() { "" } else { " · nothing is left behind" };
+    let left = if kept.is_some() {
+        ""
+    } else {
+        " · nothing is left behind"
+    };
     match &why {
-        None => say(out, &format!("✓ all {} acts ended as announced · {}s{left}", tally.acts, took.as_secs())),
+        None => say(
+            out,
+            &format!(
+                "✓ all {} acts ended as announced · {}s{left}",
+                tally.acts,
+                took.as_secs()
+            ),
+        ),
         Some(why) => say(out, &format!("\n✗ {why}")),
     }
     Report {
@@ -96,7 +110,10 @@ fn play_and_close(
     needed("git", "apt install git")?;
     needed("flock", "apt install util-linux")?;
     let stage = Stage::open()?;
-    say(out, "A shop of two services in three environments, on this machine, for real.");
+    say(
+        out,
+        "A shop of two services in three environments, on this machine, for real.",
+    );
     say(out, &format!("folder       {}", stage.folder.display()));
     for name in story::ENVIRONMENTS {
         say(out, &format!("{name:<12} {}", url(&stage, name)));
@@ -104,7 +121,14 @@ fn play_and_close(
     let played = play::play(&stage, out, tally, &interrupted);
     let folder = stage.folder.clone();
     if keep && played != Err(Trouble::Interrupted) {
-        say(out, &format!("\nkept     cd {}/shop && {} status", folder.display(), stage.deploy()));
+        say(
+            out,
+            &format!(
+                "\nkept     cd {}/shop && {} status",
+                folder.display(),
+                stage.deploy()
+            ),
+        );
         say(out, &format!("shop     {}", url(&stage, "development")));
         say(out, &format!("stop     {}", stage.stop_command()));
         stage.keep()?;
@@ -112,7 +136,10 @@ fn play_and_close(
     } else {
         drop(stage);
         if folder.exists() || !sweep::marked(&folder).is_empty() {
-            return Err(Trouble::Failed(format!("{} could not be cleaned up", folder.display())));
+            return Err(Trouble::Failed(format!(
+                "{} could not be cleaned up",
+                folder.display()
+            )));
         }
     }
     played

@@ -14,7 +14,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// How long one command may take before the demo gives up on it.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// How often a running command is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the machine may take to end everything.

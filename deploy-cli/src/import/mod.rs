@@ -57,38 +57,77 @@ enum Commands {
 pub(crate) fn draft(project: &str, text: &str, server: Option<&str>) -> Result<Draft, NotImported> {
     let old: Old = serde_saphyr::from_str(text).map_err(|error| NotImported {
         // The parser's own excerpt spans lines.
-        message: error.to_string().lines().next().unwrap_or_default().to_owned(),
+        message: error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned(),
         next: "targets have path, source, restart, health_check, post_deploy and build_command".to_owned(),
     })?;
-    if let Some(version) = old.version.as_ref().map(Version::text).filter(|version| version != "1.0" && version != "1") {
+    if let Some(version) = old
+        .version
+        .as_ref()
+        .map(Version::text)
+        .filter(|version| version != "1.0" && version != "1")
+    {
         let next = "only version 1.0 is known; write the manifest with deploy init".to_owned();
-        return Err(NotImported { message: format!("version {version} is not known"), next });
+        return Err(NotImported {
+            message: format!("version {version} is not known"),
+            next,
+        });
     }
     if old.targets.is_empty() {
         let next = "name what is deployed below `targets`".to_owned();
-        return Err(NotImported { message: "there are no targets".to_owned(), next });
+        return Err(NotImported {
+            message: "there are no targets".to_owned(),
+            next,
+        });
     }
-    let name = old.name.as_deref().and_then(name_of).unwrap_or_else(|| project.to_owned());
-    let mut draft = Draft { text: format!("[project]\nname = {}\n", quoted(&name)), found: Vec::new(), missing: Vec::new() };
+    let name = old
+        .name
+        .as_deref()
+        .and_then(name_of)
+        .unwrap_or_else(|| project.to_owned());
+    let mut draft = Draft {
+        text: format!("[project]\nname = {}\n", quoted(&name)),
+        found: Vec::new(),
+        missing: Vec::new(),
+    };
     let mut services = BTreeMap::new();
     for (old_name, target) in &old.targets {
         let Some(service) = name_of(old_name) else {
             let next = "names have letters, digits, `.`, `_` and `-`".to_owned();
-            return Err(NotImported { message: format!("`{old_name}` cannot be a service's name"), next });
+            return Err(NotImported {
+                message: format!("`{old_name}` cannot be a service's name"),
+                next,
+            });
         };
         if let Some(other) = services.insert(service.clone(), old_name) {
             let message = format!("`{old_name}` and `{other}` would both be the service {service}");
-            return Err(NotImported { message, next: "rename one of them".to_owned() });
+            return Err(NotImported {
+                message,
+                next: "rename one of them".to_owned(),
+            });
         }
         of_target(&mut draft, &service, target);
     }
     let address = server.unwrap_or(SERVER);
     if server.is_none() {
-        draft.missing.push(format!("the server, now {address}: .deploy.yaml names none; DEPLOY_SERVER and DEPLOY_USER do"));
+        draft.missing.push(format!(
+            "the server, now {address}: .deploy.yaml names none; DEPLOY_SERVER and DEPLOY_USER do"
+        ));
     } else {
-        draft.found.push(format!("DEPLOY_SERVER says that production is {address}"));
+        draft
+            .found
+            .push(format!("DEPLOY_SERVER says that production is {address}"));
     }
-    let _ = writeln!(draft.text, "\n[environments.production.hosts]\nserver = {{ ssh = {} }}", quoted(address));
+    let _ = writeln!(
+        draft.text,
+        "\n[environments.production.hosts]\nserver = {{ ssh = {} }}",
+        quoted(address)
+    );
     Ok(draft)
 }
 
@@ -122,7 +161,9 @@ fn of_target(draft: &mut Draft, service: &str, target: &Target) {
             quoted(build),
             quoted(source)
         );
-        draft.missing.push(format!("`output` of artifact {service}: what `{build}` leaves, now {source}"));
+        draft.missing.push(format!(
+            "`output` of artifact {service}: what `{build}` leaves, now {source}"
+        ));
     }
     let _ = writeln!(text, "\n[services.{service}]");
     if target.build_command.is_some() {
@@ -142,16 +183,32 @@ fn of_target(draft: &mut Draft, service: &str, target: &Target) {
         Some(restart) => {
             let _ = writeln!(text, "restart = {}", quoted(restart));
         }
-        None => draft.missing.push(format!("{service} has no restart: what runs keeps running the old files")),
+        None => draft.missing.push(format!(
+            "{service} has no restart: what runs keeps running the old files"
+        )),
     }
     if let Some(command) = target.post_deploy.as_ref().and_then(Commands::joined) {
-        let _ = writeln!(text, "[services.{service}.hooks.post-deploy]\nat = \"after\"\ncommand = {}", quoted(&command));
+        let _ = writeln!(
+            text,
+            "[services.{service}.hooks.post-deploy]\nat = \"after\"\ncommand = {}",
+            quoted(&command)
+        );
     }
     match &target.health_check {
         Some(check) => {
-            let kind = if check.starts_with("http://") || check.starts_with("https://") { "http" } else { "command" };
-            let _ = writeln!(text, "[services.{service}.health.ready]\n{kind} = {}\nhealthy_for = \"10s\"", quoted(check));
+            let kind = if check.starts_with("http://") || check.starts_with("https://") {
+                "http"
+            } else {
+                "command"
+            };
+            let _ = writeln!(
+                text,
+                "[services.{service}.health.ready]\n{kind} = {}\nhealthy_for = \"10s\"",
+                quoted(check)
+            );
         }
-        None => draft.missing.push(format!("{service} has no health check: only that the files are there is seen")),
+        None => draft.missing.push(format!(
+            "{service} has no health check: only that the files are there is seen"
+        )),
     }
 }

@@ -45,7 +45,11 @@ pub(crate) enum Made {
     /// The files as they are.
     Source,
     /// A command, which leaves a folder.
-    Built { command: String, output: String, inputs: Vec<String> },
+    Built {
+        command: String,
+        output: String,
+        inputs: Vec<String>,
+    },
 }
 
 /// Looks.
@@ -60,17 +64,34 @@ pub(crate) fn look(folder: &Path) -> Looked {
         let names: Vec<&str> = branches.iter().map(String::as_str).collect();
         found.push(format!("git has the branches {}", names.join(", ")));
     }
-    Looked { name, platform, made, health, port, branches, found }
+    Looked {
+        name,
+        platform,
+        made,
+        health,
+        port,
+        branches,
+        found,
+    }
 }
 
 fn text(path: &Path) -> Option<String> {
-    let size = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?.len();
-    if size > LARGEST { None } else { std::fs::read_to_string(path).ok() }
+    let size = std::fs::metadata(path)
+        .ok()
+        .filter(std::fs::Metadata::is_file)?
+        .len();
+    if size > LARGEST {
+        None
+    } else {
+        std::fs::read_to_string(path).ok()
+    }
 }
 
 fn name(folder: &Path, found: &mut Vec<String>) -> String {
     let remote = text(&git_folder(folder).join("config")).and_then(|config| {
-        let url = config.lines().find_map(|line| line.trim().strip_prefix("url = ").map(str::to_owned))?;
+        let url = config
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("url = ").map(str::to_owned))?;
         name_of(&url)
     });
     if let Some(name) = remote {
@@ -78,7 +99,9 @@ fn name(folder: &Path, found: &mut Vec<String>) -> String {
         return name;
     }
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let own = absolute.file_name().and_then(|name| name_of(&name.to_string_lossy()));
+    let own = absolute
+        .file_name()
+        .and_then(|name| name_of(&name.to_string_lossy()));
     own.unwrap_or_else(|| "app".to_owned())
 }
 
@@ -95,7 +118,9 @@ fn branches(folder: &Path) -> BTreeSet<String> {
     let packed = text(&git.join("packed-refs")).unwrap_or_default();
     for line in packed.lines() {
         let name = line.split_whitespace().nth(1).unwrap_or_default();
-        let local = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/remotes/origin/"));
+        let local = name
+            .strip_prefix("refs/heads/")
+            .or_else(|| name.strip_prefix("refs/remotes/origin/"));
         branches.extend(local.filter(|name| *name != "HEAD").map(str::to_owned));
     }
     for place in ["refs/heads", "refs/remotes/origin"] {
@@ -126,17 +151,33 @@ fn platform(folder: &Path, found: &mut Vec<String>) -> Platform {
     for place in ["k8s", "kubernetes", "deploy/k8s", "manifests"] {
         if let Some(workload) = workload(&folder.join(place)) {
             found.push(format!("{place}/ has {workload}: it runs on Kubernetes"));
-            return Platform::K8s { folder: place.to_owned(), workload };
+            return Platform::K8s {
+                folder: place.to_owned(),
+                workload,
+            };
         }
     }
-    for file in ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"] {
+    for file in [
+        "compose.yaml",
+        "compose.yml",
+        "docker-compose.yml",
+        "docker-compose.yaml",
+    ] {
         if let Some(service) = text(&folder.join(file)).and_then(|text| first_service(&text)) {
-            found.push(format!("{file} has the service {service}: it runs with Docker Compose"));
-            return Platform::Compose { file: file.to_owned(), service };
+            found.push(format!(
+                "{file} has the service {service}: it runs with Docker Compose"
+            ));
+            return Platform::Compose {
+                file: file.to_owned(),
+                service,
+            };
         }
     }
     if folder.join("Dockerfile").is_file() {
-        found.push("there is a Dockerfile, and nothing says where its image runs: taken as files on a server".to_owned());
+        found.push(
+            "there is a Dockerfile, and nothing says where its image runs: taken as files on a server"
+                .to_owned(),
+        );
     } else {
         found.push("nothing names a platform: taken as files on a server, by ssh".to_owned());
     }
@@ -145,23 +186,38 @@ fn platform(folder: &Path, found: &mut Vec<String>) -> Platform {
 
 /// `deployment/web`, from the first manifest that has one.
 fn workload(folder: &Path) -> Option<String> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     files.sort();
-    files.iter().filter(|path| path.extension().is_some_and(|end| end == "yaml" || end == "yml")).find_map(|path| {
-        let text = text(path)?;
-        text.split("\n---").find_map(|document| {
-            let kind = document.lines().find_map(|line| line.strip_prefix("kind:"))?.trim().to_lowercase();
-            let meta = document.split("\nmetadata:").nth(1)?;
-            let name = meta.lines().find_map(|line| line.trim().strip_prefix("name:"))?;
-            let name = name_of(name.trim().trim_matches('"'))?;
-            matches!(kind.as_str(), "deployment" | "statefulset" | "daemonset").then(|| format!("{kind}/{name}"))
+    files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "yaml" || end == "yml"))
+        .find_map(|path| {
+            let text = text(path)?;
+            text.split("\n---").find_map(|document| {
+                let kind = document
+                    .lines()
+                    .find_map(|line| line.strip_prefix("kind:"))?
+                    .trim()
+                    .to_lowercase();
+                let meta = document.split("\nmetadata:").nth(1)?;
+                let name = meta.lines().find_map(|line| line.trim().strip_prefix("name:"))?;
+                let name = name_of(name.trim().trim_matches('"'))?;
+                matches!(kind.as_str(), "deployment" | "statefulset" | "daemonset")
+                    .then(|| format!("{kind}/{name}"))
+            })
         })
-    })
 }
 
 /// The first key below `services:`.
 fn first_service(compose: &str) -> Option<String> {
-    let below = compose.lines().skip_while(|line| line.trim_end() != "services:").skip(1);
+    let below = compose
+        .lines()
+        .skip_while(|line| line.trim_end() != "services:")
+        .skip(1);
     let mut below = below.filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
     let line = below.next().filter(|line| line.starts_with(' '))?;
     name_of(line.trim().trim_end_matches(':'))
@@ -171,29 +227,53 @@ fn made(folder: &Path, name: &str, found: &mut Vec<String>) -> Made {
     if let Some(package) = text(&folder.join("package.json")) {
         let package: serde_json::Value = serde_json::from_str(&package).unwrap_or_default();
         let has = |script: &str| package.pointer(&format!("/scripts/{script}")).is_some();
-        let install = if folder.join("package-lock.json").is_file() { "npm ci" } else { "npm install" };
+        let install = if folder.join("package-lock.json").is_file() {
+            "npm ci"
+        } else {
+            "npm install"
+        };
         if !has("build") {
             found.push("package.json has no `build` script: its files are taken as they are".to_owned());
             return Made::Source;
         }
         let next = package.pointer("/dependencies/next").is_some();
         let output = if next { ".next" } else { "dist" };
-        let output = ["dist", "build", "out"].into_iter().find(|out| folder.join(out).is_dir()).unwrap_or(output);
-        found.push(format!("package.json has a `build` script: `npm run build` makes {output}/"));
+        let output = ["dist", "build", "out"]
+            .into_iter()
+            .find(|out| folder.join(out).is_dir())
+            .unwrap_or(output);
+        found.push(format!(
+            "package.json has a `build` script: `npm run build` makes {output}/"
+        ));
         return Made::Built {
             command: format!("{install} && npm run build"),
             output: output.to_owned(),
-            inputs: ["package.json", "package-lock.json", "src/**", "app/**", "public/**"].map(str::to_owned).to_vec(),
+            inputs: [
+                "package.json",
+                "package-lock.json",
+                "src/**",
+                "app/**",
+                "public/**",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         };
     }
     if let Some(cargo) = text(&folder.join("Cargo.toml")) {
-        let package = cargo.lines().find_map(|line| line.strip_prefix("name = ")).and_then(|name| name_of(name.trim_matches('"')));
+        let package = cargo
+            .lines()
+            .find_map(|line| line.strip_prefix("name = "))
+            .and_then(|name| name_of(name.trim_matches('"')));
         let program = package.unwrap_or_else(|| name.to_owned());
         found.push(format!("Cargo.toml makes the program {program}"));
         return Made::Built {
-            command: format!("cargo build --release --locked && mkdir -p dist && cp target/release/{program} dist/"),
+            command: format!(
+                "cargo build --release --locked && mkdir -p dist && cp target/release/{program} dist/"
+            ),
             output: "dist".to_owned(),
-            inputs: ["Cargo.toml", "Cargo.lock", "src/**", "*/src/**", "*/Cargo.toml"].map(str::to_owned).to_vec(),
+            inputs: ["Cargo.toml", "Cargo.lock", "src/**", "*/src/**", "*/Cargo.toml"]
+                .map(str::to_owned)
+                .to_vec(),
         };
     }
     if folder.join("go.mod").is_file() {
@@ -210,8 +290,18 @@ fn made(folder: &Path, name: &str, found: &mut Vec<String>) -> Made {
 /// Source files beside the manifest and one folder down, where a port or a path may stand.
 fn sources(folder: &Path) -> Vec<String> {
     let mut texts = Vec::new();
-    for place in [folder.to_owned(), folder.join("src"), folder.join("app"), folder.join("lib")] {
-        let mut files: Vec<PathBuf> = std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    for place in [
+        folder.to_owned(),
+        folder.join("src"),
+        folder.join("app"),
+        folder.join("lib"),
+    ] {
+        let mut files: Vec<PathBuf> = std::fs::read_dir(place)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
         files.sort();
         let known = |path: &&PathBuf| {
             let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
@@ -225,13 +315,23 @@ fn sources(folder: &Path) -> Vec<String> {
 
 fn port(folder: &Path, found: &mut Vec<String>) -> u16 {
     for text in sources(folder) {
-        for mark in ["EXPOSE ", ".listen(", "PORT || ", "PORT ?? ", "0.0.0.0:", "127.0.0.1:"] {
+        for mark in [
+            "EXPOSE ",
+            ".listen(",
+            "PORT || ",
+            "PORT ?? ",
+            "0.0.0.0:",
+            "127.0.0.1:",
+        ] {
             let number = text.split(mark).skip(1).find_map(|rest| {
                 let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
                 digits.parse::<u16>().ok().filter(|port| *port > 0)
             });
             if let Some(port) = number {
-                found.push(format!("the sources say `{}{port}`: it listens there", mark.trim_start()));
+                found.push(format!(
+                    "the sources say `{}{port}`: it listens there",
+                    mark.trim_start()
+                ));
                 return port;
             }
         }

@@ -17,10 +17,24 @@ pub(crate) struct Draft {
 
 /// A name that a manifest may use, from any text.
 pub(crate) fn name_of(text: &str) -> Option<String> {
-    let last = text.rsplit(['/', '@']).next().unwrap_or_default().trim_end_matches(".git");
-    let name: String =
-        last.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' }).collect();
-    let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).trim_end_matches('-');
+    let last = text
+        .rsplit(['/', '@'])
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(".git");
+    let name: String = last
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let name = name
+        .trim_start_matches(|c: char| !c.is_ascii_alphanumeric())
+        .trim_end_matches('-');
     let name: String = name.chars().take(64).collect();
     (!name.is_empty()).then_some(name)
 }
@@ -28,5 +42,7 @@ pub(crate) fn name_of(text: &str) -> Option<String> {
 /// A TOML string.
 pub(crate) fn quoted(text: &str) -> String {
     // What JSON escapes, TOML reads the same.
-    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+    serde_json::Value::from(text)
+        .to_string()
+        .replace('\u{7f}', "\\u007f")
 }

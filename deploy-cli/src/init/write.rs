@@ -15,7 +15,15 @@ pub(crate) fn draft(looked: &Looked, server: Option<&str>) -> Draft {
     let mut missing = Vec::new();
     let name = &looked.name;
     let _ = writeln!(text, "[project]\nname = {}\n", quoted(name));
-    if let (Made::Built { command, output, inputs }, Platform::Ssh) = (&looked.made, &looked.platform) {
+    if let (
+        Made::Built {
+            command,
+            output,
+            inputs,
+        },
+        Platform::Ssh,
+    ) = (&looked.made, &looked.platform)
+    {
         let inputs: Vec<String> = inputs.iter().map(|input| quoted(input)).collect();
         let _ = writeln!(
             text,
@@ -38,13 +46,24 @@ pub(crate) fn draft(looked: &Looked, server: Option<&str>) -> Draft {
             let path = quoted(&format!("/opt/{name}"));
             let restart = quoted(&format!("systemctl restart {name}"));
             let _ = writeln!(text, "path = {path}\nrestart = {restart}");
-            missing.push(format!("the service's unit: `restart` runs systemctl restart {name}"));
+            missing.push(format!(
+                "the service's unit: `restart` runs systemctl restart {name}"
+            ));
         }
         Platform::Fly { app } => {
-            let _ = writeln!(text, "[services.web.fly]\napp = {}\nconfig = \"fly.toml\"", quoted(app));
+            let _ = writeln!(
+                text,
+                "[services.web.fly]\napp = {}\nconfig = \"fly.toml\"",
+                quoted(app)
+            );
         }
         Platform::Compose { file, service } => {
-            let _ = writeln!(text, "[services.web.compose]\nfile = {}\nservice = {}", quoted(file), quoted(service));
+            let _ = writeln!(
+                text,
+                "[services.web.compose]\nfile = {}\nservice = {}",
+                quoted(file),
+                quoted(service)
+            );
         }
         Platform::K8s { folder, workload } => {
             let _ = writeln!(
@@ -57,10 +76,23 @@ pub(crate) fn draft(looked: &Looked, server: Option<&str>) -> Draft {
     }
     if looked.platform == Platform::Ssh {
         let url = quoted(&format!("http://localhost:{}{}", looked.port, looked.health));
-        let _ = writeln!(text, "[services.web.health.ready]\nhttp = {url}\nhealthy_for = \"10s\"");
+        let _ = writeln!(
+            text,
+            "[services.web.health.ready]\nhttp = {url}\nhealthy_for = \"10s\""
+        );
     }
-    environments(&mut text, &looked.platform, &looked.branches, server, &mut missing);
-    Draft { text, found: looked.found.clone(), missing }
+    environments(
+        &mut text,
+        &looked.platform,
+        &looked.branches,
+        server,
+        &mut missing,
+    );
+    Draft {
+        text,
+        found: looked.found.clone(),
+        missing,
+    }
 }
 
 /// A template, which needs no look.
@@ -69,13 +101,21 @@ pub(crate) fn template(kind: Template, name: &str, server: Option<&str>) -> Draf
     let (platform, branches) = match kind {
         Template::Minimal => (Platform::Ssh, BTreeSet::new()),
         Template::Ssh => (Platform::Ssh, pipeline),
-        Template::K8s => {
-            (Platform::K8s { folder: "k8s".to_owned(), workload: format!("deployment/{name}") }, pipeline)
-        }
+        Template::K8s => (
+            Platform::K8s {
+                folder: "k8s".to_owned(),
+                workload: format!("deployment/{name}"),
+            },
+            pipeline,
+        ),
         Template::Fly => (Platform::Fly { app: name.to_owned() }, BTreeSet::new()),
-        Template::Compose => {
-            (Platform::Compose { file: "compose.yaml".to_owned(), service: "web".to_owned() }, BTreeSet::new())
-        }
+        Template::Compose => (
+            Platform::Compose {
+                file: "compose.yaml".to_owned(),
+                service: "web".to_owned(),
+            },
+            BTreeSet::new(),
+        ),
         Template::Local => return local(name),
     };
     let looked = Looked {
@@ -99,7 +139,11 @@ fn local(name: &str) -> Draft {
         quoted(name)
     );
     let missing = vec!["`path`: where it runs, and `restart`: how it starts anew".to_owned()];
-    Draft { text, found: Vec::new(), missing }
+    Draft {
+        text,
+        found: Vec::new(),
+        missing,
+    }
 }
 
 /// Development, staging and production where there is a branch for each; else production alone.
@@ -110,8 +154,12 @@ fn environments(
     server: Option<&str>,
     missing: &mut Vec<String>,
 ) {
-    let main = ["main", "master"].into_iter().find(|name| branches.contains(*name));
-    let develop = ["develop", "development", "dev"].into_iter().find(|name| branches.contains(*name));
+    let main = ["main", "master"]
+        .into_iter()
+        .find(|name| branches.contains(*name));
+    let develop = ["develop", "development", "dev"]
+        .into_iter()
+        .find(|name| branches.contains(*name));
     let stages: Vec<(&str, Option<&str>, Option<&str>)> = match (develop, main) {
         (Some(develop), Some(main)) => vec![
             ("development", None, Some(develop)),
@@ -142,7 +190,11 @@ fn environments(
                 if address.ends_with(".example") {
                     missing.push(format!("the address of {name}'s server, now {address}"));
                 }
-                let _ = writeln!(text, "[environments.{name}.hosts]\n{name}-1 = {{ ssh = {} }}", quoted(&address));
+                let _ = writeln!(
+                    text,
+                    "[environments.{name}.hosts]\n{name}-1 = {{ ssh = {} }}",
+                    quoted(&address)
+                );
             }
             Platform::K8s { .. } => {
                 missing.push(format!("{name}'s context and namespace"));

@@ -54,8 +54,16 @@ impl Activity {
                     }
                 }
             }
-            EventKind::BatchIntended { slices } => slices.iter().for_each(|slice| self.slice(*slice, "activating")),
-            EventKind::RestoreIntended { slices } => slices.iter().for_each(|slice| self.slice(*slice, "putting back")),
+            EventKind::BatchIntended { slices } => {
+                for slice in slices {
+                    self.slice(*slice, "activating");
+                }
+            }
+            EventKind::RestoreIntended { slices } => {
+                for slice in slices {
+                    self.slice(*slice, "putting back");
+                }
+            }
             EventKind::SliceActivated { slice, .. } | EventKind::SliceRestored { slice, .. } => {
                 self.slice(*slice, "verifying");
             }
@@ -75,7 +83,9 @@ impl Activity {
             EventKind::BakeBegun { .. } => self.whole("watching"),
             EventKind::FinishBegun => self.whole("cleaning up"),
             EventKind::Closing { .. } => self.whole("releasing"),
-            EventKind::AllPrepared | EventKind::Waiting { .. } | EventKind::Ended { .. } => self.doing.clear(),
+            EventKind::AllPrepared | EventKind::Waiting { .. } | EventKind::Ended { .. } => {
+                self.doing.clear();
+            }
             _ => {}
         }
     }
@@ -90,18 +100,40 @@ impl Activity {
             Work::Restore(slice) => (Subject::Slice(slice), "putting back"),
             _ => return,
         };
-        let share = (total > 0).then(|| format!("{}% ", done.saturating_mul(100) / total)).unwrap_or_default();
-        self.doing.insert(subject, Doing { verb, note: format!("{share}{note}") });
+        let share = done
+            .saturating_mul(100)
+            .checked_div(total)
+            .map(|share| format!("{share}% "))
+            .unwrap_or_default();
+        self.doing.insert(
+            subject,
+            Doing {
+                verb,
+                note: format!("{share}{note}"),
+            },
+        );
     }
 
     fn whole(&mut self, verb: &'static str) {
         self.doing.clear();
-        self.doing.insert(Subject::Whole, Doing { verb, note: String::new() });
+        self.doing.insert(
+            Subject::Whole,
+            Doing {
+                verb,
+                note: String::new(),
+            },
+        );
     }
 
     fn slice(&mut self, slice: SliceIx, verb: &'static str) {
         self.doing.remove(&Subject::Whole);
-        self.doing.insert(Subject::Slice(slice), Doing { verb, note: String::new() });
+        self.doing.insert(
+            Subject::Slice(slice),
+            Doing {
+                verb,
+                note: String::new(),
+            },
+        );
     }
 }
 

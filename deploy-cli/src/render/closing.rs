@@ -16,7 +16,10 @@ impl Story {
         let outcome = ending(view).outcome;
         let (mark, words) = headline(view, outcome);
         let took = span(view.finished_at.unwrap_or(view.latest).since(view.started_at));
-        let mut lines = vec![Line::Turn { mark, text: format!("{words} · {took} · exit {code}") }];
+        let mut lines = vec![Line::Turn {
+            mark,
+            text: format!("{words} · {took} · exit {code}"),
+        }];
         let tail = |label, text: String| Line::Tail { label, text };
         match outcome {
             OutcomeWord::RolledBack | OutcomeWord::NeedsHuman | OutcomeWord::Open => {
@@ -29,10 +32,16 @@ impl Story {
             _ => {}
         }
         for stray in &view.strays {
-            let runs = format!("{} {} runs {}: {}", stray.service, stray.slice, stray.runs, stray.why);
+            let runs = format!(
+                "{} {} runs {}: {}",
+                stray.service, stray.slice, stray.runs, stray.why
+            );
             lines.push(tail("stray", runs));
             if let Some(until) = stray.may_change_until {
-                lines.push(tail("", format!("may still change by itself until {}", moment(until))));
+                lines.push(tail(
+                    "",
+                    format!("may still change by itself until {}", moment(until)),
+                ));
             }
             lines.push(tail("next", stray.next.clone()));
         }
@@ -63,7 +72,9 @@ impl Story {
 
 fn headline(view: &DeploymentView, outcome: OutcomeWord) -> (Mark, String) {
     let plan = view.plan.as_deref();
-    let release = view.release().map_or_else(|| "the release".to_owned(), |release| release.number.to_string());
+    let release = view
+        .release()
+        .map_or_else(|| "the release".to_owned(), |release| release.number.to_string());
     let old = match plan.map(|plan| &plan.base) {
         Some(Base::Release(release)) => format!("{} serves everywhere", release.number),
         Some(Base::Nothing) => "nothing is left of it".to_owned(),
@@ -71,42 +82,63 @@ fn headline(view: &DeploymentView, outcome: OutcomeWord) -> (Mark, String) {
     };
     match outcome {
         OutcomeWord::Succeeded => match plan {
-            Some(plan) if plan.changes_nothing() => {
-                (Mark::Good, format!("nothing to do: {release} serves everywhere, verified"))
-            }
-            Some(plan) if plan.kind == Kind::Rollback => {
-                (Mark::Good, format!("went back: {release} serves everywhere, verified"))
-            }
+            Some(plan) if plan.changes_nothing() => (
+                Mark::Good,
+                format!("nothing to do: {release} serves everywhere, verified"),
+            ),
+            Some(plan) if plan.kind == Kind::Rollback => (
+                Mark::Good,
+                format!("went back: {release} serves everywhere, verified"),
+            ),
             _ => (Mark::Good, format!("{release} serves everywhere, verified")),
         },
         OutcomeWord::RolledBack => (Mark::Bad, format!("rolled back: {old}, verified")),
         OutcomeWord::NeedsHuman => {
             let count = view.strays.len();
-            let slices = if count == 1 { "slice is not where it" } else { "slices are not where they" };
+            let slices = if count == 1 {
+                "slice is not where it"
+            } else {
+                "slices are not where they"
+            };
             (Mark::Bad, format!("needs a human: {count} {slices} should be"))
         }
         OutcomeWord::Refused => (Mark::Bad, "refused: nothing was changed".to_owned()),
         OutcomeWord::Waiting => (Mark::Wait, "waiting: nothing was changed".to_owned()),
         OutcomeWord::Failed => (Mark::Bad, "failed: nothing that serves was changed".to_owned()),
-        OutcomeWord::Cancelled => (Mark::Note, "cancelled: nothing that serves was changed".to_owned()),
+        OutcomeWord::Cancelled => (
+            Mark::Note,
+            "cancelled: nothing that serves was changed".to_owned(),
+        ),
         OutcomeWord::Superseded => match &view.superseded_by {
-            Some(by) => (Mark::Note, format!("superseded by {}: nothing was changed", by.short())),
+            Some(by) => (
+                Mark::Note,
+                format!("superseded by {}: nothing was changed", by.short()),
+            ),
             None => (Mark::Note, "superseded: nothing was changed".to_owned()),
         },
-        OutcomeWord::Open => (Mark::Wait, format!("open: left {}, to be resumed", word(&view.phase()))),
+        OutcomeWord::Open => (
+            Mark::Wait,
+            format!("open: left {}, to be resumed", word(&view.phase())),
+        ),
     }
 }
 
 /// What no slice of was touched: slices of services that were, else whole services.
 fn untouched(view: &DeploymentView) -> Vec<String> {
-    let Some(plan) = view.plan.as_deref() else { return Vec::new() };
+    let Some(plan) = view.plan.as_deref() else {
+        return Vec::new();
+    };
     let mut names = Vec::new();
     for service in &plan.services {
         let slices = || view.slices.iter().filter(|slice| slice.service == service.name);
-        if !slices().any(|slice| slice.touched) {
-            names.push((1, service.name.to_string()));
+        if slices().any(|slice| slice.touched) {
+            names.extend(
+                slices()
+                    .filter(|slice| !slice.touched)
+                    .map(|slice| (0, slice.slice.to_string())),
+            );
         } else {
-            names.extend(slices().filter(|slice| !slice.touched).map(|slice| (0, slice.slice.to_string())));
+            names.push((1, service.name.to_string()));
         }
     }
     names.sort();
@@ -116,17 +148,25 @@ fn untouched(view: &DeploymentView) -> Vec<String> {
 
 /// The failure, where no line about a slice told it already.
 fn why(view: &DeploymentView) -> Vec<Line> {
-    let Some(failure) = view.failure.as_ref().filter(|failure| failure.slice.is_none()) else { return Vec::new() };
+    let Some(failure) = view.failure.as_ref().filter(|failure| failure.slice.is_none()) else {
+        return Vec::new();
+    };
     let mut lines = Vec::new();
     // A place that refused its claim has a line of its own.
     if view.claim_refused.is_none() {
-        lines.push(Line::Tail { label: "because", text: format!("{} [{}]", failure.message, failure.code) });
+        lines.push(Line::Tail {
+            label: "because",
+            text: format!("{} [{}]", failure.message, failure.code),
+        });
         lines.extend(details(failure).into_iter().map(|line| match line {
             Line::Detail { label, text } => Line::Tail { label, text },
             other => other,
         }));
     }
-    lines.push(Line::Tail { label: "next", text: failure.next.clone() });
+    lines.push(Line::Tail {
+        label: "next",
+        text: failure.next.clone(),
+    });
     lines
 }
 
@@ -138,7 +178,13 @@ pub(crate) fn unmet(unmet: &Unmet) -> Vec<Line> {
     };
     let gate = word(&unmet.gate);
     vec![
-        Line::Tail { label: "unmet", text: format!("{gate}: {reason}") },
-        Line::Tail { label: "next", text: unmet.next.clone() },
+        Line::Tail {
+            label: "unmet",
+            text: format!("{gate}: {reason}"),
+        },
+        Line::Tail {
+            label: "next",
+            text: unmet.next.clone(),
+        },
     ]
 }

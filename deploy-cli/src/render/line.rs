@@ -75,7 +75,11 @@ pub(crate) struct Columns {
 
 impl Default for Columns {
     fn default() -> Self {
-        Self { service: 6, slice: 7, narrow: false }
+        Self {
+            service: 6,
+            slice: 7,
+            narrow: false,
+        }
     }
 }
 
@@ -87,13 +91,28 @@ impl Line {
         let laid = match self {
             Self::Head(text) => paint.bold(&printable(text, 300)),
             Self::Turn { mark, text } => format!("{} {}", mark.painted(paint), printable(text, 300)),
-            Self::Tail { label, text } => format!("  {}  {}", paint.dim(&format!("{label:<9}")), printable(text, 400)),
+            Self::Tail { label, text } => format!(
+                "  {}  {}",
+                paint.dim(&format!("{label:<9}")),
+                printable(text, 400)
+            ),
             Self::Detail { label, text } => {
                 let indent = if columns.narrow { 4 } else { 6 + columns.service };
                 let width = if columns.narrow { 7 } else { columns.slice };
-                format!("{:indent$}{}  {}", "", paint.dim(&format!("{label:<width$}")), printable(text, 400))
+                format!(
+                    "{:indent$}{}  {}",
+                    "",
+                    paint.dim(&format!("{label:<width$}")),
+                    printable(text, 400)
+                )
             }
-            Self::Step { mark, service, slice, note, took } => {
+            Self::Step {
+                mark,
+                service,
+                slice,
+                note,
+                took,
+            } => {
                 let (note, took) = (printable(note, 400), took.map(span));
                 let names = match (columns.narrow, service.is_empty() && slice.is_empty()) {
                     (_, true) => String::new(),
@@ -102,8 +121,14 @@ impl Line {
                     _ => format!("{service:<0$}  {slice:<1$}  ", columns.service, columns.slice),
                 };
                 let gap = if columns.narrow { 0 } else { NOTE };
-                let end = took.map(|took| paint.dim(&format!("  {took}"))).unwrap_or_default();
-                let note = if end.is_empty() { note } else { format!("{note:<gap$}") };
+                let end = took
+                    .map(|took| paint.dim(&format!("  {took}")))
+                    .unwrap_or_default();
+                let note = if end.is_empty() {
+                    note
+                } else {
+                    format!("{note:<gap$}")
+                };
                 format!("  {} {names}{note}{end}", mark.painted(paint))
             }
         };

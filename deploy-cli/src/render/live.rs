@@ -26,7 +26,10 @@ pub(crate) struct Live {
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("plain", &self.plain).field("activity", &self.activity).finish_non_exhaustive()
+        f.debug_struct("Live")
+            .field("plain", &self.plain)
+            .field("activity", &self.activity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,7 +62,8 @@ impl Live {
         let mut lines = Vec::new();
         self.plain.on(event, &mut lines)?;
         if !lines.is_empty() {
-            self.screen.suspend(|| out.write_all(&lines).and_then(|()| out.flush()))?;
+            self.screen
+                .suspend(|| out.write_all(&lines).and_then(|()| out.flush()))?;
         }
         self.activity.on(event);
         self.draw();
@@ -111,7 +115,9 @@ impl Live {
         });
         for (subject, doing) in doing.iter().take(LINES) {
             let (_, bar) = self.bars.entry(*subject).or_insert_with(|| {
-                let bar = self.screen.add(ProgressBar::new_spinner().with_style(self.style.clone()));
+                let bar = self
+                    .screen
+                    .add(ProgressBar::new_spinner().with_style(self.style.clone()));
                 bar.enable_steady_tick(Duration::from_millis(120));
                 (doing.verb, bar)
             });
@@ -127,7 +133,12 @@ fn message(plain: &Plain, subject: Subject, doing: &Doing) -> String {
         Subject::Whole => format!("{} {note}", doing.verb),
         Subject::Slice(slice) => {
             let (service, slice) = plain.story.names(slice);
-            format!("{service:<0$}  {slice:<1$}  {verb} {note}", columns.service, columns.slice, verb = doing.verb)
+            format!(
+                "{service:<0$}  {slice:<1$}  {verb} {note}",
+                columns.service,
+                columns.slice,
+                verb = doing.verb
+            )
         }
     };
     text.trim_end().to_owned()

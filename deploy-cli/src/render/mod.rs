@@ -46,7 +46,11 @@ impl Paint {
         self.with("1", text)
     }
     fn with(self, code: &str, text: &str) -> String {
-        if self.0 && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.0 && !text.is_empty() {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -78,7 +82,11 @@ pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
 /// A point in time for people: UTC, to the second.
 pub(crate) fn moment(at: Timestamp) -> String {
     let text = at.to_string();
-    format!("{} {}Z", &text[..10.min(text.len())], text.get(11..19).unwrap_or_default())
+    format!(
+        "{} {}Z",
+        &text[..10.min(text.len())],
+        text.get(11..19).unwrap_or_default()
+    )
 }
 
 /// The word that an enum has in JSON.

@@ -29,7 +29,12 @@ pub(crate) struct Plain {
 impl Plain {
     /// Nothing is printed yet.
     pub(crate) fn new(story: Story, stamps: Stamps, paint: Paint) -> Self {
-        Self { story, stamps, paint, latest: Timestamp(0) }
+        Self {
+            story,
+            stamps,
+            paint,
+            latest: Timestamp(0),
+        }
     }
 
     /// Prints what an event is worth.

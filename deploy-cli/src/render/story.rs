@@ -6,7 +6,7 @@ use super::{span, word};
 use crate::console::Loudness;
 use deploy_core::event::{AttemptReason, Event, EventKind};
 use deploy_core::failure::{Code, Failure};
-use deploy_core::id::SliceIx;
+use deploy_core::id::{ReleaseNumber, SliceIx};
 use deploy_core::machine::{Ask, TurnReason, Verb};
 use deploy_core::model::Release;
 use deploy_core::plan::{Base, Kind, Plan};
@@ -64,9 +64,16 @@ impl Story {
 
     /// How wide the columns are, by the plan in force.
     pub(crate) fn columns(&self) -> Columns {
-        let wide = Columns { narrow: self.narrow, ..Columns::default() };
+        let wide = Columns {
+            narrow: self.narrow,
+            ..Columns::default()
+        };
         let Some(plan) = self.plan() else { return wide };
-        let service = plan.services.iter().map(|service| service.name.as_str().len()).max();
+        let service = plan
+            .services
+            .iter()
+            .map(|service| service.name.as_str().len())
+            .max();
         let slice = plan.slices.iter().map(|slice| slice.name.as_str().len()).max();
         Columns {
             service: service.unwrap_or(0).clamp(wide.service, 24),
@@ -82,7 +89,9 @@ impl Story {
     /// Takes the next event; the lines it is worth. Events of other deployments are worth none.
     pub(crate) fn on(&mut self, event: &Event) -> Vec<Line> {
         if let Some(id) = &event.deployment {
-            let view = self.view.get_or_insert_with(|| DeploymentView::new(id.clone(), event.at));
+            let view = self
+                .view
+                .get_or_insert_with(|| DeploymentView::new(id.clone(), event.at));
             if view.id != *id {
                 return Vec::new();
             }
@@ -91,7 +100,10 @@ impl Story {
             if let EventKind::Planned { digest, .. } = &event.kind {
                 self.began.clear();
                 self.moved.clear();
-                return self.planned(planned_before.filter(|before| before != digest).is_some(), planned_before.is_none());
+                return self.planned(
+                    planned_before.is_some_and(|before| before != *digest),
+                    planned_before.is_none(),
+                );
             }
         }
         let lines = self.lines(event);
@@ -102,7 +114,10 @@ impl Story {
         match self.plan() {
             Some(plan) if first => vec![Line::Head(header(plan, self.release.as_ref()))],
             Some(_) if again && !self.is_quiet() => {
-                vec![step(Mark::Warn, "planned again: something changed; earlier approvals do not count")]
+                vec![step(
+                    Mark::Warn,
+                    "planned again: something changed; earlier approvals do not count",
+                )]
             }
             _ => Vec::new(),
         }
@@ -119,41 +134,75 @@ impl Story {
             }
             EventKind::Gated { .. } => match self.waited.take() {
                 Some((since, gates)) => {
-                    vec![step(Mark::Wait, format!("waited {} for {gates}", span(event.at.since(since))))]
+                    vec![step(
+                        Mark::Wait,
+                        format!("waited {} for {gates}", span(event.at.since(since))),
+                    )]
                 }
                 None => Vec::new(),
             },
             EventKind::ApprovalGiven { approval } => {
-                vec![step(Mark::Note, because(format!("approved by {}", approval.by), approval.reason.as_deref()))]
+                vec![step(
+                    Mark::Note,
+                    because(format!("approved by {}", approval.by), approval.reason.as_deref()),
+                )]
             }
             EventKind::ApprovalRejected { by, reason } => {
-                vec![step(Mark::Bad, because(format!("rejected by {by}"), reason.as_deref()))]
+                vec![step(
+                    Mark::Bad,
+                    because(format!("rejected by {by}"), reason.as_deref()),
+                )]
             }
             EventKind::AttemptBegun { reason, driver, .. } => {
-                let who = driver.as_ref().map_or("another process", |driver| driver.who.as_str());
+                let who = driver
+                    .as_ref()
+                    .map_or("another process", |driver| driver.who.as_str());
                 match reason {
                     AttemptReason::Start | AttemptReason::TurnedBack => Vec::new(),
                     AttemptReason::Takeover => vec![step(Mark::Warn, format!("taken up again by {who}"))],
                     AttemptReason::UnknownOutcome => {
-                        vec![step(Mark::Warn, "the outcome of a step is unknown: looking, then trying again")]
+                        vec![step(
+                            Mark::Warn,
+                            "the outcome of a step is unknown: looking, then trying again",
+                        )]
                     }
                     AttemptReason::Reachable => vec![step(Mark::Note, "can be reached again: going on")],
                     AttemptReason::Fenced => {
-                        vec![step(Mark::Warn, "a place has a newer claim, or went back by itself: looking again")]
+                        vec![step(
+                            Mark::Warn,
+                            "a place has a newer claim, or went back by itself: looking again",
+                        )]
                     }
                 }
             }
-            EventKind::Claimed { place, adopted: Some(store), .. } => {
-                let place = self.plan().and_then(|plan| plan.places.get(place.at())).map(ToString::to_string);
+            EventKind::Claimed {
+                place,
+                adopted: Some(store),
+                ..
+            } => {
+                let place = self
+                    .plan()
+                    .and_then(|plan| plan.places.get(place.at()))
+                    .map(ToString::to_string);
                 let place = place.unwrap_or_default();
-                vec![step(Mark::Warn, format!("{place} was another state's ({store}); taken over as asked"))]
+                vec![step(
+                    Mark::Warn,
+                    format!("{place} was another state's ({store}); taken over as asked"),
+                )]
             }
             EventKind::ClaimFailed { failure, .. } => failed(String::new(), String::new(), failure, None),
             EventKind::PlanOutdated => {
-                vec![step(Mark::Warn, "something else runs than when it was planned: planning again")]
+                vec![step(
+                    Mark::Warn,
+                    "something else runs than when it was planned: planning again",
+                )]
             }
             EventKind::SlicePrepared { slice, changes, .. } if verbose => {
-                let note = if *changes { "prepared" } else { "prepared: nothing to change" };
+                let note = if *changes {
+                    "prepared"
+                } else {
+                    "prepared: nothing to change"
+                };
                 vec![self.slice(Mark::Note, *slice, note, None)]
             }
             EventKind::BatchIntended { slices } | EventKind::RestoreIntended { slices } => {
@@ -169,40 +218,69 @@ impl Story {
             EventKind::SliceVerified { slice, note } => {
                 let moved = self.moved.contains(slice);
                 let note = match self.plan() {
-                    Some(plan) if moved => serves(plan.release.number.to_string(), note),
+                    Some(plan) if moved => serves(plan.release.number, note),
                     _ => format!("unchanged, {note}"),
                 };
                 vec![self.slice(Mark::Good, *slice, note, Some(event.at))]
             }
-            EventKind::SliceFailed { slice, step, failure, .. } => self.failed_slice(*slice, *step, failure, event.at),
+            EventKind::SliceFailed {
+                slice, step, failure, ..
+            } => self.failed_slice(*slice, *step, failure, event.at),
             EventKind::Committed if verbose => vec![step(Mark::Note, "committed: every slice is verified")],
-            EventKind::SliceConfirmed { slice } if verbose => vec![self.slice(Mark::Note, *slice, "confirmed", None)],
-            EventKind::BakeBegun { until } => {
-                vec![step(Mark::Note, format!("watching for {} more", span(until.since(event.at))))]
+            EventKind::SliceConfirmed { slice } if verbose => {
+                vec![self.slice(Mark::Note, *slice, "confirmed", None)]
             }
-            EventKind::PlaceFinished { warning: Some(warning), .. } => {
+            EventKind::BakeBegun { until } => {
+                vec![step(
+                    Mark::Note,
+                    format!("watching for {} more", span(until.since(event.at))),
+                )]
+            }
+            EventKind::PlaceFinished {
+                warning: Some(warning),
+                ..
+            } => {
                 vec![step(Mark::Warn, format!("not cleaned up: {}", warning.message))]
             }
-            EventKind::PlaceReleased { warning: Some(warning), .. } => {
-                vec![step(Mark::Warn, format!("claim not released: {}", warning.message))]
+            EventKind::PlaceReleased {
+                warning: Some(warning),
+                ..
+            } => {
+                vec![step(
+                    Mark::Warn,
+                    format!("claim not released: {}", warning.message),
+                )]
             }
             EventKind::TurnedBack { reason, failure, .. } => self.turned(*reason, failure.as_ref()),
             EventKind::HeldBack { failure } => {
-                vec![Line::Turn { mark: Mark::Warn, text: format!("held as it is, for a human: {}", failure.message) }]
+                vec![Line::Turn {
+                    mark: Mark::Warn,
+                    text: format!("held as it is, for a human: {}", failure.message),
+                }]
             }
             EventKind::SliceBack { slice, note } => {
                 let note = match self.view.as_ref().and_then(DeploymentView::previous) {
-                    Some(previous) => serves(previous.number.to_string(), note),
+                    Some(previous) => serves(previous.number, note),
                     None => note.clone(),
                 };
                 vec![self.slice(Mark::Good, *slice, note, Some(event.at))]
             }
             EventKind::SliceUnknown { slice, failure } => {
-                let line = self.slice(Mark::Bad, *slice, format!("unknown: {}", failure.message), Some(event.at));
+                let line = self.slice(
+                    Mark::Bad,
+                    *slice,
+                    format!("unknown: {}", failure.message),
+                    Some(event.at),
+                );
                 [vec![line], details(failure)].concat()
             }
             EventKind::SliceOvertaken { slice } => {
-                vec![self.slice(Mark::Bad, *slice, "somebody else changed what runs here: left alone", None)]
+                vec![self.slice(
+                    Mark::Bad,
+                    *slice,
+                    "somebody else changed what runs here: left alone",
+                    None,
+                )]
             }
             EventKind::AskAccepted { ask } => asked(*ask, event.actor.as_str()),
             EventKind::Yanked { release, .. } => {
@@ -253,23 +331,39 @@ impl Story {
             (TurnReason::Foreign, None) => format!("somebody else changed what runs: {to}"),
             (TurnReason::Reverted, None) => format!("a place went back by itself: {to}"),
         };
-        vec![Line::Turn { mark: Mark::Back, text }]
+        vec![Line::Turn {
+            mark: Mark::Back,
+            text,
+        }]
     }
 
     /// A line about a slice; `ended` is when its step was done.
     fn slice(&self, mark: Mark, slice: SliceIx, note: impl Into<String>, ended: Option<Timestamp>) -> Line {
         let (service, name) = self.names(slice);
         let took = ended.and_then(|ended| Some(ended.since(*self.began.get(&slice)?)));
-        Line::Step { mark, service, slice: name, note: note.into(), took }
+        Line::Step {
+            mark,
+            service,
+            slice: name,
+            note: note.into(),
+            took,
+        }
     }
 
     /// A service's and a slice's name; a slice that is all of its service and is called like it is not named twice.
     pub(crate) fn names(&self, slice: SliceIx) -> (String, String) {
-        let Some((plan, slice)) = self.plan().and_then(|plan| Some((plan, plan.slices.get(slice.at())?))) else {
+        let Some((plan, slice)) = self
+            .plan()
+            .and_then(|plan| Some((plan, plan.slices.get(slice.at())?)))
+        else {
             return (String::new(), slice.to_string());
         };
         let service = plan.service(slice.service).name.to_string();
-        let name = if slice.name.as_str() == service { String::new() } else { slice.name.to_string() };
+        let name = if slice.name.as_str() == service {
+            String::new()
+        } else {
+            slice.name.to_string()
+        };
         (service, name)
     }
 }
@@ -278,12 +372,20 @@ impl Story {
 fn header(plan: &Plan, release: Option<&Release>) -> String {
     let mut text = plan.release.number.to_string();
     if let Some(source) = release.and_then(|release| release.sources.first()) {
-        text = format!("{text} {} \"{}\"", source.commit.short(), source.subject.chars().take(60).collect::<String>());
+        text = format!(
+            "{text} {} \"{}\"",
+            source.commit.short(),
+            source.subject.chars().take(60).collect::<String>()
+        );
         if let Some(branch) = &source.branch {
             text = format!("{text} ({branch})");
         }
     }
-    let arrow = if plan.kind == Kind::Rollback { "← back in" } else { "→" };
+    let arrow = if plan.kind == Kind::Rollback {
+        "← back in"
+    } else {
+        "→"
+    };
     let now = match plan.base {
         Base::Nothing => "now nothing".to_owned(),
         Base::Release(release) => format!("now {}", release.number),
@@ -294,7 +396,13 @@ fn header(plan: &Plan, release: Option<&Release>) -> String {
 }
 
 fn step(mark: Mark, note: impl Into<String>) -> Line {
-    Line::Step { mark, service: String::new(), slice: String::new(), note: note.into(), took: None }
+    Line::Step {
+        mark,
+        service: String::new(),
+        slice: String::new(),
+        note: note.into(),
+        took: None,
+    }
 }
 
 fn because(text: String, reason: Option<&str>) -> String {
@@ -304,12 +412,22 @@ fn because(text: String, reason: Option<&str>) -> String {
     }
 }
 
-fn serves(release: String, note: &str) -> String {
-    if note.starts_with("healthy") { format!("{release} serves, {note}") } else { note.to_owned() }
+fn serves(release: ReleaseNumber, note: &str) -> String {
+    if note.starts_with("healthy") {
+        format!("{release} serves, {note}")
+    } else {
+        note.to_owned()
+    }
 }
 
 fn failed(service: String, slice: String, failure: &Failure, took: Option<std::time::Duration>) -> Vec<Line> {
-    let line = Line::Step { mark: Mark::Bad, service, slice, note: failure.message.clone(), took };
+    let line = Line::Step {
+        mark: Mark::Bad,
+        service,
+        slice,
+        note: failure.message.clone(),
+        took,
+    };
     [vec![line], details(failure)].concat()
 }
 
@@ -319,8 +437,14 @@ pub(super) fn details(failure: &Failure) -> Vec<Line> {
         Code::Unhealthy | Code::WrongVersion => "body",
         _ => "log",
     };
-    let causes = failure.causes.iter().map(|text| Line::Detail { label: "because", text: text.clone() });
-    let log = failure.log_tail.iter().map(|text| Line::Detail { label, text: text.clone() });
+    let causes = failure.causes.iter().map(|text| Line::Detail {
+        label: "because",
+        text: text.clone(),
+    });
+    let log = failure.log_tail.iter().map(|text| Line::Detail {
+        label,
+        text: text.clone(),
+    });
     causes.chain(log).collect()
 }
 

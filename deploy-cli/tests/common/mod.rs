@@ -1,24 +1,27 @@
 //! A folder of a test's own with a HOME of its own, and the command in it: what it printed and how it ended, as one text.
 
-#![expect(dead_code, reason = "not every test file uses all of it")]
+#![allow(dead_code, reason = "not every test file uses all of it, and some do")]
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A folder that is gone with the test.
-pub struct Home {
+pub(crate) struct Home {
     folder: TempDir,
 }
 
 impl Home {
-    pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("shop-").tempdir().expect("a temporary folder");
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("shop-")
+            .tempdir()
+            .expect("a temporary folder");
         std::fs::create_dir(folder.path().join("project")).expect("a folder");
         Self { folder }
     }
 
-    pub fn with(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         let home = Self::new();
         for (name, text) in files {
             home.write(name, text.as_bytes());
@@ -26,78 +29,108 @@ impl Home {
         home
     }
 
-    pub fn project(&self) -> PathBuf {
+    pub(crate) fn project(&self) -> PathBuf {
         self.folder.path().join("project")
     }
 
-    pub fn write(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         let path = self.project().join(name);
         std::fs::create_dir_all(path.parent().expect("below the project")).expect("a folder");
         std::fs::write(path, bytes).expect("a file");
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.project().join(name)).expect("a file")
     }
 
     /// The command, with nothing of the caller's environment but where programs are.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deploy"));
-        command.env_clear().env("HOME", self.folder.path()).env("USER", "alice").current_dir(self.project()).args(args);
+        command
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("USER", "alice")
+            .current_dir(self.project())
+            .args(args);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("GIT_CONFIG_NOSYSTEM", "1").timeout(std::time::Duration::from_secs(60));
+        command
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .timeout(std::time::Duration::from_mins(1));
         command
     }
 
     /// What it printed and how it ended.
-    pub fn run(&self, args: &[&str]) -> String {
+    pub(crate) fn run(&self, args: &[&str]) -> String {
         self.show(&mut self.command(args))
     }
 
-    pub fn show(&self, command: &mut Command) -> String {
+    pub(crate) fn show(&self, command: &mut Command) -> String {
         let output = command.output().expect("the command runs");
-        let mut text = format!("exit {}\n", output.status.code().map_or("by signal".to_owned(), |code| code.to_string()));
+        let mut text = format!(
+            "exit {}\n",
+            output
+                .status
+                .code()
+                .map_or("by signal".to_owned(), |code| code.to_string())
+        );
         for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
             if !bytes.is_empty() {
-                text.push_str(&format!("--- {name}\n{}\n", String::from_utf8_lossy(bytes).trim_end()));
+                text = format!(
+                    "{text}--- {name}\n{}\n",
+                    String::from_utf8_lossy(bytes).trim_end()
+                );
             }
         }
         text.replace(&self.folder.path().display().to_string(), "[home]")
     }
 
     /// The one object that `--json` prints, and the exit code.
-    pub fn json(&self, args: &[&str]) -> (serde_json::Value, i32) {
+    pub(crate) fn json(&self, args: &[&str]) -> (serde_json::Value, i32) {
         let output = self.command(args).output().expect("the command runs");
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         assert_eq!(text.lines().count(), 1, "exactly one object: {text}");
-        (serde_json::from_str(&text).expect("an object"), output.status.code().expect("an exit code"))
+        (
+            serde_json::from_str(&text).expect("an object"),
+            output.status.code().expect("an exit code"),
+        )
     }
 
-    pub fn git(&self, args: &[&str]) {
+    pub(crate) fn git(&self, args: &[&str]) {
         let output = std::process::Command::new("git")
-            .args(["-c", "user.name=Alice", "-c", "user.email=alice@shop.example", "-c", "init.defaultBranch=develop"])
+            .args([
+                "-c",
+                "user.name=Alice",
+                "-c",
+                "user.email=alice@shop.example",
+                "-c",
+                "init.defaultBranch=develop",
+            ])
             .args(args)
             .current_dir(self.project())
             .env("HOME", self.folder.path())
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .output()
             .expect("git runs");
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 }
 
 /// A manifest that needs nothing but this machine.
-pub const LOCAL: &str = r#"[project]
+pub(crate) const LOCAL: &str = r#"[project]
 name = "shop"
 [vars]
 LOG_LEVEL = "info"
 [services.web.ssh]
 source = "."
-path = "../live"
+path = "live"
 [services.web.health.ready]
 command = "true"
 healthy_for = "1s"
@@ -109,5 +142,5 @@ confirm = true
 [environments.production.hosts]
 there = { local = true }
 [environments.production.services.web.ssh]
-path = "../live-production"
+path = "live-production"
 "#;

@@ -2,16 +2,16 @@
 
 use super::order::Order;
 use super::state::{At, Direction, Hold, Pace, PlaceState, Reach, SliceState, Stage, State, Step, Then};
-use super::{Ask, Failed, Machine, Outcome, Refusal, Sight, SliceSight, Verb};
+use super::{Ask, Failed, Machine, Outcome, Refusal, Verb};
 use crate::event::{AttemptReason, EventKind};
 use crate::id::{Attempt, SliceIx};
 use crate::plan::Kind;
 use crate::port::target::Fence;
 use std::sync::Arc;
 
-type Applied = Result<(), &'static str>;
+pub(super) type Applied = Result<(), &'static str>;
 
-fn ensure(holds: bool, why: &'static str) -> Applied {
+pub(super) fn ensure(holds: bool, why: &'static str) -> Applied {
     if holds { Ok(()) } else { Err(why) }
 }
 
@@ -30,14 +30,14 @@ impl Machine {
                 )?;
                 ensure(plan.digest() == *digest, "the plan is not what its digest says")?;
                 let State {
-                    tries, attempt, pace, ..
+                    attempt, pace, tries, ..
                 } = self.state;
                 self.plan = Arc::new((**plan).clone());
                 self.order = Arc::new(Order::of(&self.plan));
                 self.state = State {
-                    tries,
                     attempt,
                     pace,
+                    tries,
                     ..State::new(&self.plan)
                 };
                 Ok(())
@@ -211,14 +211,14 @@ impl Machine {
                     // Whatever is armed there still, we cannot disarm.
                     (Verb::Confirm, _) => state.armed = false,
                     (Verb::Activate, Failed::Overtaken) | (Verb::Restore | Verb::VerifyOld, _) => {
-                        state.at = stray
+                        state.at = stray;
                     }
                     (Verb::Prepare, _) if rollback => {
                         state.at = stray;
                         state.prepared = true;
                     }
                     (Verb::Activate | Verb::Verify | Verb::Watch | Verb::Look, _) if rollback => {
-                        state.at = stray
+                        state.at = stray;
                     }
                     _ => {}
                 }
@@ -357,10 +357,12 @@ impl Machine {
                 Ok(())
             }
             EventKind::SliceUnknown { slice, .. } => {
-                self.slice_mut(*slice).map(|state| state.at = At::Unknown)
+                self.slice_mut(*slice)?.at = At::Unknown;
+                Ok(())
             }
             EventKind::SliceOvertaken { slice } => {
-                self.slice_mut(*slice).map(|state| state.at = At::Overtaken)
+                self.slice_mut(*slice)?.at = At::Overtaken;
+                Ok(())
             }
             EventKind::AskAccepted { ask } => {
                 match ask {
@@ -450,87 +452,12 @@ impl Machine {
         Ok(())
     }
 
-    fn surveyed(&mut self, seen: &[SliceSight]) -> Applied {
-        ensure(
-            self.state.stage == Stage::Moving(Step::Surveying),
-            "nothing is being surveyed",
-        )?;
-        ensure(
-            seen.len() == self.state.slices.len(),
-            "every slice is seen or known not to be",
-        )?;
-        let (direction, reach) = (self.state.direction, self.state.reach);
-        let rollback = self.plan.kind == Kind::Rollback;
-        for slice in self.plan.slice_indices() {
-            let Some(sight) = self.sight(slice, seen) else {
-                continue;
-            };
-            let planned = self.plan.slice(slice);
-            let unfenced = self.plan.service(planned.service).abilities.fence == Fence::None;
-            let way_back = self.state.has_checkpoint(planned.unit);
-            let state = &mut self.state.slices[slice.at()];
-            if sight.runs != Sight::Unreachable {
-                state.armed = sight.armed;
-            }
-            // What an unfenced writer may still do cannot be learned by looking.
-            if unfenced && state.at == At::Unknown {
-                continue;
-            }
-            match (direction, reach) {
-                (Direction::Back, _) => state.at = seen_going_back(*state, sight),
-                (Direction::Held, _) => state.at = seen_held(*state, sight.runs),
-                (Direction::Forward, Reach::Nothing | Reach::Prepared) if rollback => {
-                    state.at = match sight.runs {
-                        Sight::Unreachable => At::Unknown,
-                        Sight::Foreign => At::Overtaken,
-                        Sight::Old | Sight::New | Sight::Both => At::Untouched,
-                    };
-                    // What cannot be had is not prepared either: it holds up only what needs it.
-                    state.prepared = state.at != At::Untouched || !state.moves || way_back;
-                }
-                (Direction::Forward, Reach::Nothing | Reach::Prepared) => {}
-                (Direction::Forward, Reach::Activating) => {
-                    state.at = seen_going_forward(*state, sight.runs, rollback, way_back);
-                }
-                (Direction::Forward, Reach::Committed | Reach::Baked | Reach::Finishing) => {
-                    state.at = seen_settled(*state, sight.runs);
-                }
-            }
-        }
-        self.state.stage = Stage::Moving(match (self.state.direction, self.state.reach) {
-            (Direction::Back, _) => Step::Restoring,
-            (Direction::Held, _) => Step::Holding,
-            (Direction::Forward, Reach::Nothing | Reach::Prepared) => Step::Preparing,
-            (Direction::Forward, Reach::Activating) => Step::Activating,
-            (Direction::Forward, Reach::Committed | Reach::Baked) => Step::Confirming,
-            (Direction::Forward, Reach::Finishing) => Step::Finishing,
-        });
-        if self.state.direction == Direction::Forward && self.state.reach == Reach::Activating {
-            self.look_if_verified();
-        }
-        Ok(())
-    }
-
-    /// What a survey or a look says of a slice, if that matters: in a place whose claim could not be had, nothing that was seen can
-    /// be relied on; in one that somebody else took, everything is theirs; a finished one is not ours to judge any more.
-    pub(super) fn sight(&self, slice: SliceIx, seen: &[SliceSight]) -> Option<SliceSight> {
-        let mut sight = seen[slice.at()];
-        match self.state.place(self.plan.slice(slice).place).hold {
-            _ if self.leaves(slice) => return None,
-            Hold::Finished => return None,
-            Hold::Lost => sight.runs = Sight::Unreachable,
-            Hold::Taken => sight.runs = Sight::Foreign,
-            Hold::Free | Hold::Held => {}
-        }
-        Some(sight)
-    }
-
     pub(super) fn all_verified(&self) -> bool {
         self.state.slices.iter().all(|slice| slice.is_verified())
     }
 
     /// Nothing is left to move or to verify: the last look.
-    fn look_if_verified(&mut self) {
+    pub(super) fn look_if_verified(&mut self) {
         if self.all_verified() {
             self.state.stage = Stage::Moving(Step::Looking);
         }
@@ -568,59 +495,5 @@ impl Machine {
 
     fn place_mut(&mut self, at: usize) -> Result<&mut PlaceState, &'static str> {
         self.state.places.get_mut(at).ok_or("there is no such place")
-    }
-}
-
-/// Going forward again after a crash or an unknown outcome that left everything wholly old or new.
-fn seen_going_forward(slice: SliceState, runs: Sight, rollback: bool, way_back: bool) -> At {
-    match (runs, slice.at) {
-        (Sight::Foreign, _) if rollback => At::Overtaken,
-        (Sight::Unreachable, _) if rollback => At::Unknown,
-        (Sight::Foreign | Sight::Unreachable, at) => at,
-        // What does not move is verified again in its turn.
-        _ if !slice.moves => At::Untouched,
-        (Sight::Both, At::Untouched) => At::Untouched,
-        (Sight::New | Sight::Both, _) => At::Activated,
-        // It was not to be had when everything was prepared.
-        (Sight::Old, at) if !way_back => at,
-        (Sight::Old, _) => At::Untouched,
-    }
-}
-
-/// After the commit point.
-fn seen_settled(slice: SliceState, runs: Sight) -> At {
-    match (runs, slice.at) {
-        (Sight::New | Sight::Both, At::Confirmed) => At::Confirmed,
-        (Sight::New | Sight::Both, _) => At::Verified,
-        (Sight::Old, at) if !slice.moves => at,
-        (Sight::Old, _) => At::Stuck,
-        (Sight::Foreign, _) => At::Overtaken,
-        (Sight::Unreachable, _) => At::Unknown,
-    }
-}
-
-/// Held as it stands.
-fn seen_held(slice: SliceState, runs: Sight) -> At {
-    match (runs, slice.at) {
-        (Sight::Unreachable, _) => At::Unknown,
-        (Sight::Foreign, _) => At::Overtaken,
-        (Sight::Both, at) => at,
-        (Sight::New, at @ (At::Verified | At::Confirmed)) => at,
-        (Sight::New, _) => At::Activated,
-        (Sight::Old, _) if slice.touched() => At::Restored,
-        (Sight::Old, at) => at,
-    }
-}
-
-fn seen_going_back(slice: SliceState, sight: SliceSight) -> At {
-    match (sight.runs, slice.touched()) {
-        (Sight::Unreachable, _) => At::Unknown,
-        (Sight::Foreign, _) | (Sight::New, false) => At::Overtaken,
-        (Sight::New, true) => At::ToRestore,
-        // Still armed: putting it back disarms it.
-        (Sight::Old | Sight::Both, _) if sight.armed => At::ToRestore,
-        (Sight::Old | Sight::Both, true) if slice.at == At::Back => At::Back,
-        (Sight::Old | Sight::Both, true) => At::Restored,
-        (Sight::Old | Sight::Both, false) => slice.at,
     }
 }

@@ -209,20 +209,20 @@ impl Machine {
                 });
                 Ok(events)
             }
-            Direction::Held => Err(Rejected::NoChange),
             Direction::Forward if step == Step::Baking || self.plan.kind == Kind::Rollback => {
                 Ok(vec![closing(
                     Outcome::NeedsHuman,
                     Some(late("health stayed unclear")),
                 )])
             }
-            Direction::Forward if self.state.pace == Pace::Paused => Err(Rejected::NoChange),
-            Direction::Forward if self.state.reach == Reach::Activating => Ok(vec![self.turn_back(
-                now,
-                TurnReason::TooLate,
-                Some(late("activation took too long")),
-            )]),
-            Direction::Forward => Err(Rejected::NoChange),
+            Direction::Forward if self.state.reach == Reach::Activating && self.state.pace == Pace::Going => {
+                Ok(vec![self.turn_back(
+                    now,
+                    TurnReason::TooLate,
+                    Some(late("activation took too long")),
+                )])
+            }
+            Direction::Forward | Direction::Held => Err(Rejected::NoChange),
         }
     }
 

@@ -19,6 +19,7 @@ mod decide;
 mod failed;
 mod order;
 mod outstanding;
+mod seen;
 pub mod state;
 mod survey;
 #[cfg(test)]
@@ -406,7 +407,7 @@ impl Machine {
             match (&mut machine, &event.kind) {
                 (Some(machine), _) => machine.apply(recorded)?,
                 (none, EventKind::Planned { plan, .. }) => {
-                    *none = Some(Self::new(Arc::new((**plan).clone())))
+                    *none = Some(Self::new(Arc::new((**plan).clone())));
                 }
                 (None, EventKind::Requested { .. }) => {}
                 (None, _) => {

@@ -63,10 +63,10 @@ impl Machine {
                 Some(self.turn_back(now, TurnReason::Reverted, failure.cloned()))
             }
             (_, Reach::Committed | Reach::Baked) if any(Sight::Foreign) => {
-                Some(self.hold(failure, "somebody else changed what runs"))
+                Some(hold(failure, "somebody else changed what runs"))
             }
             (_, Reach::Committed | Reach::Baked) if any(Sight::Unreachable) && exhausted => {
-                Some(self.hold(failure, "what runs cannot be learned"))
+                Some(hold(failure, "what runs cannot be learned"))
             }
             (_, Reach::Committed | Reach::Baked) => {
                 any(Sight::Unreachable).then(|| self.attempt(AttemptReason::UnknownOutcome))
@@ -74,15 +74,6 @@ impl Machine {
             (_, Reach::Finishing) => (any(Sight::Old) || any(Sight::Foreign)).then(human),
         };
         Ok([Some(surveyed), follows].into_iter().flatten().collect())
-    }
-
-    fn hold(&self, failure: Option<&Failure>, why: &str) -> EventKind {
-        failure.map_or_else(
-            || super::advance::held(why),
-            |failure| EventKind::HeldBack {
-                failure: failure.clone(),
-            },
-        )
     }
 
     /// What cannot be proven clean, and why: every touched slice, open intents included, wholly old or new under our claim, and where
@@ -157,4 +148,13 @@ impl Machine {
         };
         Ok(named.chain([follows]).collect())
     }
+}
+
+fn hold(failure: Option<&Failure>, why: &str) -> EventKind {
+    failure.map_or_else(
+        || super::advance::held(why),
+        |failure| EventKind::HeldBack {
+            failure: failure.clone(),
+        },
+    )
 }

@@ -81,9 +81,9 @@ fn plan(kind: Kind, slices: u16) -> Plan {
             })
             .collect(),
         limits: Limits {
-            activation: Duration::from_secs(60),
-            going_back: Duration::from_secs(60),
-            bake: Duration::from_secs(60),
+            activation: Duration::from_mins(1),
+            going_back: Duration::from_mins(1),
+            bake: Duration::from_mins(1),
             attempts: 2,
         },
         notices: vec![],
@@ -479,7 +479,7 @@ fn a_pause_starts_no_slice_and_does_not_eat_the_deadline() {
     assert_eq!(story.ask(Ask::Pause), Err(Rejected::NoChange));
     story.until(|_| false);
     assert_eq!((story.at(0), story.at(1)), (At::Verified, At::Untouched));
-    let late = NOW.after(Duration::from_secs(3600));
+    let late = NOW.after(Duration::from_hours(1));
     assert_eq!(story.feed_at(late, &Input::Elapsed), Err(Rejected::NoChange));
     story
         .feed_at(
@@ -490,7 +490,7 @@ fn a_pause_starts_no_slice_and_does_not_eat_the_deadline() {
             },
         )
         .expect("it goes on");
-    assert_eq!(story.machine.wake_at(), Some(late.after(Duration::from_secs(60))));
+    assert_eq!(story.machine.wake_at(), Some(late.after(Duration::from_mins(1))));
     assert_eq!(story.run(), Some(Outcome::Succeeded));
 }
 

@@ -43,4 +43,5 @@ pub use model::{
 };
 pub use parse::{MAX_BYTES, Manifest, parse};
 pub use schema::{Explanation, explain, schema};
+pub use suggest::nearest;
 pub use template::{Fact, Facts, Part, Template, Unexpanded, VarName};

@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest of some words, by edit distance or because one begins the other.
 
 /// The candidate that was most likely meant, if one is near enough to be worth naming.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()

@@ -13,7 +13,7 @@ use super::strategy::{Grouping, Now, group};
 use super::waves::{Node, sort};
 use super::{Change, Kind, Limits, Plan, PlannedService, PlannedSlice};
 use crate::id::{Fingerprint, PlaceId, PlaceIx, ServiceIx, ServiceName, SliceIx, SliceName, UnitId, UnitIx};
-use crate::port::target::Runs;
+use crate::port::target::{Difference, Runs};
 use crate::time::format_duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -178,7 +178,11 @@ impl Planner<'_> {
                 way_back: way_back(plan.kind, change, &plan.base, &now, service.abilities),
                 now,
             });
-            plan.differences.extend(slice.difference.clone());
+            let named = |difference| Difference {
+                service: Some(service.name.clone()),
+                ..difference
+            };
+            plan.differences.extend(slice.difference.clone().map(named));
         }
         let grouping = self.grouping(service, change);
         let index = |at: usize| SliceIx(u16::try_from(first + at).expect("the slices were counted"));

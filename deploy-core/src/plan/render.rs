@@ -64,17 +64,15 @@ pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
     if !plan.differences.is_empty() {
         line(&mut text, "changes");
         for difference in &plan.differences {
+            let subject = match &difference.service {
+                Some(service) => format!("{service:width$}  {}", difference.slice),
+                None => difference.slice.to_string(),
+            };
             for change in &difference.lines {
-                line(
-                    &mut text,
-                    &format!("  {:width$}  {}", difference.slice, printable(change, 300)),
-                );
+                line(&mut text, &format!("  {subject}  {}", printable(change, 300)));
             }
             if let Some(bytes) = difference.bytes {
-                line(
-                    &mut text,
-                    &format!("  {:width$}  {} to send", difference.slice, size(bytes)),
-                );
+                line(&mut text, &format!("  {subject}  {} to send", size(bytes)));
             }
         }
     }

@@ -251,6 +251,9 @@ pub struct SliceSeen {
 /// A change, as a person reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
+    /// The service; filled in by the planner, a target leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<crate::id::ServiceName>,
     /// The slice.
     pub slice: SliceName,
     /// One line a change: `+ 3 files, ~ 1 file, - 0 files`, `restart: systemctl restart shop-web`.

@@ -20,39 +20,43 @@ use std::time::Duration;
 
 /// A world to search.
 #[derive(Debug)]
-pub struct Config {
-    pub name: &'static str,
-    pub stores: u8,
-    pub kind: Kind,
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one switch of a world, not a state"
+)]
+pub(crate) struct Config {
+    pub(crate) name: &'static str,
+    pub(crate) stores: u8,
+    pub(crate) kind: Kind,
     /// Whether targets can arm.
-    pub arms: bool,
+    pub(crate) arms: bool,
     /// Whether there is a bake.
-    pub bakes: bool,
+    pub(crate) bakes: bool,
     /// Whether a failure of B holds.
-    pub holds: bool,
+    pub(crate) holds: bool,
     /// Whether A stays as it is.
-    pub keeps_a: bool,
+    pub(crate) keeps_a: bool,
     /// Whether the slices of a service move one after the other.
-    pub batches: bool,
+    pub(crate) batches: bool,
     /// Whether the slices of a service are one restore unit.
-    pub shares_unit: bool,
+    pub(crate) shares_unit: bool,
     /// Whether people must approve.
-    pub approval: bool,
+    pub(crate) approval: bool,
     /// How the places fence.
-    pub fence: Fence,
+    pub(crate) fence: Fence,
     /// Whether a side may take another store's places.
-    pub adopts: [bool; 2],
-    pub attempts: u8,
-    pub start: Base,
-    pub budget: Budget,
-    pub mutant: Option<Mutant>,
+    pub(crate) adopts: [bool; 2],
+    pub(crate) attempts: u8,
+    pub(crate) start: Base,
+    pub(crate) budget: Budget,
+    pub(crate) mutant: Option<Mutant>,
     /// Distinct states, pinned.
-    pub states: usize,
-    pub plans: RefCell<HashMap<(u8, Base), Arc<Plan>>>,
+    pub(crate) states: usize,
+    pub(crate) plans: RefCell<HashMap<(u8, Base), Arc<Plan>>>,
 }
 
 impl Config {
-    pub fn new(name: &'static str, budget: Budget) -> Self {
+    pub(crate) fn new(name: &'static str, budget: Budget) -> Self {
         Self {
             name,
             stores: 1,
@@ -75,12 +79,12 @@ impl Config {
         }
     }
 
-    pub fn arms(&self) -> bool {
+    pub(crate) fn arms(&self) -> bool {
         self.arms && self.kind != Kind::Rollback
     }
 
     /// The plan that a side would make for what runs now.
-    pub fn plan(&self, side: u8, base: Base) -> Arc<Plan> {
+    pub(crate) fn plan(&self, side: u8, base: Base) -> Arc<Plan> {
         self.plans
             .borrow_mut()
             .entry((side, base))
@@ -141,7 +145,7 @@ impl Config {
                 .map(|slice| PlannedSlice {
                     name: SliceName::new(format!("s{slice}")).expect("a name"),
                     service: ServiceIx(u16::from(slice >= 2)),
-                    place: PlaceIx(if PLACE_OF[slice] == 0 { 0 } else { 1 }),
+                    place: PlaceIx(u16::from(PLACE_OF[slice] != 0)),
                     unit: UnitIx(u16::try_from(unit(slice)).expect("small")),
                     now: runs(base[slice]),
                     way_back: WayBack::Checkpoint,
@@ -167,7 +171,7 @@ fn release(value: Value) -> ReleaseRef {
 }
 
 /// What runs, in the words of the port.
-pub fn runs(value: Value) -> Runs {
+pub(crate) fn runs(value: Value) -> Runs {
     Runs::Release {
         fingerprint: Fingerprint::new(format!("r{value}")).expect("a fingerprint"),
         release: (value != BY_HAND).then(|| release(value)),
@@ -176,7 +180,7 @@ pub fn runs(value: Value) -> Runs {
 
 impl Config {
     /// The base that a plan of this configuration was made for.
-    pub fn base_of(&self, side: u8, plan: &Plan) -> Base {
+    pub(crate) fn base_of(&self, side: u8, plan: &Plan) -> Base {
         let plans = self.plans.borrow();
         let found = plans
             .iter()

@@ -3,7 +3,7 @@
 /// A kind of fault. Each run may have a few of each kind, and a few in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// An orchestrator is killed.
     Crash,
     /// It sleeps past its lease and wakes up later.
@@ -32,10 +32,10 @@ pub enum Fault {
     Revoke,
 }
 
-pub const KINDS: usize = 13;
+pub(crate) const KINDS: usize = 13;
 
 impl Fault {
-    pub const ALL: [Self; KINDS] = [
+    pub(crate) const ALL: [Self; KINDS] = [
         Self::Crash,
         Self::Sleep,
         Self::Linger,
@@ -54,20 +54,20 @@ impl Fault {
 
 /// How often each kind may happen in one run, and how many in all.
 #[derive(Debug, Clone, Copy)]
-pub struct Budget {
-    pub each: [u8; KINDS],
-    pub all: u8,
+pub(crate) struct Budget {
+    pub(crate) each: [u8; KINDS],
+    pub(crate) all: u8,
 }
 
 impl Budget {
-    pub const fn none() -> Self {
+    pub(crate) const fn none() -> Self {
         Self {
             each: [0; KINDS],
             all: 0,
         }
     }
 
-    pub const fn of(all: u8) -> Self {
+    pub(crate) const fn of(all: u8) -> Self {
         Self {
             each: [0; KINDS],
             all,
@@ -75,7 +75,7 @@ impl Budget {
     }
 
     #[must_use]
-    pub const fn with(mut self, fault: Fault, times: u8) -> Self {
+    pub(crate) const fn with(mut self, fault: Fault, times: u8) -> Self {
         self.each[fault as usize] = times;
         self
     }
@@ -83,23 +83,23 @@ impl Budget {
 
 /// What a run has used up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Spent {
+pub(crate) struct Spent {
     each: [u8; KINDS],
     all: u8,
 }
 
 impl Spent {
-    pub fn may(&self, fault: Fault, budget: &Budget) -> bool {
+    pub(crate) fn may(&self, fault: Fault, budget: &Budget) -> bool {
         self.all < budget.all && self.each[fault as usize] < budget.each[fault as usize]
     }
 
-    pub fn spend(&mut self, fault: Fault) {
+    pub(crate) fn spend(&mut self, fault: Fault) {
         self.each[fault as usize] += 1;
         self.all += 1;
     }
 
     /// What of it still matters: how much is left of each kind.
-    pub fn left(&self, budget: &Budget) -> [u8; KINDS] {
+    pub(crate) fn left(&self, budget: &Budget) -> [u8; KINDS] {
         std::array::from_fn(|kind| {
             budget.each[kind]
                 .saturating_sub(self.each[kind])

@@ -15,13 +15,13 @@ macro_rules! invariants {
     ($($name:ident = $sentence:literal,)*) => {
         /// What must hold in every run.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Invariant { $($name,)* }
+        pub(crate) enum Invariant { $($name,)* }
         impl fmt::Display for Invariant {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(match self { $(Self::$name => $sentence,)* })
             }
         }
-        impl Invariant { pub const ALL: &'static [Self] = &[$(Self::$name,)*]; }
+        impl Invariant { pub(crate) const ALL: &'static [Self] = &[$(Self::$name,)*]; }
     };
 }
 
@@ -60,12 +60,12 @@ invariants! {
 
 /// One that does not hold, and what happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    pub invariant: Invariant,
-    pub detail: String,
+pub(crate) struct Violation {
+    pub(crate) invariant: Invariant,
+    pub(crate) detail: String,
 }
 
-pub fn broken<T>(invariant: Invariant, detail: impl Into<String>) -> Result<T, Violation> {
+pub(crate) fn broken<T>(invariant: Invariant, detail: impl Into<String>) -> Result<T, Violation> {
     Err(Violation {
         invariant,
         detail: detail.into(),
@@ -81,7 +81,7 @@ fn ensure(holds: bool, invariant: Invariant, detail: impl FnOnce() -> String) ->
 }
 
 /// Before any write that a place accepts.
-pub fn on_claim(world: &World, call: &Call, at: usize) -> Result<(), Violation> {
+pub(crate) fn on_claim(world: &World, call: &Call, at: usize) -> Result<(), Violation> {
     let place = &world.places[at];
     let ours = place.store == call.side && place.held && Some(place.epoch) == call.epochs[at];
     ensure(ours, Invariant::NoWriteWithoutClaim, || {
@@ -100,7 +100,7 @@ pub fn on_claim(world: &World, call: &Call, at: usize) -> Result<(), Violation> 
 }
 
 /// Before a driver starts an effect.
-pub fn on_start(world: &World, side: u8, work: Work) -> Result<(), Violation> {
+pub(crate) fn on_start(world: &World, side: u8, work: Work) -> Result<(), Violation> {
     let (Work::Activate(slice) | Work::Restore(slice)) = work else {
         return Ok(());
     };
@@ -109,7 +109,7 @@ pub fn on_start(world: &World, side: u8, work: Work) -> Result<(), Violation> {
 }
 
 /// A checkpoint is about to be taken.
-pub fn on_checkpoint(world: &World, call: &Call, unit: usize) -> Result<(), Violation> {
+pub(crate) fn on_checkpoint(world: &World, call: &Call, unit: usize) -> Result<(), Violation> {
     let side = world.side(call.side);
     let touched = side.intended != 0;
     ensure(
@@ -119,7 +119,12 @@ pub fn on_checkpoint(world: &World, call: &Call, unit: usize) -> Result<(), Viol
     )
 }
 
-pub fn on_activate(world: &World, config: &Config, call: &Call, slice: SliceIx) -> Result<(), Violation> {
+pub(crate) fn on_activate(
+    world: &World,
+    config: &Config,
+    call: &Call,
+    slice: SliceIx,
+) -> Result<(), Violation> {
     let side = world.side(call.side);
     let truth = world.slices[slice.at()];
     let bit = 1u8 << slice.at();
@@ -158,7 +163,7 @@ fn foreign_ok(runs: Value, call: &Call, slice: SliceIx) -> bool {
     runs == release_of(call.side) || runs == call.base[slice.at()]
 }
 
-pub fn on_confirm(world: &World, call: &Call, slice: SliceIx) -> Result<(), Violation> {
+pub(crate) fn on_confirm(world: &World, call: &Call, slice: SliceIx) -> Result<(), Violation> {
     let state = world.side(call.side).machine.state();
     ensure(
         state.reach >= Reach::Committed || state.direction == Direction::Held,
@@ -168,7 +173,12 @@ pub fn on_confirm(world: &World, call: &Call, slice: SliceIx) -> Result<(), Viol
 }
 
 /// What a restore puts back.
-pub fn on_restore(world: &World, config: &Config, call: &Call, slice: SliceIx) -> Result<Value, Violation> {
+pub(crate) fn on_restore(
+    world: &World,
+    config: &Config,
+    call: &Call,
+    slice: SliceIx,
+) -> Result<Value, Violation> {
     let side = world.side(call.side);
     let truth = world.slices[slice.at()];
     let what = || format!("slice {slice}");
@@ -208,7 +218,7 @@ pub fn on_restore(world: &World, config: &Config, call: &Call, slice: SliceIx) -
 }
 
 /// An event that the journal took: `before` and `after` are its folds.
-pub fn on_event(
+pub(crate) fn on_event(
     world: &World,
     config: &Config,
     side: u8,
@@ -304,7 +314,7 @@ fn batch(config: &Config, before: &Machine, after: &Machine, slices: &[SliceIx])
 }
 
 /// After a whole decision: a survey that is not clean has turned back.
-pub fn on_survey(before: &Machine, after: &Machine, events: &[EventKind]) -> Result<(), Violation> {
+pub(crate) fn on_survey(before: &Machine, after: &Machine, events: &[EventKind]) -> Result<(), Violation> {
     let (was, is) = (before.state(), after.state());
     let Some(EventKind::Surveyed { seen, .. }) = events.first() else {
         return Ok(());
@@ -332,8 +342,7 @@ pub fn on_survey(before: &Machine, after: &Machine, events: &[EventKind]) -> Res
 }
 
 fn disarmed(world: &World, side: u8, machine: &Machine, outcome: Outcome) -> Result<(), Violation> {
-    for slice in 0..SLICES {
-        let at = PLACE_OF[slice];
+    for (slice, at) in PLACE_OF.into_iter().enumerate() {
         let place = &world.places[at];
         let known = machine.state().places[at];
         let ours = known.hold == Hold::Held

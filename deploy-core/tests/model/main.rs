@@ -3,9 +3,12 @@
 //!
 //! `DEPLOY_MODEL_DEEP=1` searches the same worlds with more faults; `DEPLOY_MODEL_ONLY=NAME,…` only some of them.
 
+mod actions;
 mod config;
+mod driver;
 mod faults;
 mod invariants;
+mod key;
 mod mutants;
 mod search;
 mod steps;
@@ -14,7 +17,6 @@ mod trace;
 mod world;
 mod worlds;
 
-use config::Config;
 use deploy_core::machine::Outcome;
 use faults::Fault;
 use invariants::Invariant;

@@ -10,7 +10,7 @@ use deploy_core::machine::{Machine, Sight, Work};
 
 /// One mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mutant {
+pub(crate) enum Mutant {
     /// Places do not compare the claim that a write carries.
     NoClaimCompare,
     /// An effect is started before the event that records its intent is stored.
@@ -40,7 +40,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::NoClaimCompare,
         Self::EffectBeforeIntent,
         Self::ConfirmEarly,
@@ -59,7 +59,7 @@ impl Mutant {
 
 impl Mutant {
     /// The invariant that is about it.
-    pub fn caught_by(self) -> Invariant {
+    pub(crate) fn caught_by(self) -> Invariant {
         match self {
             Self::NoClaimCompare => Invariant::NoWriteWithoutClaim,
             Self::EffectBeforeIntent => Invariant::IntentFirst,
@@ -79,7 +79,7 @@ impl Mutant {
 }
 
 /// Work that a mistaken driver starts although the machine does not list it.
-pub fn extra_work(mutant: Option<Mutant>, machine: &Machine) -> Vec<Work> {
+pub(crate) fn extra_work(mutant: Option<Mutant>, machine: &Machine) -> Vec<Work> {
     let state = machine.state();
     let slices = |at: At| {
         (0u16..)
@@ -98,7 +98,7 @@ pub fn extra_work(mutant: Option<Mutant>, machine: &Machine) -> Vec<Work> {
 }
 
 /// What a mistaken machine decides instead.
-pub fn alter(mutant: Option<Mutant>, events: &mut Vec<EventKind>) {
+pub(crate) fn alter(mutant: Option<Mutant>, events: &mut Vec<EventKind>) {
     match mutant {
         Some(Mutant::AlwaysForward) => {
             if matches!(events.first(), Some(EventKind::Surveyed { .. }))
@@ -126,7 +126,7 @@ pub fn alter(mutant: Option<Mutant>, events: &mut Vec<EventKind>) {
 }
 
 /// A takeover that takes the checkpoints again.
-pub fn retake(world: &mut World, side: u8) {
+pub(crate) fn retake(world: &mut World, side: u8) {
     for slice in 0..crate::world::SLICES {
         if world.side(side).checkpoints[slice].is_some() {
             let runs = world.slices[slice].runs;

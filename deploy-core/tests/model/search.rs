@@ -1,9 +1,9 @@
 //! Breadth first through every world of a configuration; the shortest run to a violation; and whether an end stays in reach.
 
+use crate::actions::Action;
 use crate::config::Config;
 use crate::faults::Fault;
 use crate::invariants::{Invariant, Violation};
-use crate::steps::Action;
 use crate::world::World;
 use deploy_core::machine::Outcome;
 use deploy_core::machine::state::Stage;
@@ -12,20 +12,20 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 /// What a search found.
 #[derive(Debug)]
-pub struct Found {
-    pub states: usize,
+pub(crate) struct Found {
+    pub(crate) states: usize,
     /// Whether everything was seen.
-    pub complete: bool,
-    pub steps: usize,
-    pub outcomes: BTreeSet<Outcome>,
-    pub faults: BTreeSet<Fault>,
-    pub works: BTreeSet<String>,
-    pub violation: Option<(Violation, Vec<Action>)>,
+    pub(crate) complete: bool,
+    pub(crate) steps: usize,
+    pub(crate) outcomes: BTreeSet<Outcome>,
+    pub(crate) faults: BTreeSet<Fault>,
+    pub(crate) works: BTreeSet<String>,
+    pub(crate) violation: Option<(Violation, Vec<Action>)>,
 }
 
 /// Keys are hashes already.
 #[derive(Default)]
-pub struct Taken(u64);
+pub(crate) struct Taken(u64);
 
 impl Hasher for Taken {
     fn finish(&self) -> u64 {
@@ -44,7 +44,7 @@ impl Hasher for Taken {
 type Seen = HashMap<u128, u32, BuildHasherDefault<Taken>>;
 
 /// Everything that can be reached, or the shortest run to the first violation.
-pub fn search(config: &Config, limit: usize) -> Found {
+pub(crate) fn search(config: &Config, limit: usize) -> Found {
     let start = World::new(config);
     let mut seen = Seen::default();
     let mut from: Vec<(u32, Option<Action>)> = vec![(0, None)];

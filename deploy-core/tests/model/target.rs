@@ -6,23 +6,23 @@ use crate::invariants::{self, Violation};
 use crate::mutants::Mutant;
 use crate::world::{Ans, Base, PLACE_OF, PLACES, SLICES, Truth, World, place_of, release_of};
 use deploy_core::id::{Attempt, Epoch, SliceIx};
-use deploy_core::machine::state::{Hold, Reach};
+use deploy_core::machine::state::{Hold, Reach, Stage};
 use deploy_core::machine::{Failed, Machine, Refusal, Sight, SliceSight, Work};
 
 /// A verb as it reaches a place: what the caller knew when it sent it.
 #[derive(Debug, Clone, Copy)]
-pub struct Call {
-    pub from: u8,
-    pub side: u8,
-    pub attempt: Attempt,
-    pub work: Work,
+pub(crate) struct Call {
+    pub(crate) from: u8,
+    pub(crate) side: u8,
+    pub(crate) attempt: Attempt,
+    pub(crate) work: Work,
     /// The claims it carries.
-    pub epochs: [Option<Epoch>; PLACES],
-    pub base: Base,
+    pub(crate) epochs: [Option<Epoch>; PLACES],
+    pub(crate) base: Base,
 }
 
 impl Call {
-    pub fn new(from: u8, side: u8, knows: &Machine, base: Base, work: Work) -> Self {
+    pub(crate) fn new(from: u8, side: u8, knows: &Machine, base: Base, work: Work) -> Self {
         let state = knows.state();
         Self {
             from,
@@ -45,7 +45,7 @@ fn fails(how: Failed) -> Ans {
 }
 
 /// What runs in a slice, as a side sees it.
-pub fn sight(world: &World, side: u8, base: Base, slice: usize) -> Sight {
+pub(crate) fn sight(world: &World, side: u8, base: Base, slice: usize) -> Sight {
     let runs = world.slices[slice].runs;
     let new = release_of(side);
     if !world.places[PLACE_OF[slice]].reachable {
@@ -79,7 +79,7 @@ fn fenced_anywhere(world: &World, call: &Call) -> bool {
 }
 
 /// Does it, and says what the target would answer.
-pub fn perform(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violation> {
+pub(crate) fn perform(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violation> {
     match call.work {
         Work::Judge => Ok(judge(world, config, call)),
         Work::Claim(place) => Ok(claim(world, config, call, place.at())),
@@ -156,7 +156,7 @@ fn judge(world: &World, config: &Config, call: &Call) -> Ans {
     if world.places.iter().any(|place| !place.reachable) {
         return fails(Failed::Unreachable);
     }
-    let base = if call.attempt_under_way(side.machine.as_ref()) {
+    let base = if matches!(side.machine.state().stage, Stage::Moving(_)) {
         side.base
     } else {
         std::array::from_fn(|slice| world.slices[slice].runs)
@@ -171,15 +171,6 @@ fn judge(world: &World, config: &Config, call: &Call) -> Ans {
         Ans::Holds { base, evidence }
     } else {
         Ans::Waits { base, evidence }
-    }
-}
-
-impl Call {
-    fn attempt_under_way(&self, machine: &Machine) -> bool {
-        matches!(
-            machine.state().stage,
-            deploy_core::machine::state::Stage::Moving(_)
-        )
     }
 }
 
@@ -210,7 +201,7 @@ fn claim(world: &mut World, config: &Config, call: &Call, at: usize) -> Ans {
 }
 
 /// What those who watch all slices would complain of.
-pub fn complaint(world: &World, call: &Call) -> Option<Ans> {
+pub(crate) fn complaint(world: &World, call: &Call) -> Option<Ans> {
     let side = world.side(call.side);
     let state = side.machine.state();
     if fenced_anywhere(world, call) {
@@ -342,7 +333,7 @@ fn others_see(world: &mut World, side: u8, slice: usize) {
 }
 
 /// An activation that was cut off: the revert is armed, and nothing has moved.
-pub fn half(world: &mut World, config: &Config, call: &Call) {
+pub(crate) fn half(world: &mut World, config: &Config, call: &Call) {
     let Work::Activate(slice) = call.work else { return };
     let at = PLACE_OF[slice.at()];
     let place = &world.places[at];
@@ -354,7 +345,7 @@ pub fn half(world: &mut World, config: &Config, call: &Call) {
 }
 
 /// An armed revert fires. It compares what runs, too: a foreign change is left alone.
-pub fn fire(world: &mut World, slice: usize) {
+pub(crate) fn fire(world: &mut World, slice: usize) {
     let runs = world.slices[slice].runs;
     let owner = (0u8..)
         .zip(&world.sides)

@@ -1,8 +1,8 @@
 //! A run as a person reads it.
 
+use crate::actions::{Action, How};
 use crate::config::Config;
 use crate::invariants::Violation;
-use crate::steps::{Action, How};
 use crate::world::{Ans, Cargo, World};
 use deploy_core::event::EventKind;
 use deploy_core::id::{PlaceIx, SliceIx};
@@ -43,7 +43,7 @@ fn work(work: Work) -> String {
 }
 
 /// An answer, in short.
-pub fn answer(answer: &Ans) -> String {
+pub(crate) fn answer(answer: &Ans) -> String {
     match answer {
         Ans::Holds { .. } => "all gates hold".to_owned(),
         Ans::Waits { .. } => "people have to approve".to_owned(),
@@ -73,7 +73,7 @@ pub fn answer(answer: &Ans) -> String {
 }
 
 /// An event, in short.
-pub fn event(kind: &EventKind) -> String {
+pub(crate) fn event(kind: &EventKind) -> String {
     let json = serde_json::to_value(kind).expect("events serialize");
     let name = json["type"].as_str().unwrap_or_default().to_owned();
     let names = |slices: &[SliceIx]| slices.iter().map(|at| slice(*at)).collect::<Vec<_>>().join(", ");
@@ -149,7 +149,7 @@ fn action(world: &World, action: Action) -> String {
 }
 
 /// The whole run, one line a step, and what it breaks.
-pub fn story(config: &Config, run: &[Action], violation: &Violation) -> String {
+pub(crate) fn story(config: &Config, run: &[Action], violation: &Violation) -> String {
     let mut text = String::new();
     let mut world = World::new(config);
     for (at, step) in run.iter().enumerate() {

@@ -21,7 +21,7 @@ const ANY: &[Fault] = &[
 ];
 
 /// Those that every run of the tests searches, with how many states each has; and, in a deep search, those that take minutes.
-pub fn all(deep: bool) -> Vec<Config> {
+pub(crate) fn all(deep: bool) -> Vec<Config> {
     let world = |name: &'static str, states: usize, budget: Budget| Config {
         states,
         batches: true,
@@ -112,7 +112,7 @@ pub fn all(deep: bool) -> Vec<Config> {
 }
 
 /// The smallest world in which a mistake shows.
-pub fn with_mistake(mutant: Mutant) -> Config {
+pub(crate) fn with_mistake(mutant: Mutant) -> Config {
     let (faults, all): (&[Fault], u8) = match mutant {
         Mutant::NoClaimCompare | Mutant::StaleAppends => (&[Sleep], 1),
         Mutant::EffectBeforeIntent

@@ -1,7 +1,9 @@
 //! Probes: from the manifest's to ready ones, with every `${…}` filled in for one slice.
 
 use deploy_core::failure::{Code, Failure};
-use deploy_core::health::{CommandLine, Expect, JsonRule, ProbeKind, ProbeSpec, Vantage, VersionAt, VersionCheck};
+use deploy_core::health::{
+    CommandLine, Expect, JsonRule, ProbeKind, ProbeSpec, Vantage, VersionAt, VersionCheck,
+};
 use deploy_core::manifest::{self, Facts, HealthProbe, JsonExpect, JsonScalar, ProbeFrom, Template, VarName};
 use deploy_core::port::target::Secret;
 use std::collections::BTreeMap;
@@ -16,9 +18,17 @@ pub struct Filling<'a> {
 
 impl Filling<'_> {
     fn text(&self, template: &Template) -> Result<String, Failure> {
-        let secret = |name: &VarName| self.secrets.get(name.as_str()).map(|secret| secret.expose().to_owned());
+        let secret = |name: &VarName| {
+            self.secrets
+                .get(name.as_str())
+                .map(|secret| secret.expose().to_owned())
+        };
         template.expand_with(self.facts, secret).map_err(|error| {
-            Failure::new(Code::VariableUnset, format!("`{template}` cannot be filled in: {error}"), "deploy config shows where it is set")
+            Failure::new(
+                Code::VariableUnset,
+                format!("`{template}` cannot be filled in: {error}"),
+                "deploy config shows where it is set",
+            )
         })
     }
 
@@ -28,15 +38,25 @@ impl Filling<'_> {
             name: name.to_owned(),
             kind: match &probe.kind {
                 manifest::ProbeKind::Http(url) => ProbeKind::Http { url: self.text(url)? },
-                manifest::ProbeKind::Tcp(addr) => ProbeKind::Tcp { addr: self.text(addr)? },
-                manifest::ProbeKind::Command(command) => ProbeKind::Command { line: line(command), dir: None },
+                manifest::ProbeKind::Tcp(addr) => ProbeKind::Tcp {
+                    addr: self.text(addr)?,
+                },
+                manifest::ProbeKind::Command(command) => ProbeKind::Command {
+                    line: line(command),
+                    dir: None,
+                },
             },
             from: match probe.from {
                 ProbeFrom::Host => Vantage::Host,
                 ProbeFrom::Here => Vantage::Here,
             },
             expect: self.expect(&probe.expect)?,
-            version: probe.version.as_ref().map(|version| self.version(version)).transpose()?.flatten(),
+            version: probe
+                .version
+                .as_ref()
+                .map(|version| self.version(version))
+                .transpose()?
+                .flatten(),
             healthy_for: probe.healthy_for,
             timeout: probe.timeout,
             interval: probe.interval,
@@ -48,15 +68,25 @@ impl Filling<'_> {
         let mut json = BTreeMap::new();
         for (pointer, rule) in &expect.json {
             let rule = match rule {
-                JsonExpect::AnyOf(values) => {
-                    JsonRule::AnyOf(values.iter().map(|value| self.scalar(value)).collect::<Result<_, _>>()?)
-                }
-                JsonExpect::Within(bounds) => JsonRule::Range { min: bounds.min, max: bounds.max },
+                JsonExpect::AnyOf(values) => JsonRule::AnyOf(
+                    values
+                        .iter()
+                        .map(|value| self.scalar(value))
+                        .collect::<Result<_, _>>()?,
+                ),
+                JsonExpect::Within(bounds) => JsonRule::Range {
+                    min: bounds.min,
+                    max: bounds.max,
+                },
             };
             json.insert(pointer.0.clone(), rule);
         }
         Ok(Expect {
-            status: expect.status.as_ref().map(|statuses| statuses.0.clone()).unwrap_or_default(),
+            status: expect
+                .status
+                .as_ref()
+                .map(|statuses| statuses.0.clone())
+                .unwrap_or_default(),
             json,
             body: expect.body.clone(),
             latency: expect.latency.map(manifest::Period::get),
@@ -66,7 +96,9 @@ impl Filling<'_> {
     fn scalar(&self, value: &JsonScalar) -> Result<serde_json::Value, Failure> {
         Ok(match value {
             JsonScalar::Bool(value) => (*value).into(),
-            JsonScalar::Number(value) => serde_json::Number::from_f64(*value).map_or(serde_json::Value::Null, Into::into),
+            JsonScalar::Number(value) => {
+                serde_json::Number::from_f64(*value).map_or(serde_json::Value::Null, Into::into)
+            }
             JsonScalar::Text(template) => self.text(template)?.into(),
         })
     }
@@ -77,7 +109,10 @@ impl Filling<'_> {
             (None, Some(header)) => VersionAt::Header(header.clone()),
             (None, None) => return Ok(None),
         };
-        Ok(Some(VersionCheck { at, equals: self.text(&version.equals)? }))
+        Ok(Some(VersionCheck {
+            at,
+            equals: self.text(&version.equals)?,
+        }))
     }
 }
 

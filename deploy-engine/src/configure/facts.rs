@@ -1,7 +1,7 @@
 //! The facts of a release in an environment: as `${…}` expands them, and as commands get them.
 
-use deploy_core::id::{EnvName, ServiceName, SliceName};
-use deploy_core::manifest::{Environment, Fact, Facts};
+use deploy_core::id::{EnvName, SliceName};
+use deploy_core::manifest::{Environment, Fact, Facts, Service};
 use deploy_core::model::Release;
 use std::collections::BTreeMap;
 
@@ -16,7 +16,10 @@ pub fn of_release(release: &Release, environment: &Environment) -> Facts {
     if let Some(source) = release.sources.first() {
         facts.insert(Fact::Commit, source.commit.to_string());
         facts.insert(Fact::Tag, source.commit.tag().to_owned());
-        let version = release.version.clone().unwrap_or_else(|| source.commit.tag().to_owned());
+        let version = release
+            .version
+            .clone()
+            .unwrap_or_else(|| source.commit.tag().to_owned());
         facts.insert(Fact::Version, version);
         if let Some(branch) = &source.branch {
             facts.insert(Fact::Branch, branch.clone());
@@ -25,10 +28,13 @@ pub fn of_release(release: &Release, environment: &Environment) -> Facts {
     facts
 }
 
-/// The same, for a service.
+/// The same, for a service. With two ports, all strategies but blue-green stay on the first.
 #[must_use]
-pub fn of_service(mut facts: Facts, service: &ServiceName) -> Facts {
-    facts.insert(Fact::Service, service.to_string());
+pub fn of_service(mut facts: Facts, service: &Service) -> Facts {
+    facts.insert(Fact::Service, service.name.to_string());
+    if let Some((port, _)) = service.strategy.ports {
+        facts.insert(Fact::Port, port.to_string());
+    }
     facts
 }
 
@@ -41,7 +47,10 @@ pub fn on_host(mut facts: Facts, host: &SliceName) -> Facts {
 
 /// As commands get them: `DEPLOY_COMMIT`.
 pub fn variables(facts: &Facts) -> BTreeMap<String, String> {
-    facts.iter().map(|(fact, value)| (fact.variable(), value.clone())).collect()
+    facts
+        .iter()
+        .map(|(fact, value)| (fact.variable(), value.clone()))
+        .collect()
 }
 
 /// What a command gets where no release is known yet.

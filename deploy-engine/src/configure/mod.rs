@@ -65,11 +65,17 @@ impl ConfigureError {
     pub fn failure(&self) -> Failure {
         let unreadable = |next: &str| Failure::new(Code::ManifestUnreadable, self.to_string(), next);
         match self {
-            Self::Manifest(_) => Failure::new(Code::ManifestInvalid, self.to_string(), "mend them, then deploy check"),
+            Self::Manifest(_) => Failure::new(
+                Code::ManifestInvalid,
+                self.to_string(),
+                "mend them, then deploy check",
+            ),
             Self::Unreadable { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 unreadable("deploy init writes a first one; -f FILE names another").caused_by(source)
             }
-            Self::Unreadable { source, .. } => unreadable("see who may read it; -f FILE names another").caused_by(source),
+            Self::Unreadable { source, .. } => {
+                unreadable("see who may read it; -f FILE names another").caused_by(source)
+            }
             Self::NotUtf8 { .. } => unreadable("save it as UTF-8"),
             Self::TooLarge { .. } => unreadable("is it the right file? -f FILE names another"),
             Self::NotInCommit { .. } => unreadable("git add it and commit"),
@@ -81,7 +87,10 @@ impl ConfigureError {
 /// Reads a manifest from the disk.
 pub fn read_manifest(path: &Path) -> Result<Manifest, ConfigureError> {
     let name = path.display().to_string();
-    let unreadable = |source| ConfigureError::Unreadable { path: name.clone(), source };
+    let unreadable = |source| ConfigureError::Unreadable {
+        path: name.clone(),
+        source,
+    };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > manifest::MAX_BYTES as u64 {
         return Err(ConfigureError::TooLarge { path: name });
@@ -91,8 +100,10 @@ pub fn read_manifest(path: &Path) -> Result<Manifest, ConfigureError> {
 }
 
 fn parse_bytes(name: &str, bytes: &[u8]) -> Result<Manifest, ConfigureError> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| ConfigureError::NotUtf8 { path: name.to_owned(), at: error.valid_up_to() })?;
+    let text = std::str::from_utf8(bytes).map_err(|error| ConfigureError::NotUtf8 {
+        path: name.to_owned(),
+        at: error.valid_up_to(),
+    })?;
     manifest::parse(name, text).map_err(ConfigureError::Manifest)
 }
 
@@ -110,7 +121,10 @@ pub async fn manifest_of(git: &Git, commit: &CommitId, file: &str) -> Result<Man
     let bytes = git
         .file(commit, file)
         .await?
-        .ok_or_else(|| ConfigureError::NotInCommit { path: file.to_owned(), commit: commit.clone() })?;
+        .ok_or_else(|| ConfigureError::NotInCommit {
+            path: file.to_owned(),
+            commit: commit.clone(),
+        })?;
     parse_bytes(file, &bytes)
 }
 
@@ -123,19 +137,34 @@ pub async fn environment(
 ) -> Result<Environment, ConfigureError> {
     let look_up = |name: &str| caller.get(name).cloned();
     let mut variables = BTreeMap::<VarName, String>::new();
-    if let Some(file) = manifest.env_file(name, &look_up).map_err(ConfigureError::Manifest)? {
+    if let Some(file) = manifest
+        .env_file(name, &look_up)
+        .map_err(ConfigureError::Manifest)?
+    {
         let path = file.as_str().to_owned();
         let bytes = match from {
-            From::WorkTree(folder) => std::fs::read(folder.join(&path))
-                .map_err(|source| ConfigureError::Unreadable { path: path.clone(), source })?,
-            From::Commit(git, commit) => git
-                .file(commit, &path)
-                .await?
-                .ok_or_else(|| ConfigureError::NotInCommit { path: path.clone(), commit: (*commit).clone() })?,
+            From::WorkTree(folder) => {
+                std::fs::read(folder.join(&path)).map_err(|source| ConfigureError::Unreadable {
+                    path: path.clone(),
+                    source,
+                })?
+            }
+            From::Commit(git, commit) => {
+                git.file(commit, &path)
+                    .await?
+                    .ok_or_else(|| ConfigureError::NotInCommit {
+                        path: path.clone(),
+                        commit: (*commit).clone(),
+                    })?
+            }
         };
-        let text = String::from_utf8(bytes)
-            .map_err(|error| ConfigureError::NotUtf8 { path: path.clone(), at: error.utf8_error().valid_up_to() })?;
+        let text = String::from_utf8(bytes).map_err(|error| ConfigureError::NotUtf8 {
+            path: path.clone(),
+            at: error.utf8_error().valid_up_to(),
+        })?;
         variables = parse_env_file(&path, &text).map_err(ConfigureError::Manifest)?;
     }
-    manifest.resolve(name, &variables, &look_up).map_err(ConfigureError::Manifest)
+    manifest
+        .resolve(name, &variables, &look_up)
+        .map_err(ConfigureError::Manifest)
 }

@@ -2,12 +2,12 @@
 //! enters.
 
 use deploy_core::failure::{Code, Failure};
+use deploy_core::id::{HostName, SliceName};
 #[cfg(feature = "ssh")]
 use deploy_core::manifest::TargetKind;
 use deploy_core::manifest::{Environment, Facts, Service};
 use deploy_core::port::probe::HostExec;
 use deploy_core::port::target::{Secret, SliceSpec, Target};
-use deploy_core::id::{HostName, SliceName};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -59,7 +59,10 @@ pub async fn make(recipe: &Recipe<'_>) -> Result<Made, Failure> {
         TargetKind::Ssh => super::bind::ssh::make(recipe).await,
         kind => Err(Failure::new(
             Code::NotYetActing,
-            format!("service {} runs on {kind}, which this program does not act on yet", recipe.service.name),
+            format!(
+                "service {} runs on {kind}, which this program does not act on yet",
+                recipe.service.name
+            ),
             "leave the service out of this environment (enabled = false), or use a program that was built with it",
         )),
     }

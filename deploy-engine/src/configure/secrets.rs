@@ -29,7 +29,11 @@ pub struct NoSecret {
 impl NoSecret {
     /// For people and programs.
     pub fn failure(&self) -> Failure {
-        Failure::new(Code::VariableUnset, self.to_string(), "set it where the reference says, then try again")
+        Failure::new(
+            Code::VariableUnset,
+            self.to_string(),
+            "set it where the reference says, then try again",
+        )
     }
 }
 
@@ -45,11 +49,13 @@ pub async fn resolve(
 ) -> Result<BTreeMap<String, Secret>, NoSecret> {
     let mut secrets = BTreeMap::new();
     for (name, reference) in references {
-        let value = one(reference, folder, facts, caller).await.map_err(|why| NoSecret {
-            name: name.to_string(),
-            reference: reference.to_string(),
-            why,
-        })?;
+        let value = one(reference, folder, facts, caller)
+            .await
+            .map_err(|why| NoSecret {
+                name: name.to_string(),
+                reference: reference.to_string(),
+                why,
+            })?;
         secrets.insert(name.to_string(), Secret::new(value));
     }
     Ok(secrets)
@@ -63,7 +69,10 @@ pub async fn one(
     caller: &Caller,
 ) -> Result<String, String> {
     match reference {
-        SecretRef::Env(name) => caller.get(name).cloned().ok_or_else(|| format!("{name} is not set in the environment")),
+        SecretRef::Env(name) => caller
+            .get(name)
+            .cloned()
+            .ok_or_else(|| format!("{name} is not set in the environment")),
         SecretRef::File(path) => {
             let text = std::fs::read_to_string(folder.join(path)).map_err(|error| error.to_string())?;
             Ok(text.strip_suffix('\n').map_or(text.clone(), str::to_owned))
@@ -79,10 +88,18 @@ async fn from_program(
     caller: &Caller,
 ) -> Result<String, String> {
     let argv = command.argv();
-    let Some((program, arguments)) = argv.split_first() else { return Err("the command is empty".to_owned()) };
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err("the command is empty".to_owned());
+    };
     let mut child = tokio::process::Command::new(program);
     // A vault's own program needs the caller's environment: its session is in there.
-    child.args(arguments).current_dir(folder).env_clear().envs(plain_environment()).envs(caller).envs(facts);
+    child
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(plain_environment())
+        .envs(caller)
+        .envs(facts);
     child.stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(LIMIT, child.output())
         .await
@@ -92,7 +109,8 @@ async fn from_program(
         // Its standard error may quote the value it failed on.
         return Err(format!("the command ended with {}", output.status));
     }
-    let text = String::from_utf8(output.stdout).map_err(|_| "the command printed something that is not UTF-8".to_owned())?;
+    let text = String::from_utf8(output.stdout)
+        .map_err(|_| "the command printed something that is not UTF-8".to_owned())?;
     Ok(text.strip_suffix('\n').map_or(text.clone(), str::to_owned))
 }
 
@@ -108,11 +126,26 @@ mod tests {
         let facts = BTreeMap::from([("DEPLOY_ENVIRONMENT".to_owned(), "staging".to_owned())]);
         let ask = async |reference: SecretRef| one(&reference, folder.path(), &facts, &caller).await;
         let shell = |line: &str| SecretRef::Exec(Command::Shell(line.to_owned()));
-        assert_eq!(ask(SecretRef::Env("TOKEN".to_owned())).await, Ok("from-env".to_owned()));
-        assert_eq!(ask(SecretRef::File("token".to_owned())).await, Ok("from-file".to_owned()));
-        assert_eq!(ask(shell("echo $DEPLOY_ENVIRONMENT-db")).await, Ok("staging-db".to_owned()));
-        assert!(ask(SecretRef::Env("NONE".to_owned())).await.is_err_and(|why| why.contains("NONE is not set")));
-        let failed = ask(shell("echo hunter2; echo hunter2 >&2; exit 3")).await.expect_err("it failed");
+        assert_eq!(
+            ask(SecretRef::Env("TOKEN".to_owned())).await,
+            Ok("from-env".to_owned())
+        );
+        assert_eq!(
+            ask(SecretRef::File("token".to_owned())).await,
+            Ok("from-file".to_owned())
+        );
+        assert_eq!(
+            ask(shell("echo $DEPLOY_ENVIRONMENT-db")).await,
+            Ok("staging-db".to_owned())
+        );
+        assert!(
+            ask(SecretRef::Env("NONE".to_owned()))
+                .await
+                .is_err_and(|why| why.contains("NONE is not set"))
+        );
+        let failed = ask(shell("echo hunter2; echo hunter2 >&2; exit 3"))
+            .await
+            .expect_err("it failed");
         assert!(!failed.contains("hunter2"), "{failed}");
     }
 }

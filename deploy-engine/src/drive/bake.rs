@@ -28,7 +28,11 @@ impl Watched {
         match self.first_unwell(None).await {
             Some((slice, not_well)) => {
                 let failure = self.named(slice, not_well.failure);
-                Answer::Failed { how: not_well.how, slice: Some(slice), failure }
+                Answer::Failed {
+                    how: not_well.how,
+                    slice: Some(slice),
+                    failure,
+                }
             }
             None => std::future::pending().await,
         }
@@ -38,22 +42,36 @@ impl Watched {
     pub(super) async fn bake(&self, left: Duration, limit: Duration) -> Answer {
         if let Some((slice, not_well)) = self.first_unwell(Some((left, limit))).await {
             let failure = self.named(slice, not_well.failure);
-            return Answer::Failed { how: not_well.how, slice: Some(slice), failure };
+            return Answer::Failed {
+                how: not_well.how,
+                slice: Some(slice),
+                failure,
+            };
         }
-        Answer::Done { note: "nothing broke".to_owned(), warning: None }
+        Answer::Done {
+            note: "nothing broke".to_owned(),
+            warning: None,
+        }
     }
 
     async fn first_unwell(&self, bake: Option<(Duration, Duration)>) -> Option<(SliceIx, NotWell)> {
         let mut tasks = JoinSet::new();
         for slice in &self.slices {
             let planned = self.plan.slice(*slice);
-            let Some(eyes) = self.bound[planned.service.at()].eyes.get(&planned.name).cloned() else { continue };
+            let Some(eyes) = self.bound[planned.service.at()].eyes.get(&planned.name).cloned() else {
+                continue;
+            };
             if eyes.new.is_empty() {
                 continue;
             }
             let slice = *slice;
             tasks.spawn(async move {
-                let interval = eyes.new.iter().map(|spec| spec.interval).min().unwrap_or(Duration::from_secs(1));
+                let interval = eyes
+                    .new
+                    .iter()
+                    .map(|spec| spec.interval)
+                    .min()
+                    .unwrap_or(Duration::from_secs(1));
                 (slice, watch_one(&eyes, interval, bake).await)
             });
         }

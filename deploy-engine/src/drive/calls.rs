@@ -31,9 +31,15 @@ pub(super) async fn claim_from_ended(
         limited(SHORT_LIMIT + PATIENCE_GOING_BACK, verb).await
     };
     let first = claim(request.clone()).await;
-    let Err(error) = first else { return first.map(|claim| (claim, None)) };
-    let Some(held) = error.held.clone().filter(|_| error.cause == Cause::Held) else { return Err(error) };
-    let (Some(holder), true) = (held.deployment, held.store == request.store) else { return Err(error) };
+    let Err(error) = first else {
+        return first.map(|claim| (claim, None));
+    };
+    let Some(held) = error.held.clone().filter(|_| error.cause == Cause::Held) else {
+        return Err(error);
+    };
+    let (Some(holder), true) = (held.deployment, held.store == request.store) else {
+        return Err(error);
+    };
     if !wiring.has_ended(&holder).await {
         return Err(error);
     }
@@ -49,10 +55,16 @@ pub(super) async fn claim_adopting(
     wiring: &dyn Wiring,
     patience: Patience,
 ) -> Result<(Claim, Option<StoreId>), TargetError> {
-    let refusing = ClaimRequest { adopt: Adopt::Refuse, ..request.clone() };
+    let refusing = ClaimRequest {
+        adopt: Adopt::Refuse,
+        ..request.clone()
+    };
     match claim_from_ended(target, place, refusing, wiring, patience).await {
         Err(error) if error.cause == Cause::Held && request.adopt == Adopt::Take => {
-            let other = error.held.map(|held| held.store).filter(|store| *store != request.store);
+            let other = error
+                .held
+                .map(|held| held.store)
+                .filter(|store| *store != request.store);
             let (claim, _) = claim_from_ended(target, place, request, wiring, patience).await?;
             Ok((claim, other))
         }
@@ -80,21 +92,30 @@ pub(super) async fn platform_says(
                 "find out who changed it: deploy status --refresh",
             ),
         }),
-        Err(failure) => Err(Answer::Failed { how: Failed::Unreachable, slice: None, failure }),
+        Err(failure) => Err(Answer::Failed {
+            how: Failed::Unreachable,
+            slice: None,
+            failure,
+        }),
     }
 }
 
 pub(super) fn told(runs: &Runs) -> String {
     match runs {
         Runs::Nothing => "nothing".to_owned(),
-        Runs::Release { fingerprint, release } => {
-            release.map_or_else(|| fingerprint.to_string(), |release| format!("{} ({fingerprint})", release.number))
-        }
+        Runs::Release { fingerprint, release } => release.map_or_else(
+            || fingerprint.to_string(),
+            |release| format!("{} ({fingerprint})", release.number),
+        ),
     }
 }
 
 /// Health before anything is touched, recorded once with the checkpoint.
-pub(super) async fn health_before(eyes: Option<&Eyes>, known: Option<&Checkpoint>, taken: &Checkpoint) -> HealthSeen {
+pub(super) async fn health_before(
+    eyes: Option<&Eyes>,
+    known: Option<&Checkpoint>,
+    taken: &Checkpoint,
+) -> HealthSeen {
     match (known, eyes, &taken.was) {
         (Some(known), _, _) => known.health,
         (None, _, Runs::Nothing) => HealthSeen::Stopped,
@@ -103,25 +124,39 @@ pub(super) async fn health_before(eyes: Option<&Eyes>, known: Option<&Checkpoint
     }
 }
 
-pub(super) async fn limited<T>(limit: Duration, verb: impl Future<Output = Result<T, TargetError>>) -> Result<T, TargetError> {
+pub(super) async fn limited<T>(
+    limit: Duration,
+    verb: impl Future<Output = Result<T, TargetError>>,
+) -> Result<T, TargetError> {
     match tokio::time::timeout(limit, verb).await {
         Ok(result) => result,
         Err(_) => Err(TargetError::unknown(
             Cause::Transient,
-            Failure::new(Code::TimedOut, "no answer within the time limit", "the next step looks at what came of it"),
+            Failure::new(
+                Code::TimedOut,
+                "no answer within the time limit",
+                "the next step looks at what came of it",
+            ),
         )),
     }
 }
 
 pub(super) fn done(result: Result<(), TargetError>) -> Answer {
     match result {
-        Ok(()) => Answer::Done { note: String::new(), warning: None },
+        Ok(()) => Answer::Done {
+            note: String::new(),
+            warning: None,
+        },
         Err(error) => failed(error),
     }
 }
 
 pub(super) fn failed(error: TargetError) -> Answer {
-    Answer::Failed { how: how(&error), slice: None, failure: *error.failure }
+    Answer::Failed {
+        how: how(&error),
+        slice: None,
+        failure: *error.failure,
+    }
 }
 
 pub(super) fn how(error: &TargetError) -> Failed {

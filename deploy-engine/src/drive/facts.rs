@@ -70,7 +70,12 @@ impl Facts {
                     }
                 }
             }
-            EventKind::SlicePrepared { slice, will_be, checkpoint, .. } => {
+            EventKind::SlicePrepared {
+                slice,
+                will_be,
+                checkpoint,
+                ..
+            } => {
                 self.will_be.insert(*slice, will_be.clone());
                 if let Some(unit) = self.units.get(slice.at()) {
                     self.checkpoints.insert(*unit, checkpoint.clone());
@@ -92,7 +97,8 @@ impl Facts {
 
     /// What a slice runs when it has not moved: its checkpoint's, before there is one what the plan saw.
     pub fn old<'a>(&'a self, plan: &'a Plan, slice: SliceIx) -> &'a Runs {
-        self.checkpoint(plan, slice).map_or(&plan.slice(slice).now, |checkpoint| &checkpoint.was)
+        self.checkpoint(plan, slice)
+            .map_or(&plan.slice(slice).now, |checkpoint| &checkpoint.was)
     }
 
     /// What follows from a decision for the environment, in the same transaction.
@@ -100,15 +106,23 @@ impl Facts {
         let mut consequences = Vec::new();
         for kind in events {
             match kind {
-                EventKind::Ended { outcome: Outcome::Succeeded, .. } => {
-                    consequences.push(EventKind::EvidenceGiven { evidence: verified(plan, at) });
+                EventKind::Ended {
+                    outcome: Outcome::Succeeded,
+                    ..
+                } => {
+                    consequences.push(EventKind::EvidenceGiven {
+                        evidence: verified(plan, at),
+                    });
                     if plan.kind == Kind::Rollback {
                         consequences.push(EventKind::AutomaticPromotionFrozen {
                             reason: format!("rolled back to {}", plan.release.number),
                         });
                     }
                 }
-                EventKind::TurnedBack { reason: TurnReason::Unhealthy, .. } => {
+                EventKind::TurnedBack {
+                    reason: TurnReason::Unhealthy,
+                    ..
+                } => {
                     consequences.push(EventKind::AutomaticPromotionFrozen {
                         reason: format!("{} was not healthy", plan.release.number),
                     });

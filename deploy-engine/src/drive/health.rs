@@ -30,15 +30,23 @@ pub(super) async fn settle(
     }
     let settled = until_all_healthy(&*eyes.probe, specs, &SystemClock, switched, &mut |progress| {
         on_look(match &progress.look.verdict {
-            Verdict::Healthy => format!("{}: healthy, {}", progress.name, format_duration(progress.look.latency)),
-            Verdict::Unhealthy(reason) | Verdict::Unreachable(reason) => format!("{}: {reason}", progress.name),
+            Verdict::Healthy => format!(
+                "{}: healthy, {}",
+                progress.name,
+                format_duration(progress.look.latency)
+            ),
+            Verdict::Unhealthy(reason) | Verdict::Unreachable(reason) => {
+                format!("{}: {reason}", progress.name)
+            }
         });
     })
     .await;
     for (spec, settled) in specs.iter().zip(&settled) {
         if let Some(failure) = settled.failure(spec) {
             let how = match &settled.state {
-                deploy_core::health::State::Late(late) if late.fault == deploy_core::health::Fault::Unreachable => {
+                deploy_core::health::State::Late(late)
+                    if late.fault == deploy_core::health::Fault::Unreachable =>
+                {
                     Failed::Unreachable
                 }
                 _ => Failed::Unhealthy,
@@ -46,10 +54,22 @@ pub(super) async fn settle(
             return Err(NotWell { how, failure });
         }
     }
-    let longest = specs.iter().map(|spec| spec.healthy_for).max().unwrap_or_default();
-    let notes: Vec<_> = settled.iter().flat_map(|settled| settled.notes.iter()).map(String::as_str).collect();
+    let longest = specs
+        .iter()
+        .map(|spec| spec.healthy_for)
+        .max()
+        .unwrap_or_default();
+    let notes: Vec<_> = settled
+        .iter()
+        .flat_map(|settled| settled.notes.iter())
+        .map(String::as_str)
+        .collect();
     let healthy = format!("healthy {}", format_duration(longest));
-    Ok(if notes.is_empty() { healthy } else { format!("{healthy}; {}", notes.join("; ")) })
+    Ok(if notes.is_empty() {
+        healthy
+    } else {
+        format!("{healthy}; {}", notes.join("; "))
+    })
 }
 
 /// One look with each probe: the worst of them.
@@ -61,7 +81,11 @@ pub(super) async fn look(eyes: &Eyes, specs: &[ProbeSpec]) -> Result<(), NotWell
             Verdict::Unhealthy(reason) => (Failed::Unhealthy, reason),
             Verdict::Unreachable(reason) => (Failed::Unreachable, reason),
         };
-        let mut failure = Failure::new(reason.code, format!("{}: {reason}", spec.name), "look at the service's own log");
+        let mut failure = Failure::new(
+            reason.code,
+            format!("{}: {reason}", spec.name),
+            "look at the service's own log",
+        );
         failure.log_tail = reason.body.into_iter().collect();
         return Err(NotWell { how, failure });
     }
@@ -75,7 +99,10 @@ pub(super) async fn word(eyes: &Eyes, specs: &[ProbeSpec]) -> HealthSeen {
     }
     match look(eyes, specs).await {
         Ok(()) => HealthSeen::Healthy,
-        Err(NotWell { how: Failed::Unhealthy, .. }) => HealthSeen::Unhealthy,
+        Err(NotWell {
+            how: Failed::Unhealthy,
+            ..
+        }) => HealthSeen::Unhealthy,
         Err(_) => HealthSeen::Unknown,
     }
 }

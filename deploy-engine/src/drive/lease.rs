@@ -36,7 +36,11 @@ impl LeaseKeeper {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
-        Self { step, lost, task: Some(task) }
+        Self {
+            step,
+            lost,
+            task: Some(task),
+        }
     }
 
     /// Says what the holder is doing.

@@ -11,7 +11,7 @@ use deploy_core::machine::{Answer, Failed, Machine, Sight, SliceSight};
 use deploy_core::plan::Plan;
 use deploy_core::port::target::{Claim, Runs, SliceSeen};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// What a survey needs, owned, so that it can run by itself.
@@ -24,6 +24,8 @@ pub(super) struct Scope {
     /// Nothing was touched yet: what runs must be what the plan saw.
     pub(super) untouched: bool,
     pub(super) patience: Patience,
+    /// Counts suspension: a machine that slept has looked at nothing.
+    pub(super) clock: std::sync::Arc<dyn crate::clock::Clock>,
 }
 
 impl Scope {
@@ -31,16 +33,28 @@ impl Scope {
     pub(super) fn claims(machine: &Machine, claim: impl Fn(PlaceIx) -> Option<Claim>) -> Vec<Option<Claim>> {
         (0u16..)
             .zip(&machine.state().places)
-            .map(|(at, place)| if place.hold == Hold::Held { claim(PlaceIx(at)) } else { None })
+            .map(|(at, place)| {
+                if place.hold == Hold::Held {
+                    claim(PlaceIx(at))
+                } else {
+                    None
+                }
+            })
             .collect()
     }
 
     /// Looks at every slice, all services at once. With `health`, one look of every probe too.
     pub(super) async fn look(&self, health: bool, within: Option<Duration>) -> Answer {
-        let began = Instant::now();
+        let began = self.clock.steady();
         let seen = match self.observe().await {
             Ok(seen) => seen,
-            Err(failure) => return Answer::Failed { how: Failed::Unreachable, slice: None, failure },
+            Err(failure) => {
+                return Answer::Failed {
+                    how: Failed::Unreachable,
+                    slice: None,
+                    failure,
+                };
+            }
         };
         let mut sights = Vec::with_capacity(self.plan.slices.len());
         let mut runs = Vec::with_capacity(self.plan.slices.len());
@@ -54,7 +68,11 @@ impl Scope {
                     if let Some(claim) = &self.claims[planned.place.at()]
                         && let Err(failure) = still_ours(claim, seen)
                     {
-                        return Answer::Failed { how: Failed::Fenced, slice: Some(slice), failure };
+                        return Answer::Failed {
+                            how: Failed::Fenced,
+                            slice: Some(slice),
+                            failure,
+                        };
                     }
                     outdated |= !same(what, &planned.now);
                     (self.sight(slice, what), Some(what.clone()))
@@ -65,14 +83,23 @@ impl Scope {
                 }
                 None => {
                     trouble.get_or_insert_with(|| {
-                        Failure::new(Code::Overtaken, "the slice is not there any more", "deploy plan shows what is")
-                            .on(&service.name, Some(&planned.name))
+                        Failure::new(
+                            Code::Overtaken,
+                            "the slice is not there any more",
+                            "deploy plan shows what is",
+                        )
+                        .on(&service.name, Some(&planned.name))
                     });
                     (Sight::Foreign, None)
                 }
             };
-            let armed = seen.is_some_and(|seen| seen.armed.is_some_and(|left| left > Duration::from_secs(10)));
-            sights.push(SliceSight { runs: sight, armed, healthy: true });
+            let armed =
+                seen.is_some_and(|seen| seen.armed.is_some_and(|left| left > Duration::from_secs(10)));
+            sights.push(SliceSight {
+                runs: sight,
+                armed,
+                healthy: true,
+            });
             runs.push(what);
         }
         if health {
@@ -80,20 +107,34 @@ impl Scope {
                 sights[slice.at()].healthy = false;
                 let planned = self.plan.slice(slice);
                 trouble.get_or_insert_with(|| {
-                    not_well.failure.on(&self.plan.service(planned.service).name, Some(&planned.name))
+                    not_well
+                        .failure
+                        .on(&self.plan.service(planned.service).name, Some(&planned.name))
                 });
             }
         }
-        let fresh = within.is_none_or(|limit| began.elapsed() < limit);
-        Answer::Seen { seen: sights, runs, outdated: self.untouched && outdated, fresh, failure: trouble }
+        let fresh = within.is_none_or(|limit| self.clock.steady().since(began) < limit);
+        Answer::Seen {
+            seen: sights,
+            runs,
+            outdated: self.untouched && outdated,
+            fresh,
+            failure: trouble,
+        }
     }
 
     /// Returns once every slice can be looked at.
     pub(super) async fn until_reachable(&self) -> Answer {
         loop {
-            let all = self.observe().await.is_ok_and(|seen| seen.values().all(|seen| seen.runs.is_ok()));
+            let all = self
+                .observe()
+                .await
+                .is_ok_and(|seen| seen.values().all(|seen| seen.runs.is_ok()));
             if all {
-                return Answer::Done { note: "everything can be reached".to_owned(), warning: None };
+                return Answer::Done {
+                    note: "everything can be reached".to_owned(),
+                    warning: None,
+                };
             }
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
@@ -102,8 +143,12 @@ impl Scope {
     async fn observe(&self) -> Result<BTreeMap<(usize, SliceName), SliceSeen>, Failure> {
         let mut tasks = JoinSet::new();
         for (at, (bound, service)) in self.bound.iter().zip(&self.plan.services).enumerate() {
-            let names: Vec<_> =
-                service.batches.iter().flatten().map(|slice| self.plan.slice(*slice).name.clone()).collect();
+            let names: Vec<_> = service
+                .batches
+                .iter()
+                .flatten()
+                .map(|slice| self.plan.slice(*slice).name.clone())
+                .collect();
             let (target, patience) = (std::sync::Arc::clone(&bound.target), self.patience);
             tasks.spawn(async move { (at, observe_patiently(&*target, &names, patience).await) });
         }
@@ -123,7 +168,9 @@ impl Scope {
         let mut tasks = JoinSet::new();
         for slice in self.plan.slice_indices() {
             let planned = self.plan.slice(slice);
-            let Some(eyes) = self.bound[planned.service.at()].eyes.get(&planned.name).cloned() else { continue };
+            let Some(eyes) = self.bound[planned.service.at()].eyes.get(&planned.name).cloned() else {
+                continue;
+            };
             tasks.spawn(async move { (slice, health::look(&eyes, &eyes.new).await) });
         }
         let mut unwell = Vec::new();
@@ -139,7 +186,11 @@ impl Scope {
     /// What runs, relative to this deployment.
     fn sight(&self, slice: SliceIx, what: &Runs) -> Sight {
         let old = same(what, self.facts.old(&self.plan, slice));
-        let new = self.facts.will_be.get(&slice).is_some_and(|will_be| same(what, will_be));
+        let new = self
+            .facts
+            .will_be
+            .get(&slice)
+            .is_some_and(|will_be| same(what, will_be));
         match (old, new) {
             (true, true) => Sight::Both,
             (true, false) => Sight::Old,
@@ -153,7 +204,12 @@ impl Scope {
 pub(crate) fn same(one: &Runs, other: &Runs) -> bool {
     match (one, other) {
         (Runs::Nothing, Runs::Nothing) => true,
-        (Runs::Release { fingerprint: one, .. }, Runs::Release { fingerprint: other, .. }) => one == other,
+        (
+            Runs::Release { fingerprint: one, .. },
+            Runs::Release {
+                fingerprint: other, ..
+            },
+        ) => one == other,
         _ => false,
     }
 }
@@ -162,7 +218,9 @@ pub(crate) fn same(one: &Runs, other: &Runs) -> bool {
 fn still_ours(claim: &Claim, seen: &SliceSeen) -> Result<(), Failure> {
     let held = seen.held.as_ref();
     let ours = held.is_some_and(|held| {
-        held.store == claim.store && held.deployment.as_ref() == Some(&claim.deployment) && held.epoch == claim.epoch
+        held.store == claim.store
+            && held.deployment.as_ref() == Some(&claim.deployment)
+            && held.epoch == claim.epoch
     });
     if ours {
         return Ok(());
@@ -170,7 +228,10 @@ fn still_ours(claim: &Claim, seen: &SliceSeen) -> Result<(), Failure> {
     let who = held.map_or_else(|| "nobody".to_owned(), |held| held.note.who.clone());
     Err(Failure::new(
         Code::Fenced,
-        format!("the claim on slice {} is not ours any more: {who} holds it", seen.slice),
+        format!(
+            "the claim on slice {} is not ours any more: {who} holds it",
+            seen.slice
+        ),
         "deploy status --refresh looks at what runs now",
     ))
 }
@@ -183,7 +244,9 @@ async fn observe_patiently(
 ) -> Result<Vec<SliceSeen>, Failure> {
     let end = tokio::time::Instant::now() + patience.for_unreachable();
     loop {
-        let seen = retry(patience, || target.observe(names)).await.map_err(|error| *error.failure)?;
+        let seen = retry(patience, || target.observe(names))
+            .await
+            .map_err(|error| *error.failure)?;
         if seen.iter().all(|seen| seen.runs.is_ok()) || tokio::time::Instant::now() >= end {
             return Ok(seen);
         }

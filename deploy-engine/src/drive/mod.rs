@@ -25,8 +25,10 @@ use crate::store::Store;
 use deploy_core::event::{Draft, Driver as Who, Event, EventKind, Recorded};
 use deploy_core::failure::Failure;
 use deploy_core::gate::Verdict;
-use deploy_core::id::{Actor, DeploymentId, EnvName, InboxSeq, Seq};
-use deploy_core::machine::{Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, Work, state::Stage};
+use deploy_core::id::{Actor, DeploymentId, EnvName, InboxSeq, Seq, SliceIx};
+use deploy_core::machine::{
+    Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, Work, state::Stage,
+};
 use deploy_core::plan::Plan;
 use deploy_core::port::journal::{Append, Condition, JournalError, LeaseError, LeaseToken, Message, Stream};
 use runner::Runner;
@@ -86,8 +88,8 @@ pub trait Judge: Send + Sync {
     /// Judges the gates for the plan. `open` says that nothing is claimed yet: it observes and plans first.
     ///
     /// # Errors
-    /// If the state cannot be read. Everything else that is not known is a gate that is not met.
-    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, JournalError>;
+    /// If it could not be judged at all: the state or the configuration cannot be read, a target cannot be asked.
+    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, Box<Failure>>;
 }
 
 /// A line of progress: lossy, never stored, never needed to understand an outcome.
@@ -146,6 +148,8 @@ struct Running {
     runner: Runner,
     tasks: JoinSet<(Effect, Answered)>,
     handles: BTreeMap<Effect, AbortHandle>,
+    /// What the effects that cover several slices were started for: they are started again when that changes.
+    covered: BTreeMap<Effect, Vec<SliceIx>>,
 }
 
 /// An effect's answer, with what the transaction that stores what follows must have seen.
@@ -171,7 +175,10 @@ pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> 
     let keeper = LeaseKeeper::start(Arc::clone(&drive.journal) as _, lease.clone());
     // What a frontend is told is the whole deployment, also what was stored before this driver: it knows nothing else of it.
     for recorded in &recorded {
-        let _gone = drive.tell.send(Told::Event(Box::new(recorded.event().clone()))).await;
+        let _gone = drive
+            .tell
+            .send(Told::Event(Box::new(recorded.event().clone())))
+            .await;
     }
     let mut running = Running {
         drive,
@@ -183,6 +190,7 @@ pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> 
         runner,
         tasks: JoinSet::new(),
         handles: BTreeMap::new(),
+        covered: BTreeMap::new(),
     };
     let result = running.run().await;
     running.tasks.shutdown().await;
@@ -192,7 +200,9 @@ pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> 
 
 impl Running {
     async fn run(&mut self) -> Result<Left, DriveError> {
-        let taken = Input::Taken { driver: self.drive.who.clone() };
+        let taken = Input::Taken {
+            driver: self.drive.who.clone(),
+        };
         self.settle(vec![taken], Vec::new()).await?;
         loop {
             self.hear().await?;
@@ -201,7 +211,9 @@ impl Running {
             }
             self.start_effects();
             let wake = self.machine.wake_at();
-            let until_wake = wake.map_or(INBOX_EVERY, |at| at.since(self.drive.clock.now()).min(INBOX_EVERY));
+            let until_wake = wake.map_or(INBOX_EVERY, |at| {
+                at.since(self.drive.clock.now()).min(INBOX_EVERY)
+            });
             let next = tokio::select! {
                 biased;
                 _ = self.drive.stop.wait_for(|stop| *stop) => Next::Stop,
@@ -233,14 +245,21 @@ impl Running {
 
     fn start_effects(&mut self) {
         let outstanding = self.machine.outstanding();
+        let machine = &self.machine;
+        let covered = &mut self.covered;
         self.handles.retain(|effect, handle| {
-            let wanted = outstanding.contains(effect);
+            let same = covered
+                .get(effect)
+                .is_none_or(|slices| *slices == covers(effect.work, machine));
+            let wanted = same && outstanding.contains(effect);
             if !wanted {
+                covered.remove(effect);
                 handle.abort();
             }
             wanted
         });
-        self.keeper.says(&self.facts.step_word(self.machine.plan(), &outstanding));
+        self.keeper
+            .says(&self.facts.step_word(self.machine.plan(), &outstanding));
         for effect in outstanding {
             if self.handles.contains_key(&effect) {
                 continue;
@@ -248,11 +267,18 @@ impl Running {
             let work = self.runner.run(effect, &self.machine, &self.facts);
             let handle = self.tasks.spawn(async move { (effect, work.await) });
             self.handles.insert(effect, handle);
+            let slices = covers(effect.work, &self.machine);
+            if !slices.is_empty() {
+                self.covered.insert(effect, slices);
+            }
         }
     }
 
     /// Takes one answer and all others that are there already: one batch, one transaction.
-    async fn take_answers(&mut self, first: Result<(Effect, Answered), tokio::task::JoinError>) -> Result<(), DriveError> {
+    async fn take_answers(
+        &mut self,
+        first: Result<(Effect, Answered), tokio::task::JoinError>,
+    ) -> Result<(), DriveError> {
         let mut joined = vec![first];
         while let Some(next) = self.tasks.try_join_next() {
             joined.push(next);
@@ -264,15 +290,21 @@ impl Running {
                     self.handles.remove(&effect);
                     failpoint::hit(after(effect.work));
                     read.extend(answered.read);
-                    inputs.push(Input::Answered { effect, answer: answered.answer });
+                    inputs.push(Input::Answered {
+                        effect,
+                        answer: answered.answer,
+                    });
                 }
-                // Stopped because it is not outstanding any more. A panic is a defect of ours: what it did is unknown, and the
-                // effect is still outstanding, so it is begun again by the attempt that the machine starts.
+                // Stopped because it is not outstanding any more. A panic is a defect of ours, and ends this driver like a crash.
                 Err(error) if error.is_cancelled() => {}
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         }
-        if inputs.is_empty() { Ok(()) } else { self.settle(inputs, read).await }
+        if inputs.is_empty() {
+            Ok(())
+        } else {
+            self.settle(inputs, read).await
+        }
     }
 
     /// Hears what others ask.
@@ -283,12 +315,19 @@ impl Running {
                 self.answer_for_another(&message).await?;
                 continue;
             }
-            let asked = Input::Asked { ask: message.ask, by: None };
+            let asked = Input::Asked {
+                ask: message.ask,
+                by: None,
+            };
             let decision = match self.machine.decide(self.drive.clock.now(), &[asked]) {
                 Ok(decision) => decision,
-                Err(_) => Decision { events: Vec::new(), guard: Guard::Nothing },
+                Err(_) => Decision {
+                    events: Vec::new(),
+                    guard: Guard::Nothing,
+                },
             };
-            self.store(decision, &[], vec![message.seq], &message.actor).await?;
+            self.store(decision, &[], vec![message.seq], &message.actor)
+                .await?;
         }
         Ok(())
     }
@@ -297,8 +336,14 @@ impl Running {
     async fn answer_for_another(&mut self, message: &Message) -> Result<(), DriveError> {
         let recorded = self.drive.journal.deployment(&message.deployment).await?;
         let machine = Machine::load(recorded.iter().filter(|recorded| recorded.event().kind.drives()))?;
-        let asked = Input::Asked { ask: message.ask, by: None };
-        let events = machine.decide(self.drive.clock.now(), &[asked]).map(|decision| decision.events).unwrap_or_default();
+        let asked = Input::Asked {
+            ask: message.ask,
+            by: None,
+        };
+        let events = machine
+            .decide(self.drive.clock.now(), &[asked])
+            .map(|decision| decision.events)
+            .unwrap_or_default();
         let at = self.drive.clock.now();
         let stream = Stream::Environment(self.drive.environment.clone());
         let append = Append {
@@ -308,7 +353,12 @@ impl Running {
             condition: Condition::default(),
             events: events
                 .into_iter()
-                .map(|kind| Draft { at, deployment: Some(message.deployment.clone()), actor: message.actor.clone(), kind })
+                .map(|kind| Draft {
+                    at,
+                    deployment: Some(message.deployment.clone()),
+                    actor: message.actor.clone(),
+                    kind,
+                })
                 .collect(),
             answers: vec![message.seq],
         };
@@ -326,7 +376,13 @@ impl Running {
         loop {
             let decision = match self.machine.decide(self.drive.clock.now(), &inputs) {
                 Ok(decision) => decision,
-                Err(Rejected::Late | Rejected::NotOutstanding | Rejected::NoChange | Rejected::Over | Rejected::Stale) => {
+                Err(
+                    Rejected::Late
+                    | Rejected::NotOutstanding
+                    | Rejected::NoChange
+                    | Rejected::Over
+                    | Rejected::Stale,
+                ) => {
                     return Ok(());
                 }
                 Err(why) => {
@@ -373,7 +429,10 @@ impl Running {
                 stream: stream.clone(),
                 expected: self.head,
                 lease: Some(self.lease.clone()),
-                condition: Condition { unchanged, inbox_read },
+                condition: Condition {
+                    unchanged,
+                    inbox_read,
+                },
                 events: self.drafts(&decision.events, actor),
                 answers: answers.clone(),
             };
@@ -402,7 +461,9 @@ impl Running {
 
     /// Whether facts of others came into the own stream since it was judged.
     async fn evidence_since(&self, read: &[(Stream, Seq)], stream: &Stream) -> Result<bool, DriveError> {
-        let Some((_, since)) = read.iter().find(|(of, _)| of == stream) else { return Ok(false) };
+        let Some((_, since)) = read.iter().find(|(of, _)| of == stream) else {
+            return Ok(false);
+        };
         let later = self.drive.journal.load(stream, *since).await?;
         Ok(later.iter().any(|recorded| !recorded.event().kind.drives()))
     }
@@ -412,10 +473,20 @@ impl Running {
         let deployment = Some(self.drive.deployment.clone());
         let mut drafts: Vec<_> = events
             .iter()
-            .map(|kind| Draft { at, deployment: deployment.clone(), actor: actor.clone(), kind: kind.clone() })
+            .map(|kind| Draft {
+                at,
+                deployment: deployment.clone(),
+                actor: actor.clone(),
+                kind: kind.clone(),
+            })
             .collect();
         for consequence in self.facts.consequences(self.machine.plan(), at, events) {
-            drafts.push(Draft { at, deployment: deployment.clone(), actor: actor.clone(), kind: consequence });
+            drafts.push(Draft {
+                at,
+                deployment: deployment.clone(),
+                actor: actor.clone(),
+                kind: consequence,
+            });
         }
         drafts
     }
@@ -443,6 +514,18 @@ enum Next {
     Lost(LeaseError),
     Answered(Result<(Effect, Answered), tokio::task::JoinError>),
     Look,
+}
+
+/// The slices that an effect about several is about now.
+pub(crate) fn covers(work: Work, machine: &Machine) -> Vec<SliceIx> {
+    let all = machine.plan().slice_indices();
+    match work {
+        Work::Watch => all
+            .filter(|slice| machine.state().slice(*slice).is_verified())
+            .collect(),
+        Work::KeepArmed => all.filter(|slice| machine.state().slice(*slice).armed).collect(),
+        _ => Vec::new(),
+    }
 }
 
 enum Stored {
@@ -485,7 +568,9 @@ points! {
 
 impl std::fmt::Debug for Drive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Drive").field("environment", &self.environment).field("deployment", &self.deployment).finish_non_exhaustive()
+        f.debug_struct("Drive")
+            .field("environment", &self.environment)
+            .field("deployment", &self.deployment)
+            .finish_non_exhaustive()
     }
 }
-

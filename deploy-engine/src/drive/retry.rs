@@ -66,7 +66,12 @@ mod tests {
 
     fn error(certainty: Certainty, cause: Cause) -> TargetError {
         let failure = Failure::new(Code::RemoteFailed, "no", "look");
-        TargetError { certainty, cause, failure: Box::new(failure), held: None }
+        TargetError {
+            certainty,
+            cause,
+            failure: Box::new(failure),
+            held: None,
+        }
     }
 
     async fn tries(patience: Patience, certainty: Certainty, cause: Cause) -> u32 {
@@ -84,16 +89,58 @@ mod tests {
     async fn only_what_certainly_did_not_happen_and_may_pass_is_repeated() {
         let second = Duration::from_secs(1);
         for (patience, certainty, cause, repeated) in [
-            (Patience::Transient(second), Certainty::NotDone, Cause::Transient, true),
-            (Patience::Transient(second), Certainty::Unknown, Cause::Transient, false),
-            (Patience::Transient(second), Certainty::NotDone, Cause::Unreachable, false),
-            (Patience::Unreachable(second), Certainty::NotDone, Cause::Unreachable, true),
-            (Patience::Unreachable(second), Certainty::Unknown, Cause::Unreachable, false),
-            (Patience::Unreachable(second), Certainty::NotDone, Cause::Fenced, false),
-            (Patience::Unreachable(second), Certainty::NotDone, Cause::Final, false),
+            (
+                Patience::Transient(second),
+                Certainty::NotDone,
+                Cause::Transient,
+                true,
+            ),
+            (
+                Patience::Transient(second),
+                Certainty::Unknown,
+                Cause::Transient,
+                false,
+            ),
+            (
+                Patience::Transient(second),
+                Certainty::NotDone,
+                Cause::Unreachable,
+                false,
+            ),
+            (
+                Patience::Unreachable(second),
+                Certainty::NotDone,
+                Cause::Unreachable,
+                true,
+            ),
+            (
+                Patience::Unreachable(second),
+                Certainty::Unknown,
+                Cause::Unreachable,
+                false,
+            ),
+            (
+                Patience::Unreachable(second),
+                Certainty::NotDone,
+                Cause::Fenced,
+                false,
+            ),
+            (
+                Patience::Unreachable(second),
+                Certainty::NotDone,
+                Cause::Final,
+                false,
+            ),
         ] {
-            assert_eq!(tries(patience, certainty, cause).await > 1, repeated, "{patience:?} {certainty:?} {cause:?}");
+            assert_eq!(
+                tries(patience, certainty, cause).await > 1,
+                repeated,
+                "{patience:?} {certainty:?} {cause:?}"
+            );
         }
-        assert_eq!(tries(Patience::Transient(second), Certainty::NotDone, Cause::Transient).await, 3);
+        assert_eq!(
+            tries(Patience::Transient(second), Certainty::NotDone, Cause::Transient).await,
+            3
+        );
     }
 }

@@ -3,7 +3,8 @@
 
 use super::bake::Watched;
 use super::calls::{
-    PATIENCE_GOING_BACK, SHORT_LIMIT, claim_adopting, done, failed, health_before, how, limited, platform_says,
+    PATIENCE_GOING_BACK, SHORT_LIMIT, claim_adopting, done, failed, health_before, how, limited,
+    platform_says,
 };
 use super::facts::Facts;
 use super::health;
@@ -20,8 +21,8 @@ use deploy_core::machine::state::{Direction, Reach, Stage};
 use deploy_core::machine::{Answer, Effect, Failed, Machine, Refusal, Work};
 use deploy_core::plan::{Change, Plan};
 use deploy_core::port::target::{
-    Adopt, Cause, Certainty, Checkpoint, Claim, ClaimRequest, Cleanup, HealthSeen, HolderNote, Move, Op,
-    ProgressSink, Restore, Runs, Target, TargetError,
+    Adopt, Cause, Checkpoint, Claim, ClaimRequest, Cleanup, HealthSeen, HolderNote, Move, Op, ProgressSink,
+    Restore,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -55,7 +56,11 @@ impl Runner {
     pub(super) async fn new(drive: &Drive, machine: &Machine) -> Result<Self, DriveError> {
         let plan = Arc::new(machine.plan().clone());
         // A waiting deployment whose sources are not there can still be cancelled: nothing is bound before it moves.
-        let bound = drive.wiring.bind(&plan).await.map_err(|failure| DriveError::Wiring(Box::new(failure)))?;
+        let bound = drive
+            .wiring
+            .bind(&plan)
+            .await
+            .map_err(|failure| DriveError::Wiring(Box::new(failure)))?;
         Ok(Self {
             plan,
             bound: Arc::new(bound),
@@ -73,12 +78,16 @@ impl Runner {
     /// The future that does an effect. It owns all it needs; dropping it drops the call.
     pub(super) fn run(&self, effect: Effect, machine: &Machine, facts: &Facts) -> Task {
         let work = effect.work;
-        let task: Pin<Box<dyn Future<Output = Answered> + Send>> = match work {
-            Work::Judge => self.judge(machine),
-            _ => {
-                let answer = self.answer(effect, machine, facts);
-                Box::pin(async move { Answered { answer: answer.await, read: Vec::new() } })
-            }
+        let task: Task = if work == Work::Judge {
+            self.judge(machine)
+        } else {
+            let answer = self.answer(effect, machine, facts);
+            Box::pin(async move {
+                Answered {
+                    answer: answer.await,
+                    read: Vec::new(),
+                }
+            })
         };
         Box::pin(async move {
             failpoint::hit(before(work));
@@ -90,23 +99,39 @@ impl Runner {
         let open = machine.state().stage == Stage::Open;
         let (judge, plan) = (Arc::clone(&self.judge), Arc::clone(&self.plan));
         Box::pin(async move {
-            loop {
-                match judge.judge(&plan, open).await {
-                    Ok(judged) => {
-                        let answer = Answer::Judged { verdict: judged.verdict, replanned: judged.replanned };
-                        return Answered { answer, read: judged.read };
-                    }
-                    // The state could not be read. The driver meets the same error at its next append, and ends with it.
-                    Err(error) => {
-                        tracing::warn!(%error, "the gates could not be judged");
-                        tokio::time::sleep(Duration::from_secs(1)).await;
+            match judge.judge(&plan, open).await {
+                Ok(judged) => Answered {
+                    answer: Answer::Judged {
+                        verdict: judged.verdict,
+                        replanned: judged.replanned,
+                    },
+                    read: judged.read,
+                },
+                Err(failure) => {
+                    let how = match failure.code {
+                        Code::Unreachable | Code::HostKey => Failed::Unreachable,
+                        _ => Failed::NotDone,
+                    };
+                    let answer = Answer::Failed {
+                        how,
+                        slice: None,
+                        failure: *failure,
+                    };
+                    Answered {
+                        answer,
+                        read: Vec::new(),
                     }
                 }
             }
         })
     }
 
-    fn answer(&self, effect: Effect, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn answer(
+        &self,
+        effect: Effect,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         match effect.work {
             Work::Judge => Box::pin(std::future::pending()),
             Work::Claim(place) => self.claim(place, machine, facts),
@@ -134,17 +159,15 @@ impl Runner {
             }
             Work::KeepArmed => self.keep_armed(effect, machine),
             Work::Watch => {
-                let slices = machine
-                    .plan()
-                    .slice_indices()
-                    .filter(|slice| machine.state().slice(*slice).is_verified())
-                    .collect();
+                let slices = super::covers(Work::Watch, machine);
                 let watched = self.watched(slices);
                 Box::pin(async move { watched.until_unwell().await })
             }
             Work::Bake => {
                 let watched = self.watched(self.plan.slice_indices().collect());
-                let left = facts.bakes_until.map_or(Duration::ZERO, |until| until.since(self.clock.now()));
+                let left = facts
+                    .bakes_until
+                    .map_or(Duration::ZERO, |until| until.since(self.clock.now()));
                 let limit = left + self.plan.limits.bake;
                 Box::pin(async move { watched.bake(left, limit).await })
             }
@@ -158,7 +181,11 @@ impl Runner {
     }
 
     fn watched(&self, slices: Vec<SliceIx>) -> Watched {
-        Watched { plan: Arc::clone(&self.plan), bound: Arc::clone(&self.bound), slices }
+        Watched {
+            plan: Arc::clone(&self.plan),
+            bound: Arc::clone(&self.bound),
+            slices,
+        }
     }
 
     fn scope(&self, machine: &Machine, facts: &Facts) -> Scope {
@@ -175,25 +202,37 @@ impl Runner {
             claims: Scope::claims(machine, |place| self.claim_of(place, machine)),
             untouched: state.reach < Reach::Activating,
             patience,
+            clock: Arc::clone(&self.clock),
         }
     }
 
     fn claim_of(&self, place: PlaceIx, machine: &Machine) -> Option<Claim> {
         let epoch = machine.state().place(place).epoch?;
-        Some(Claim { store: self.store.clone(), deployment: self.deployment.clone(), epoch })
+        Some(Claim {
+            store: self.store.clone(),
+            deployment: self.deployment.clone(),
+            epoch,
+        })
     }
 
     fn op(&self, effect: Effect, place: PlaceIx, machine: &Machine, limit: Duration) -> Op {
         let claim = self.claim_of(place, machine).unwrap_or_else(|| {
             // No write is outstanding in a place that was never claimed; epoch 0 equals no claim.
-            Claim { store: self.store.clone(), deployment: self.deployment.clone(), epoch: Default::default() }
+            Claim {
+                store: self.store.clone(),
+                deployment: self.deployment.clone(),
+                epoch: deploy_core::id::Epoch::default(),
+            }
         });
         Op {
             key: Digest::of_json(&("deploy.op/1", &self.deployment, effect)),
             claim,
             attempt: effect.attempt,
             limit,
-            progress: Arc::new(Sink { effect, tell: self.tell.clone() }),
+            progress: Arc::new(Sink {
+                effect,
+                tell: self.tell.clone(),
+            }),
         }
     }
 
@@ -206,7 +245,11 @@ impl Runner {
     ) -> (Bound, Op, deploy_core::id::SliceName) {
         let planned = self.plan.slice(slice);
         let bound = self.bound[planned.service.at()].clone();
-        (bound, self.op(effect, planned.place, machine, limit), planned.name.clone())
+        (
+            bound,
+            self.op(effect, planned.place, machine, limit),
+            planned.name.clone(),
+        )
     }
 
     fn eyes(&self, slice: SliceIx) -> Option<Eyes> {
@@ -214,7 +257,12 @@ impl Runner {
         self.bound[planned.service.at()].eyes.get(&planned.name).cloned()
     }
 
-    fn claim(&self, place: PlaceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn claim(
+        &self,
+        place: PlaceIx,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let id = self.plan.places[place.at()].clone();
         let target = self
             .plan
@@ -222,14 +270,23 @@ impl Runner {
             .iter()
             .find(|slice| slice.place == place)
             .map(|slice| Arc::clone(&self.bound[slice.service.at()].target));
-        let known = machine.state().place(place).epoch.max(self.known.get(&id).copied()).unwrap_or_default();
+        let known = machine
+            .state()
+            .place(place)
+            .epoch
+            .max(self.known.get(&id).copied())
+            .unwrap_or_default();
         let request = ClaimRequest {
             store: self.store.clone(),
             deployment: self.deployment.clone(),
             known,
             may_take: vec![self.deployment.clone()],
             // Who was adopted away from, or adopted us away, is not fought over once something was touched.
-            adopt: if machine.state().reach < Reach::Activating { facts.adopt.unwrap_or(Adopt::Refuse) } else { Adopt::Refuse },
+            adopt: if machine.state().reach < Reach::Activating {
+                facts.adopt.unwrap_or(Adopt::Refuse)
+            } else {
+                Adopt::Refuse
+            },
             note: HolderNote {
                 who: self.who.clone(),
                 since: Some(self.clock.now()),
@@ -243,16 +300,27 @@ impl Runner {
         };
         let wiring = Arc::clone(&self.wiring);
         Box::pin(async move {
-            let Some(target) = target else { return Answer::Claimed { epoch: known.next(), adopted: None } };
+            let Some(target) = target else {
+                return Answer::Claimed {
+                    epoch: known.next(),
+                    adopted: None,
+                };
+            };
             match claim_adopting(&*target, &id, request, &*wiring, patience).await {
-                Ok((claim, adopted)) => Answer::Claimed { epoch: claim.epoch, adopted },
+                Ok((claim, adopted)) => Answer::Claimed {
+                    epoch: claim.epoch,
+                    adopted,
+                },
                 Err(error) => {
                     let refusal = match error.cause {
                         Cause::Held | Cause::Fenced => Refusal::Held,
                         Cause::Unreachable => Refusal::Unreachable,
                         _ => Refusal::Broken,
                     };
-                    Answer::ClaimRefused { refusal, failure: *error.failure }
+                    Answer::ClaimRefused {
+                        refusal,
+                        failure: *error.failure,
+                    }
                 }
             }
         })
@@ -269,46 +337,91 @@ impl Runner {
         }
     }
 
-    fn prepare(&self, effect: Effect, slice: SliceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn prepare(
+        &self,
+        effect: Effect,
+        slice: SliceIx,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, _) = self.on_slice(effect, slice, machine, STEP_LIMIT);
         let mut step = self.step(slice, facts, None);
         let eyes = self.eyes(slice);
-        let (wiring, plan, name) = (Arc::clone(&self.wiring), Arc::clone(&self.plan), bound.name.clone());
+        let (wiring, plan, name) = (
+            Arc::clone(&self.wiring),
+            Arc::clone(&self.plan),
+            bound.name.clone(),
+        );
         let keeps = self.plan.service(self.plan.slice(slice).service).change == Change::Keep;
         Box::pin(async move {
             match wiring.with_secrets(&plan, &name).await {
                 Ok(desired) => step.to = desired,
-                Err(failure) => return Answer::Failed { how: Failed::NotDone, slice: Some(slice), failure },
+                Err(failure) => {
+                    return Answer::Failed {
+                        how: Failed::NotDone,
+                        slice: Some(slice),
+                        failure,
+                    };
+                }
             }
             let verb = retry(Patience::Transient(op.limit), || bound.target.prepare(&op, &step));
             match limited(op.limit, verb).await {
                 Ok(prepared) => {
                     let changes = !keeps && !same(&prepared.checkpoint.was, &prepared.will_be);
-                    let health = health_before(eyes.as_ref(), step.checkpoint.as_ref(), &prepared.checkpoint).await;
-                    let checkpoint = Checkpoint { health, ..prepared.checkpoint };
-                    Answer::Prepared { checkpoint, will_be: prepared.will_be, changes }
+                    let health =
+                        health_before(eyes.as_ref(), step.checkpoint.as_ref(), &prepared.checkpoint).await;
+                    let checkpoint = Checkpoint {
+                        health,
+                        ..prepared.checkpoint
+                    };
+                    Answer::Prepared {
+                        checkpoint,
+                        will_be: prepared.will_be,
+                        changes,
+                    }
                 }
                 Err(error) => failed(error),
             }
         })
     }
 
-    fn activate(&self, effect: Effect, slice: SliceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn activate(
+        &self,
+        effect: Effect,
+        slice: SliceIx,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, _) = self.on_slice(effect, slice, machine, STEP_LIMIT);
         let arm = bound.target.abilities().arms.then_some(ARM_FOR);
         let step = self.step(slice, facts, arm);
         Box::pin(async move {
-            let verb = retry(Patience::Transient(op.limit), || bound.target.activate(&op, &step));
+            let verb = retry(Patience::Transient(op.limit), || {
+                bound.target.activate(&op, &step)
+            });
             match limited(op.limit, verb).await {
-                Ok(runs) => Answer::Moved { runs, armed: arm.is_some() },
+                Ok(runs) => Answer::Moved {
+                    runs,
+                    armed: arm.is_some(),
+                },
                 Err(error) => failed(error),
             }
         })
     }
 
-    fn verify(&self, effect: Effect, slice: SliceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn verify(
+        &self,
+        effect: Effect,
+        slice: SliceIx,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, name) = self.on_slice(effect, slice, machine, SHORT_LIMIT);
-        let wanted = facts.will_be.get(&slice).unwrap_or_else(|| facts.old(&self.plan, slice)).clone();
+        let wanted = facts
+            .will_be
+            .get(&slice)
+            .unwrap_or_else(|| facts.old(&self.plan, slice))
+            .clone();
         let eyes = self.eyes(slice);
         let switched = machine.state().slice(slice).moves.then_some(Duration::ZERO);
         let sink = Arc::clone(&op.progress);
@@ -317,20 +430,34 @@ impl Runner {
                 return answer;
             }
             let Some(eyes) = eyes else {
-                return Answer::Done { note: "no health check: only the platform was asked".to_owned(), warning: None };
+                return Answer::Done {
+                    note: "no health check: only the platform was asked".to_owned(),
+                    warning: None,
+                };
             };
             match health::settle(&eyes, &eyes.new, switched, &mut |line| sink.step(0, 0, &line)).await {
                 Ok(note) => Answer::Done { note, warning: None },
-                Err(not_well) => Answer::Failed { how: not_well.how, slice: Some(slice), failure: not_well.failure },
+                Err(not_well) => Answer::Failed {
+                    how: not_well.how,
+                    slice: Some(slice),
+                    failure: not_well.failure,
+                },
             }
         })
     }
 
-    fn verify_old(&self, effect: Effect, slice: SliceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn verify_old(
+        &self,
+        effect: Effect,
+        slice: SliceIx,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, name) = self.on_slice(effect, slice, machine, SHORT_LIMIT);
         let wanted = facts.old(&self.plan, slice).clone();
-        let was_healthy =
-            facts.checkpoint(&self.plan, slice).is_some_and(|checkpoint| checkpoint.health == HealthSeen::Healthy);
+        let was_healthy = facts
+            .checkpoint(&self.plan, slice)
+            .is_some_and(|checkpoint| checkpoint.health == HealthSeen::Healthy);
         let eyes = self.eyes(slice).filter(|_| was_healthy);
         let sink = Arc::clone(&op.progress);
         Box::pin(async move {
@@ -338,16 +465,29 @@ impl Runner {
                 return answer;
             }
             let Some(eyes) = eyes else {
-                return Answer::Done { note: "as it was".to_owned(), warning: None };
+                return Answer::Done {
+                    note: "as it was".to_owned(),
+                    warning: None,
+                };
             };
             match health::settle(&eyes, &eyes.old, None, &mut |line| sink.step(0, 0, &line)).await {
                 Ok(note) => Answer::Done { note, warning: None },
-                Err(not_well) => Answer::Failed { how: not_well.how, slice: Some(slice), failure: not_well.failure },
+                Err(not_well) => Answer::Failed {
+                    how: not_well.how,
+                    slice: Some(slice),
+                    failure: not_well.failure,
+                },
             }
         })
     }
 
-    fn restore(&self, effect: Effect, slice: SliceIx, machine: &Machine, facts: &Facts) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn restore(
+        &self,
+        effect: Effect,
+        slice: SliceIx,
+        machine: &Machine,
+        facts: &Facts,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, name) = self.on_slice(effect, slice, machine, STEP_LIMIT);
         let checkpoint = facts.checkpoint(&self.plan, slice).cloned();
         let ours: Vec<_> = facts.will_be.get(&slice).into_iter().cloned().collect();
@@ -358,10 +498,20 @@ impl Runner {
                     format!("slice {name} has no checkpoint in the journal"),
                     "deploy a known release forward",
                 );
-                return Answer::Failed { how: Failed::CheckpointLost, slice: Some(slice), failure };
+                return Answer::Failed {
+                    how: Failed::CheckpointLost,
+                    slice: Some(slice),
+                    failure,
+                };
             };
-            let step = Restore { slice: name, checkpoint, ours };
-            let verb = retry(Patience::Unreachable(PATIENCE_GOING_BACK), || bound.target.restore(&op, &step));
+            let step = Restore {
+                slice: name,
+                checkpoint,
+                ours,
+            };
+            let verb = retry(Patience::Unreachable(PATIENCE_GOING_BACK), || {
+                bound.target.restore(&op, &step)
+            });
             match limited(op.limit, verb).await {
                 Ok(runs) => Answer::Moved { runs, armed: false },
                 Err(error) => failed(error),
@@ -380,20 +530,35 @@ impl Runner {
             loop {
                 tokio::time::sleep(ARM_FOR / 3).await;
                 for (slice, (bound, op, name)) in &armed {
-                    let verb = retry(Patience::Transient(ARM_FOR / 3), || bound.target.renew(op, name, ARM_FOR));
+                    let verb = retry(Patience::Transient(ARM_FOR / 3), || {
+                        bound.target.renew(op, name, ARM_FOR)
+                    });
                     if let Err(error) = limited(ARM_FOR / 3, verb).await {
-                        return Answer::Failed { slice: Some(*slice), how: how(&error), failure: *error.failure };
+                        return Answer::Failed {
+                            slice: Some(*slice),
+                            how: how(&error),
+                            failure: *error.failure,
+                        };
                     }
                 }
             }
         })
     }
 
-    fn finish(&self, effect: Effect, place: PlaceIx, machine: &Machine, release_only: bool) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn finish(
+        &self,
+        effect: Effect,
+        place: PlaceIx,
+        machine: &Machine,
+        release_only: bool,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let id = self.plan.places[place.at()].clone();
         let op = self.op(effect, place, machine, STEP_LIMIT);
         let in_place = |service: deploy_core::id::ServiceIx| {
-            self.plan.slices.iter().any(|slice| slice.service == service && slice.place == place)
+            self.plan
+                .slices
+                .iter()
+                .any(|slice| slice.service == service && slice.place == place)
         };
         let services: Vec<_> = self
             .plan
@@ -411,12 +576,17 @@ impl Runner {
             .collect();
         Box::pin(async move {
             for (bound, cleanup) in services {
-                let verb = retry(Patience::Transient(op.limit), || bound.target.finish(&op, &id, &cleanup));
+                let verb = retry(Patience::Transient(op.limit), || {
+                    bound.target.finish(&op, &id, &cleanup)
+                });
                 if let Err(error) = limited(op.limit, verb).await {
                     return failed(error);
                 }
             }
-            Answer::Done { note: String::new(), warning: None }
+            Answer::Done {
+                note: String::new(),
+                warning: None,
+            }
         })
     }
 }
@@ -430,7 +600,12 @@ struct Sink {
 
 impl ProgressSink for Sink {
     fn step(&self, done: u64, total: u64, note: &str) {
-        let progress = Progress { effect: self.effect, note: note.to_owned(), done, total };
+        let progress = Progress {
+            effect: self.effect,
+            note: note.to_owned(),
+            done,
+            total,
+        };
         let _full = self.tell.try_send(Told::Progress(progress));
     }
     fn line(&self, text: &str) {

@@ -64,6 +64,9 @@ pub trait Wiring: Send + Sync {
 
 impl std::fmt::Debug for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bound").field("name", &self.name).field("desired", &self.desired).finish_non_exhaustive()
+        f.debug_struct("Bound")
+            .field("name", &self.name)
+            .field("desired", &self.desired)
+            .finish_non_exhaustive()
     }
 }

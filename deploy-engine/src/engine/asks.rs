@@ -21,24 +21,42 @@ impl Engine {
         let (environment, deployment) = self.one_open(id).await?;
         let view = self.deployment_view(&deployment).await?;
         if view.ended {
-            return Ok(AskOutcome::Rejected(format!("deployment {} has ended: {}", deployment.short(), view.phase().as_str())));
+            return Ok(AskOutcome::Rejected(format!(
+                "deployment {} has ended: {}",
+                deployment.short(),
+                view.phase().as_str()
+            )));
         }
-        if let Some(holder) = self.store.lease_holder(&environment).await.map_err(journal_error)?
+        if let Some(holder) = self
+            .store
+            .lease_holder(&environment)
+            .await
+            .map_err(journal_error)?
             && let Err(EngineError::Held(_)) = self.probe_lease(&environment).await
         {
             self.leave(&environment, &deployment, ask).await?;
             return Ok(AskOutcome::Left { holder: holder.who });
         }
-        let lease = self.lease(&environment, Duration::ZERO, Some(&deployment)).await?;
-        let decided = self.decide_for(&environment, &deployment, Input::Asked { ask, by: None }, Some(&lease)).await;
+        let lease = self
+            .lease(&environment, Duration::ZERO, Some(&deployment))
+            .await?;
+        let decided = self
+            .decide_for(
+                &environment,
+                &deployment,
+                Input::Asked { ask, by: None },
+                Some(&lease),
+            )
+            .await;
         self.give_back(&lease).await;
         if !decided? {
-            return Ok(AskOutcome::Rejected(why_not(ask, &view.phase())));
+            return Ok(AskOutcome::Rejected(why_not(ask, view.phase())));
         }
         // What was accepted may need doing: claims to release, slices to put back.
         let moves = matches!(ask, Ask::Cancel) && !self.deployment_view(&deployment).await?.ended;
         if moves {
-            self.resume_one(&environment, &deployment, Duration::ZERO, wires, true).await?;
+            self.resume_one(&environment, &deployment, Duration::ZERO, wires, true)
+                .await?;
         }
         Ok(AskOutcome::Done)
     }
@@ -51,8 +69,17 @@ impl Engine {
     }
 
     /// Leaves a message for whoever drives a deployment.
-    pub(super) async fn leave(&self, environment: &EnvName, deployment: &DeploymentId, ask: Ask) -> Result<(), EngineError> {
-        self.store.send(environment, &self.identity.actor, deployment, ask).await.map(drop).map_err(journal_error)
+    pub(super) async fn leave(
+        &self,
+        environment: &EnvName,
+        deployment: &DeploymentId,
+        ask: Ask,
+    ) -> Result<(), EngineError> {
+        self.store
+            .send(environment, &self.identity.actor, deployment, ask)
+            .await
+            .map(drop)
+            .map_err(journal_error)
     }
 
     /// The deployment that is meant: named, or the only one that has not ended.
@@ -68,8 +95,16 @@ impl Engine {
             .collect();
         match open.as_slice() {
             [one] => Ok(one.clone()),
-            [] => Err(usage(Code::UnknownName, "no deployment is open", "deploy history shows what happened")),
-            _ => Err(usage(Code::Usage, "several deployments are open", "name one: deploy history shows them")),
+            [] => Err(usage(
+                Code::UnknownName,
+                "no deployment is open",
+                "deploy history shows what happened",
+            )),
+            _ => Err(usage(
+                Code::Usage,
+                "several deployments are open",
+                "name one: deploy history shows them",
+            )),
         }
     }
 
@@ -81,13 +116,25 @@ impl Engine {
         for view in views.environments.values() {
             let ended = view.ended.iter().map(|summary| &summary.deployment);
             fits.extend(
-                view.unended.keys().chain(ended).filter(|id| id.as_str().starts_with(&wanted)).map(|id| (view.name.clone(), id.clone())),
+                view.unended
+                    .keys()
+                    .chain(ended)
+                    .filter(|id| id.as_str().starts_with(&wanted))
+                    .map(|id| (view.name.clone(), id.clone())),
             );
         }
         match fits.as_slice() {
             [one] if wanted.len() >= 4 => Ok(one.clone()),
-            [] => Err(usage(Code::UnknownName, format!("there is no deployment {}", text.escape_debug()), "deploy history")),
-            _ => Err(usage(Code::UnknownName, format!("{} fits several deployments", text.escape_debug()), "type more of it")),
+            [] => Err(usage(
+                Code::UnknownName,
+                format!("there is no deployment {}", text.escape_debug()),
+                "deploy history",
+            )),
+            _ => Err(usage(
+                Code::UnknownName,
+                format!("{} fits several deployments", text.escape_debug()),
+                "type more of it",
+            )),
         }
     }
 
@@ -100,9 +147,21 @@ impl Engine {
         let view = self.deployment_view(&deployment).await?;
         let plan = self.waiting_plan(&view)?;
         let views = self.views().await?;
-        let rules = self.rules_in_force(&self.environment(&environment).await?, &views.environment(&environment)).digest();
-        let approval = Approval { by: self.identity.actor.clone(), at: self.clock.now(), plan, rules, reason };
-        self.fact(&environment, &deployment, EventKind::ApprovalGiven { approval }).await?;
+        let rules = self
+            .rules_in_force(
+                &self.environment(&environment).await?,
+                &views.environment(&environment),
+            )
+            .digest();
+        let approval = Approval {
+            by: self.identity.actor.clone(),
+            at: self.clock.now(),
+            plan,
+            rules,
+            reason,
+        };
+        self.fact(&environment, &deployment, EventKind::ApprovalGiven { approval })
+            .await?;
         Ok(deployment)
     }
 
@@ -115,17 +174,29 @@ impl Engine {
         let view = self.deployment_view(&deployment).await?;
         self.waiting_plan(&view)?;
         let by = self.identity.actor.clone();
-        self.fact(&environment, &deployment, EventKind::ApprovalRejected { by, reason }).await?;
+        self.fact(
+            &environment,
+            &deployment,
+            EventKind::ApprovalRejected { by, reason },
+        )
+        .await?;
         Ok(deployment)
     }
 
-    fn waiting_plan(&self, view: &deploy_core::view::DeploymentView) -> Result<deploy_core::digest::Digest, EngineError> {
-        match (view.is_waiting(), view.plan_digest) {
-            (true, Some(plan)) => Ok(plan),
-            _ => {
+    fn waiting_plan(
+        &self,
+        view: &deploy_core::view::DeploymentView,
+    ) -> Result<deploy_core::digest::Digest, EngineError> {
+        match view.plan_digest.filter(|_| view.is_waiting()) {
+            Some(plan) => Ok(plan),
+            None => {
                 let failure = Failure::new(
                     Code::GateUnmet,
-                    format!("deployment {} does not wait for anybody: it is {}", view.id.short(), view.phase().as_str()),
+                    format!(
+                        "deployment {} does not wait for anybody: it is {}",
+                        view.id.short(),
+                        view.phase().as_str()
+                    ),
                     format!("deploy show {}", view.id.short()),
                 );
                 Err(EngineError::Failed(Box::new(failure)))
@@ -133,27 +204,39 @@ impl Engine {
         }
     }
 
-    pub(super) async fn fact(&self, environment: &EnvName, deployment: &DeploymentId, kind: EventKind) -> Result<(), EngineError> {
+    pub(super) async fn fact(
+        &self,
+        environment: &EnvName,
+        deployment: &DeploymentId,
+        kind: EventKind,
+    ) -> Result<(), EngineError> {
         let draft = self.draft(Some(deployment.clone()), kind);
-        self.append_facts(&Stream::Environment(environment.clone()), vec![draft]).await
+        self.append_facts(&Stream::Environment(environment.clone()), vec![draft])
+            .await
     }
 
     /// Stops the line: nothing goes forward here until it is opened again. Rollbacks do.
     pub async fn freeze(&self, environment: &EnvName, reason: String) -> Result<(), EngineError> {
         self.environment(environment).await?;
         let draft = self.draft(None, EventKind::FrozenByHand { reason });
-        self.append_facts(&Stream::Environment(environment.clone()), vec![draft]).await
+        self.append_facts(&Stream::Environment(environment.clone()), vec![draft])
+            .await
     }
 
     /// Opens the line again, also after a failed verdict stopped automatic promotion.
     pub async fn unfreeze(&self, environment: &EnvName) -> Result<(), EngineError> {
         self.environment(environment).await?;
         let draft = self.draft(None, EventKind::Unfrozen);
-        self.append_facts(&Stream::Environment(environment.clone()), vec![draft]).await
+        self.append_facts(&Stream::Environment(environment.clone()), vec![draft])
+            .await
     }
 
     /// Bars a release from going forward anywhere.
-    pub async fn yank(&self, release: &str, reason: String) -> Result<deploy_core::model::ReleaseRef, EngineError> {
+    pub async fn yank(
+        &self,
+        release: &str,
+        reason: String,
+    ) -> Result<deploy_core::model::ReleaseRef, EngineError> {
         let release = self.known_release(&self.views().await?, release)?.to_ref();
         let draft = self.draft(None, EventKind::Yanked { release, reason });
         self.append_facts(&Stream::Project, vec![draft]).await?;
@@ -169,7 +252,7 @@ impl Engine {
     }
 }
 
-fn why_not(ask: Ask, phase: &Phase) -> String {
+fn why_not(ask: Ask, phase: Phase) -> String {
     let phase = phase.as_str();
     match ask {
         Ask::Cancel => format!("it is {phase}: too late to go back; deploy rollback is the way"),

@@ -13,7 +13,7 @@ use deploy_core::model::Release;
 use deploy_core::port::journal::Stream;
 use std::path::Path;
 
-/// What JUnit files told.
+/// What `JUnit` files told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct JunitCount {
     /// Tests in them.
@@ -29,12 +29,17 @@ impl Engine {
         let views = self.views().await?;
         let git = self.git()?;
         for name in &environment.checks {
-            let Some(check) = self.project.checks.get(name) else { continue };
+            let Some(check) = self.project.checks.get(name) else {
+                continue;
+            };
             let Some(command) = &check.command else { continue };
             let known = views.project.evidence.last_word(name, release, &environment.name);
             let fresh = known.is_some_and(|given| {
                 given.evidence.finding == Finding::Passed
-                    && given.evidence.valid_until.is_none_or(|until| until > self.clock.now())
+                    && given
+                        .evidence
+                        .valid_until
+                        .is_none_or(|until| until > self.clock.now())
             });
             if fresh {
                 continue;
@@ -68,13 +73,28 @@ impl Engine {
     ) -> Result<(Finding, String), EngineError> {
         let git = self.git()?;
         let scratch = tempfile::tempdir().map_err(|error| {
-            failed(Failure::new(Code::BuildFailed, "no temporary folder could be made", "free space, or set TMPDIR").caused_by(&error))
+            failed(
+                Failure::new(
+                    Code::BuildFailed,
+                    "no temporary folder could be made",
+                    "free space, or set TMPDIR",
+                )
+                .caused_by(&error),
+            )
         })?;
         let checkout = scratch.path().join("commit");
         std::fs::create_dir_all(&checkout).map_err(|error| defect(&error))?;
         git.export(commit, &checkout).await.map_err(git_error)?;
-        let dir = check.dir.as_ref().map_or(checkout.clone(), |dir| checkout.join(dir.as_str()));
-        let program = Program { argv: command.argv(), dir, env: plain_environment(), limit: check.timeout.get() };
+        let dir = check
+            .dir
+            .as_ref()
+            .map_or(checkout.clone(), |dir| checkout.join(dir.as_str()));
+        let program = Program {
+            argv: command.argv(),
+            dir,
+            env: plain_environment(),
+            limit: check.timeout.get(),
+        };
         let ended = match process::run(&program, |line| tracing::debug!(check = %name, line)).await {
             Ok(ended) => ended,
             Err(error) => return Ok((Finding::Inconclusive, error.to_string())),
@@ -85,13 +105,20 @@ impl Engine {
         };
         if !ended.status.success() {
             let last = ended.tail.lines().last().unwrap_or_default();
-            return Ok((Finding::Failed, format!("{}: {}", ended.status, printable(last, 200))));
+            return Ok((
+                Finding::Failed,
+                format!("{}: {}", ended.status, printable(last, 200)),
+            ));
         }
         Ok(match (&check.junit, count) {
             (None, _) => (Finding::Passed, "the command succeeded".to_owned()),
             (Some(_), JunitCount { tests: 0, .. }) => (Finding::Inconclusive, "no test ran".to_owned()),
-            (Some(_), JunitCount { tests, failed: 0 }) => (Finding::Passed, format!("{tests} tests, 0 failed")),
-            (Some(_), JunitCount { tests, failed }) => (Finding::Failed, format!("{tests} tests, {failed} failed")),
+            (Some(_), JunitCount { tests, failed: 0 }) => {
+                (Finding::Passed, format!("{tests} tests, 0 failed"))
+            }
+            (Some(_), JunitCount { tests, failed }) => {
+                (Finding::Failed, format!("{tests} tests, {failed} failed"))
+            }
         })
     }
 }
@@ -107,7 +134,11 @@ fn junit_below(folder: &Path, pattern: &str) -> Result<JunitCount, EngineError> 
         }
         let text = std::fs::read_to_string(folder.join(&name)).unwrap_or_default();
         let count = junit(&text).map_err(|why| {
-            failed(Failure::new(Code::BuildFailed, format!("{name} is not a JUnit file: {why}"), "see what writes it"))
+            failed(Failure::new(
+                Code::BuildFailed,
+                format!("{name} is not a JUnit file: {why}"),
+                "see what writes it",
+            ))
         })?;
         total.tests += count.tests;
         total.failed += count.failed;
@@ -115,7 +146,7 @@ fn junit_below(folder: &Path, pattern: &str) -> Result<JunitCount, EngineError> 
     Ok(total)
 }
 
-/// Counts the tests of a JUnit file: a `testcase` with a `failure` or an `error` in it failed.
+/// Counts the tests of a `JUnit` file: a `testcase` with a `failure` or an `error` in it failed.
 ///
 /// # Errors
 /// If it is not XML, or has no `testsuite`.

@@ -7,6 +7,7 @@ use super::wired::Wired;
 use super::{Engine, failed, journal_error, lease_error, usage};
 use crate::api::{DeployAsk, Driven, EngineError, Preview};
 use crate::drive::{Drive, DriveError, Left, Told, drive};
+use crate::failpoint;
 use crate::store::lease_failure;
 use deploy_core::event::{Driver, EventKind, Recorded, Request};
 use deploy_core::failure::{Code, Failure};
@@ -38,7 +39,10 @@ impl Engine {
     /// What stands in the way of a plan; gates do not: they are in the answer.
     pub async fn preview(&self, ask: &DeployAsk) -> Result<Preview, EngineError> {
         let release = self.release_for(ask, &mut |_| {}).await?;
-        let shape = Shape { differences: true, ..Shape::of(ask)? };
+        let shape = Shape {
+            differences: true,
+            ..Shape::of(ask)?
+        };
         let views = self.views().await?;
         let scene = self.scene(release.clone(), &ask.environment, &views).await?;
         let plan = self.make_plan(&scene, &views, &shape).await?;
@@ -56,7 +60,12 @@ impl Engine {
         };
         let verdict = verdict(self.judge_case(&case, &views).await?);
         let way_back = way_back(&plan, &views, &ask.environment);
-        Ok(Preview { release, plan, verdict, way_back })
+        Ok(Preview {
+            release,
+            plan,
+            verdict,
+            way_back,
+        })
     }
 
     /// Deploys, promotes or rolls back: makes the deployment and drives it as far as it goes.
@@ -68,11 +77,14 @@ impl Engine {
     /// What stands in the way before there is a deployment. What happens to the deployment is in the answer.
     pub async fn deploy(&self, ask: DeployAsk, wires: Wires) -> Result<Driven, EngineError> {
         if let Some(known) = self.known_request(&ask).await? {
-            return self.resume_one(&ask.environment, &known, ask.lock_wait, wires, ask.confirmed).await;
+            return self
+                .resume_one(&ask.environment, &known, ask.lock_wait, wires, ask.confirmed)
+                .await;
         }
         self.refuse_not_acting(&ask.environment, ask.kind).await?;
         let configured = self.environment(&ask.environment).await?;
-        self.record_rules(&configured, &self.views().await?.environment(&ask.environment)).await?;
+        self.record_rules(&configured, &self.views().await?.environment(&ask.environment))
+            .await?;
         let release = self.release_for(&ask, &mut |_| {}).await?;
         self.run_checks(&ask.environment, &release).await?;
         let shape = Shape::of(&ask)?;
@@ -94,7 +106,8 @@ impl Engine {
             confirmed: ask.confirmed,
             just_planned: AtomicBool::new(true),
         };
-        self.drive_one(&ask.environment, &deployment, release, bench, lease, wires).await
+        self.drive_one(&ask.environment, &deployment, release, bench, lease, wires)
+            .await
     }
 
     /// Goes on with a deployment: the one named, or the only one that is left to resume.
@@ -116,7 +129,8 @@ impl Engine {
         } else if matches!(view.phase(), deploy_core::view::Phase::Paused) {
             self.leave(&environment, &deployment, Ask::Continue).await?;
         }
-        self.resume_one(&environment, &deployment, lock_wait, wires, true).await
+        self.resume_one(&environment, &deployment, lock_wait, wires, false)
+            .await
     }
 
     /// Takes up a deployment and drives it.
@@ -130,25 +144,36 @@ impl Engine {
     ) -> Result<Driven, EngineError> {
         let view = self.deployment_view(deployment).await?;
         if view.ended {
+            self.after_the_end(deployment, &wires.tell).await?;
             return self.driven(deployment).await;
         }
         let lease = self.lease(environment, lock_wait, Some(deployment)).await?;
         let request = view.request.clone().ok_or_else(|| {
-            EngineError::Defect(Box::new(Failure::new(Code::Defect, "the deployment has no request", "please report it")))
+            EngineError::Defect(Box::new(Failure::new(
+                Code::Defect,
+                "the deployment has no request",
+                "please report it",
+            )))
         })?;
         let views = self.views().await?;
         let release = views.project.by_digest(request.release.digest).cloned();
         let Some(release) = release else {
             self.give_back(&lease).await;
-            return Err(usage(Code::UnknownName, "the deployment's release is not in this state", "deploy releases"));
+            return Err(usage(
+                Code::UnknownName,
+                "the deployment's release is not in this state",
+                "deploy releases",
+            ));
         };
         let shape = Shape {
             kind: request.kind,
             environment: environment.clone(),
-            strategy: request.options.get("strategy").and_then(|text| deploy_core::manifest::StrategyKind::named(text)),
-            timeout: request.options.get("timeout").and_then(|text| deploy_core::time::parse_duration(text).ok()),
+            strategy: option(&request, "strategy", deploy_core::manifest::StrategyKind::named)?,
+            timeout: option(&request, "timeout", |text| {
+                deploy_core::time::parse_duration(text).ok()
+            })?,
             differences: false,
-            retire: request.options.get("retire").and_then(|text| text.parse().ok()),
+            retire: option(&request, "retire", |text| text.parse().ok())?,
         };
         // Confirmed once is confirmed: the request says so.
         let confirmed = confirmed || request.options.contains_key("confirmed");
@@ -161,7 +186,8 @@ impl Engine {
             confirmed,
             just_planned: AtomicBool::new(false),
         };
-        self.drive_one(environment, deployment, release, bench, lease, wires).await
+        self.drive_one(environment, deployment, release, bench, lease, wires)
+            .await
     }
 
     async fn drive_one(
@@ -179,8 +205,14 @@ impl Engine {
             environment: environment.clone(),
             deployment: deployment.clone(),
             actor: self.identity.actor.clone(),
-            who: Driver { who: self.identity.who.clone(), version: env!("CARGO_PKG_VERSION").to_owned() },
-            wiring: Arc::new(Wired { engine: self.clone(), release }),
+            who: Driver {
+                who: self.identity.who.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            wiring: Arc::new(Wired {
+                engine: self.clone(),
+                release,
+            }),
             judge: Arc::new(bench),
             stop: wires.stop,
             tell: wires.tell,
@@ -191,7 +223,12 @@ impl Engine {
         match left {
             Ok(Left::Ended(_)) => {
                 self.after_the_end(deployment, &tell).await?;
-                self.driven(deployment).await
+                let mut driven = self.driven(deployment).await?;
+                // The deployment is what it is, whether its record could be written or not.
+                if let Err(error) = self.write_record(&self.deployment_view(deployment).await?).await {
+                    driven.result.warnings.push(error.failure());
+                }
+                Ok(driven)
             }
             Ok(Left::Waiting | Left::Paused | Left::Stopped) => self.driven(deployment).await,
             Err(error) => Err(self.open_error(environment, deployment, error)),
@@ -204,15 +241,20 @@ impl Engine {
             DriveError::Journal(error) => crate::store::journal_failure(error),
             DriveError::Lease(error) => lease_failure(error),
             DriveError::Wiring(failure) => (**failure).clone(),
-            DriveError::Corrupt(error) => {
-                Failure::new(Code::StateCorrupt, format!("the journal of {environment} cannot be followed: {error}"), "deploy audit verify")
-            }
+            DriveError::Corrupt(error) => Failure::new(
+                Code::StateCorrupt,
+                format!("the journal of {environment} cannot be followed: {error}"),
+                "deploy audit verify",
+            ),
         };
         let mut failure = failure;
         if failure.code != Code::StateCorrupt {
             failure.next = next;
         }
-        EngineError::Open { deployment: deployment.clone(), failure: Box::new(failure) }
+        EngineError::Open {
+            deployment: deployment.clone(),
+            failure: Box::new(failure),
+        }
     }
 
     /// Takes the lease of an environment, or says who holds it.
@@ -228,8 +270,15 @@ impl Engine {
             deployment: deployment.cloned(),
             step: "starting".to_owned(),
         };
-        let patience = if wait.is_zero() { Patience::WhileSilent } else { Patience::For(wait) };
-        self.store.take_lease_waiting(environment, &holder, patience).await.map_err(lease_error)
+        let patience = if wait.is_zero() {
+            Patience::WhileSilent
+        } else {
+            Patience::For(wait)
+        };
+        self.store
+            .take_lease_waiting(environment, &holder, patience)
+            .await
+            .map_err(lease_error)
     }
 
     pub(super) async fn give_back(&self, lease: &LeaseToken) {
@@ -248,26 +297,55 @@ impl Engine {
     ) -> Result<(DeploymentId, Request), EngineError> {
         let views = self.views().await?;
         let view = views.environment(&ask.environment);
+        // What the last end meant may not have been written, if its driver was killed just then.
+        if let Some(last) = view.last_moved.as_ref().filter(|last| last.ended) {
+            let (tell, _nobody) = mpsc::channel(1);
+            self.after_the_end(&last.id, &tell).await?;
+        }
         if let Some(open) = view.active() {
-            let next = format!("deploy resume {0} goes on, deploy cancel {0} goes back", open.id.short());
-            let failure = Failure::new(Code::Open, format!("deployment {} of {} is not finished", open.id.short(), ask.environment), next);
-            return Err(EngineError::Open { deployment: open.id.clone(), failure: Box::new(failure) });
+            let next = format!(
+                "deploy resume {0} goes on, deploy cancel {0} goes back",
+                open.id.short()
+            );
+            let failure = Failure::new(
+                Code::Open,
+                format!(
+                    "deployment {} of {} is not finished",
+                    open.id.short(),
+                    ask.environment
+                ),
+                next,
+            );
+            return Err(EngineError::Open {
+                deployment: open.id.clone(),
+                failure: Box::new(failure),
+            });
         }
         let scene = self.scene(release.clone(), &ask.environment, &views).await?;
         let plan = self.make_plan(&scene, &views, shape).await?;
         if let Some(only) = ask.only.filter(|only| *only != plan.digest()) {
             return Err(failed(Failure::new(
                 Code::Overtaken,
-                format!("the plan is not {} any more: something changed since it was made", only.short()),
+                format!(
+                    "the plan is not {} any more: something changed since it was made",
+                    only.short()
+                ),
                 "deploy plan again, look at it, then apply it",
             )));
         }
+        self.keep(&scene.to.environment).await?;
         let deployment = DeploymentId::new(ulid::Ulid::new().to_string()).expect("a ULID is one");
-        self.supersede(&ask.environment, &deployment, lease, ask.kind).await?;
+        self.supersede(&ask.environment, &deployment, lease, ask.kind)
+            .await?;
         let request = self.request(ask, release, &deployment).await?;
         let drafts = [
-            EventKind::Requested { request: request.clone() },
-            EventKind::Planned { digest: plan.digest(), plan: Box::new(plan) },
+            EventKind::Requested {
+                request: request.clone(),
+            },
+            EventKind::Planned {
+                digest: plan.digest(),
+                plan: Box::new(plan),
+            },
         ]
         .map(|kind| self.draft(Some(deployment.clone()), kind));
         let stream = Stream::Environment(ask.environment.clone());
@@ -284,13 +362,28 @@ impl Engine {
     }
 
     /// A newer deployment supersedes older waiting ones, never a rollback.
-    async fn supersede(&self, environment: &EnvName, by: &DeploymentId, lease: &LeaseToken, kind: Kind) -> Result<(), EngineError> {
+    async fn supersede(
+        &self,
+        environment: &EnvName,
+        by: &DeploymentId,
+        lease: &LeaseToken,
+        kind: Kind,
+    ) -> Result<(), EngineError> {
         if kind == Kind::Rollback {
             return Ok(());
         }
-        let waiting: Vec<_> = self.views().await?.environment(environment).waiting().map(|view| view.id.clone()).collect();
+        let waiting: Vec<_> = self
+            .views()
+            .await?
+            .environment(environment)
+            .waiting()
+            .map(|view| view.id.clone())
+            .collect();
         for id in waiting {
-            let asked = Input::Asked { ask: Ask::Supersede, by: Some(by.clone()) };
+            let asked = Input::Asked {
+                ask: Ask::Supersede,
+                by: Some(by.clone()),
+            };
             self.decide_for(environment, &id, asked, Some(lease)).await?;
         }
         Ok(())
@@ -307,11 +400,21 @@ impl Engine {
         let recorded = self.store.deployment(deployment).await.map_err(journal_error)?;
         let drives = recorded.iter().filter(|recorded| recorded.event().kind.drives());
         let machine = Machine::load(drives).map_err(|error| {
-            failed(Failure::new(Code::StateCorrupt, error.to_string(), "deploy audit verify"))
+            failed(Failure::new(
+                Code::StateCorrupt,
+                error.to_string(),
+                "deploy audit verify",
+            ))
         })?;
-        let Ok(decision) = machine.decide(self.clock.now(), &[input]) else { return Ok(false) };
+        let Ok(decision) = machine.decide(self.clock.now(), &[input]) else {
+            return Ok(false);
+        };
         let stream = Stream::Environment(environment.clone());
-        let events = decision.events.into_iter().map(|kind| self.draft(Some(deployment.clone()), kind)).collect();
+        let events = decision
+            .events
+            .into_iter()
+            .map(|kind| self.draft(Some(deployment.clone()), kind))
+            .collect();
         let append = Append {
             expected: self.store.head(&stream).await.map_err(journal_error)?,
             stream,
@@ -327,36 +430,61 @@ impl Engine {
     /// A deployment, folded.
     pub(super) async fn deployment_view(&self, id: &DeploymentId) -> Result<DeploymentView, EngineError> {
         let recorded = self.store.deployment(id).await.map_err(journal_error)?;
-        DeploymentView::fold(id, recorded.iter().map(Recorded::event))
-            .ok_or_else(|| usage(Code::UnknownName, format!("there is no deployment {id}"), "deploy history"))
+        DeploymentView::fold(id, recorded.iter().map(Recorded::event)).ok_or_else(|| {
+            usage(
+                Code::UnknownName,
+                format!("there is no deployment {id}"),
+                "deploy history",
+            )
+        })
     }
 
     pub(super) async fn driven(&self, id: &DeploymentId) -> Result<Driven, EngineError> {
         let view = self.deployment_view(id).await?;
-        let project = self.store.load(&Stream::Project, Seq(0)).await.map_err(journal_error)?;
+        let project = self
+            .store
+            .load(&Stream::Project, Seq(0))
+            .await
+            .map_err(journal_error)?;
         let project = ProjectView::fold(project.iter().map(Recorded::event));
-        Ok(Driven { deployment: id.clone(), result: result(&view, &project) })
+        Ok(Driven {
+            deployment: id.clone(),
+            result: result(&view, &project),
+        })
     }
 
     /// What an end means for the project: a failed health verdict bars the release; the record is written.
     async fn after_the_end(&self, id: &DeploymentId, tell: &mpsc::Sender<Told>) -> Result<(), EngineError> {
         use deploy_core::machine::TurnReason;
+        failpoint::hit("engine.end.before");
         let view = self.deployment_view(id).await?;
+        // Once for each deployment: a bar that was lifted since stays lifted.
+        let written = self
+            .events_of(id)
+            .await?
+            .iter()
+            .any(|event| matches!(event.kind, EventKind::Yanked { .. }));
         if view.turned_back == Some(TurnReason::Unhealthy)
+            && !written
             && let (Some(release), Some(environment)) = (view.release(), &view.environment)
         {
-            let views = self.views().await?;
-            if views.project.yanked(release).is_none() {
-                let reason = format!("not healthy in {environment}: deployment {}", id.short());
-                let yanked = EventKind::Yanked { release, reason };
-                self.append_facts(&Stream::Project, vec![self.draft(Some(id.clone()), yanked)]).await?;
-                let barred = self.events_of(id).await?.into_iter().rev().find(|event| event.kind.belongs_to_project());
-                if let Some(event) = barred {
-                    let _gone = tell.send(Told::Event(Box::new(event))).await;
-                }
+            let reason = format!("not healthy in {environment}: deployment {}", id.short());
+            let yanked = EventKind::Yanked { release, reason };
+            self.append_facts(&Stream::Project, vec![self.draft(Some(id.clone()), yanked)])
+                .await?;
+            let barred = self
+                .events_of(id)
+                .await?
+                .into_iter()
+                .rev()
+                .find(|event| event.kind.belongs_to_project());
+            if let Some(event) = barred {
+                // A frontend that went away or is full reads it in the journal.
+                let _gone = tell.try_send(Told::Event(Box::new(event)));
             }
         }
-        self.write_record(&view).await
+        failpoint::hit("engine.end.after");
+        Ok(())
     }
 
     /// The deployment that is meant.
@@ -378,19 +506,55 @@ impl Engine {
             .collect();
         match open.as_slice() {
             [one] => Ok(one.clone()),
-            [] => Err(usage(Code::UnknownName, "no deployment is left to resume", "deploy history shows what happened")),
+            [] => Err(usage(
+                Code::UnknownName,
+                "no deployment is left to resume",
+                "deploy history shows what happened",
+            )),
             many => {
-                let names: Vec<_> = many.iter().map(|(name, id)| format!("{} ({name})", id.short())).collect();
-                Err(usage(Code::Usage, format!("several deployments are open: {}", names.join(", ")), "name one: deploy resume ID"))
+                let names: Vec<_> = many
+                    .iter()
+                    .map(|(name, id)| format!("{} ({name})", id.short()))
+                    .collect();
+                Err(usage(
+                    Code::Usage,
+                    format!("several deployments are open: {}", names.join(", ")),
+                    "name one: deploy resume ID",
+                ))
             }
         }
+    }
+}
+
+/// An option of a stored request.
+///
+/// # Errors
+/// If it cannot be read: a newer version wrote it, and leaving it out would make another deployment of it.
+fn option<T>(
+    request: &Request,
+    name: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, EngineError> {
+    match request.options.get(name) {
+        None => Ok(None),
+        Some(text) => read(text).map(Some).ok_or_else(|| {
+            failed(Failure::new(
+                Code::StateNewer,
+                format!("the option {name} = {text} of the deployment cannot be read by this version"),
+                "use the version that made the deployment",
+            ))
+        }),
     }
 }
 
 /// Whether and how one can come back, in a sentence.
 fn way_back(plan: &Plan, views: &Views, environment: &EnvName) -> String {
     use deploy_core::plan::{Base, WayBack};
-    let none = plan.slices.iter().filter(|slice| slice.way_back == WayBack::None).count();
+    let none = plan
+        .slices
+        .iter()
+        .filter(|slice| slice.way_back == WayBack::None)
+        .count();
     match &plan.base {
         _ if none > 0 => format!("{none} slices have no way back: a failure there needs a human"),
         Base::Nothing => "nothing ran before: going back removes what this deployment creates".to_owned(),
@@ -398,7 +562,9 @@ fn way_back(plan: &Plan, views: &Views, environment: &EnvName) -> String {
         Base::Uniform => "back to what runs now, by its checkpoints".to_owned(),
         Base::Mixed => match views.environment(environment).destination(None, &views.project) {
             Ok(release) => format!("what runs is mixed: back to {}", release.number),
-            Err(_) => "what runs is mixed, and no release was verified here: a failure needs a human".to_owned(),
+            Err(_) => {
+                "what runs is mixed, and no release was verified here: a failure needs a human".to_owned()
+            }
         },
     }
 }

@@ -1,18 +1,19 @@
 //! Judging the gates: gathers what is known and asks the core. No rule of its own.
 
+use super::Engine;
 use super::plan::Shape;
 use super::rules::rules;
 use super::scene::{Scene, Views};
-use super::Engine;
 use crate::api::EngineError;
 use crate::drive::{Judge, Judgement};
 use deploy_core::event::{EventKind, Request};
+use deploy_core::failure::Failure;
 use deploy_core::gate::{self, GateInput, PlanFacts, Rules, Trigger, Unmet, Verdict};
 use deploy_core::id::{Actor, DeploymentId, EnvName};
 use deploy_core::manifest::Environment;
 use deploy_core::model::Release;
 use deploy_core::plan::{Kind, Plan};
-use deploy_core::port::journal::{JournalError, Stream};
+use deploy_core::port::journal::Stream;
 use deploy_core::time::Timestamp;
 use deploy_core::view::EnvironmentView;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +47,11 @@ impl Engine {
     }
 
     /// Records the rules in force, where they are others than before.
-    pub(super) async fn record_rules(&self, environment: &Environment, view: &EnvironmentView) -> Result<(), EngineError> {
+    pub(super) async fn record_rules(
+        &self,
+        environment: &Environment,
+        view: &EnvironmentView,
+    ) -> Result<(), EngineError> {
         let now = self.rules_in_force(environment, view);
         let digest = now.digest();
         let (lines, loosened) = match &view.rules {
@@ -55,16 +60,28 @@ impl Engine {
             Some(old) => {
                 let comparison = Rules::compare(&old.rules, &now);
                 let loosened = comparison.loosened();
-                (comparison.lines.into_iter().map(|line| line.text).collect(), loosened)
+                (
+                    comparison.lines.into_iter().map(|line| line.text).collect(),
+                    loosened,
+                )
             }
         };
-        let changed = EventKind::RulesChanged { rules: digest, in_force: Box::new(now), loosened, lines };
+        let changed = EventKind::RulesChanged {
+            rules: digest,
+            in_force: Box::new(now),
+            loosened,
+            lines,
+        };
         let stream = Stream::Environment(environment.name.clone());
         self.append_facts(&stream, vec![self.draft(None, changed)]).await
     }
 
     /// Judges a case by the views. The rules are those of the work tree, and not of the release: a release brings no rules with it.
-    pub(super) async fn judge_case(&self, case: &Case<'_>, views: &Views) -> Result<Vec<gate::Judged>, EngineError> {
+    pub(super) async fn judge_case(
+        &self,
+        case: &Case<'_>,
+        views: &Views,
+    ) -> Result<Vec<gate::Judged>, EngineError> {
         let environment = self.environment(case.environment).await?;
         let rules = self.rules_in_force(&environment, &views.environment(case.environment));
         let groups = self.groups();
@@ -127,7 +144,10 @@ impl Bench {
     async fn try_judge(&self, plan: &Plan, open: bool) -> Result<Judgement, EngineError> {
         let views = self.engine.views().await?;
         let replanned = if open && !self.just_planned.swap(false, Ordering::SeqCst) {
-            let scene: Scene = self.engine.scene(self.release.clone(), &self.shape.environment, &views).await?;
+            let scene: Scene = self
+                .engine
+                .scene(self.release.clone(), &self.shape.environment, &views)
+                .await?;
             let new = self.engine.make_plan(&scene, &views, &self.shape).await?;
             (new.digest() != plan.digest()).then(|| Box::new(new))
         } else {
@@ -145,27 +165,19 @@ impl Bench {
             at: self.engine.clock.now(),
         };
         let judged = self.engine.judge_case(&case, &views).await?;
-        Ok(Judgement { verdict: verdict(judged), replanned, read: views.read })
+        Ok(Judgement {
+            verdict: verdict(judged),
+            replanned,
+            read: views.read,
+        })
     }
 }
 
 #[async_trait::async_trait]
 impl Judge for Bench {
-    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, JournalError> {
-        match self.try_judge(plan, open).await {
-            Ok(judgement) => Ok(judgement),
-            // What cannot be judged is not met.
-            Err(error) => {
-                let failure = error.failure();
-                let unmet = Unmet {
-                    gate: gate::GateKind::Upstream,
-                    reason: format!("the gates could not be judged: {}", failure.message),
-                    earliest: None,
-                    opens: gate::Opens::ByPeople,
-                    next: failure.next,
-                };
-                Ok(Judgement { verdict: Verdict::Waits { unmet: vec![unmet] }, replanned: None, read: Vec::new() })
-            }
-        }
+    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, Box<Failure>> {
+        self.try_judge(plan, open)
+            .await
+            .map_err(|error| Box::new(error.failure()))
     }
 }

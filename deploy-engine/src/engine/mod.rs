@@ -5,6 +5,7 @@ mod attest;
 mod checks;
 mod deploy;
 mod judge;
+mod kept;
 mod plan;
 mod read;
 mod records;
@@ -52,7 +53,10 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("project", &self.project.name).field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("project", &self.project.name)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,13 +69,23 @@ impl Engine {
         let path = std::path::absolute(&opening.manifest).unwrap_or(opening.manifest.clone());
         let manifest = configure::read_manifest(&opening.manifest).map_err(configure_error)?;
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let caller: Caller = std::env::vars().collect();
+        let file = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        // A variable that is not UTF-8 cannot be named in a manifest.
+        let caller: Caller = std::env::vars_os().filter_map(text).collect();
         let look_up = |name: &str| caller.get(name).cloned();
         let project = manifest.project(&look_up).map_err(EngineError::Manifest)?;
         let configured = match opening.state {
             Some(state) => Some(state),
-            None => manifest.state(&look_up).map_err(EngineError::Manifest)?.filter(|state| !state.is_empty()),
+            None => manifest
+                .state(&look_up)
+                .map_err(EngineError::Manifest)?
+                .filter(|state| !state.is_empty()),
         };
         let location = state_path(configured.as_deref(), &folder)?;
         let home = location.parent().unwrap_or(&folder).to_owned();
@@ -101,7 +115,10 @@ impl Engine {
         if self.store.head(&Stream::Project).await.map_err(journal_error)? > Seq(0) {
             return Ok(());
         }
-        let created = EventKind::StateCreated { store: self.store.store().clone(), project: self.project.name.clone() };
+        let created = EventKind::StateCreated {
+            store: self.store.store().clone(),
+            project: self.project.name.clone(),
+        };
         let append = Append {
             stream: Stream::Project,
             expected: Seq(0),
@@ -143,7 +160,10 @@ impl Engine {
     }
 
     fn git(&self) -> Result<&Git, EngineError> {
-        self.git.as_ref().as_ref().map_err(|error| failed(error.failure()))
+        self.git
+            .as_ref()
+            .as_ref()
+            .map_err(|error| failed(error.failure()))
     }
 
     /// Appends facts to a stream, again where somebody else wrote in between.
@@ -167,18 +187,31 @@ impl Engine {
     }
 
     fn draft(&self, deployment: Option<DeploymentId>, kind: EventKind) -> Draft {
-        Draft { at: self.clock.now(), deployment, actor: self.identity.actor.clone(), kind }
+        Draft {
+            at: self.clock.now(),
+            deployment,
+            actor: self.identity.actor.clone(),
+            kind,
+        }
     }
 }
 
 /// Where the state is: a path, or `sqlite:PATH`. Beside the manifest where nothing says otherwise.
 fn state_path(configured: Option<&str>, folder: &Path) -> Result<PathBuf, EngineError> {
-    let Some(text) = configured else { return Ok(folder.join(".deploy/state.db")) };
-    let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")).unwrap_or(text);
+    let Some(text) = configured else {
+        return Ok(folder.join(".deploy/state.db"));
+    };
+    let path = text
+        .strip_prefix("sqlite://")
+        .or_else(|| text.strip_prefix("sqlite:"))
+        .unwrap_or(text);
     if path.contains("://") {
         return Err(EngineError::Usage(Box::new(Failure::new(
             Code::NotYetActing,
-            format!("the state {} is not an SQLite file", path.split("://").next().unwrap_or_default()),
+            format!(
+                "the state {} is not an SQLite file",
+                path.split("://").next().unwrap_or_default()
+            ),
             "name a path, or sqlite:PATH",
         ))));
     }
@@ -192,14 +225,19 @@ async fn open_store(path: PathBuf, project: &Project, access: Access) -> Result<
             Access::Read => {
                 return match SqliteJournal::open_read_only(&path, &name) {
                     // Nothing was ever deployed: an empty state says so, and none is made.
-                    Err(StoreError::Missing { .. }) => Ok(Arc::new(crate::store::MemoryJournal::new(empty_id()))),
+                    Err(StoreError::Missing { .. }) => {
+                        Ok(Arc::new(crate::store::MemoryJournal::new(empty_id())))
+                    }
                     result => Ok(Arc::new(result?)),
                 };
             }
             Access::Write => Create::Yes,
             Access::WriteExisting => Create::RefuseInCi,
         };
-        Ok(Arc::new(SqliteJournal::open(&path, OpenOptions::new(name, create))?))
+        Ok(Arc::new(SqliteJournal::open(
+            &path,
+            OpenOptions::new(name, create),
+        )?))
     })
     .await
     .map_err(|error| defect(&error))?;
@@ -240,7 +278,14 @@ fn lease_error(error: deploy_core::port::journal::LeaseError) -> EngineError {
 }
 
 fn defect(error: &dyn std::error::Error) -> EngineError {
-    EngineError::Defect(Box::new(Failure::new(Code::Defect, "a task of ours ended in a panic", "please report it").caused_by(error)))
+    EngineError::Defect(Box::new(
+        Failure::new(
+            Code::Defect,
+            "a task of ours ended in a panic",
+            "please report it",
+        )
+        .caused_by(error),
+    ))
 }
 
 fn usage(code: Code, message: impl Into<String>, next: impl Into<String>) -> EngineError {

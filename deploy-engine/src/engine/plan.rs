@@ -8,8 +8,8 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{EnvName, ServiceName, SliceName};
 use deploy_core::manifest::{Amount, OnFailure, Service, ServiceStrategy, StrategyKind, config_version};
 use deploy_core::plan::{
-    self, BaseFacts, Batch, CanaryStep, Kind, Limits, Percent, Plan, PlanInput, ServiceInput, Severity, SliceInput,
-    StrategyInput, lint,
+    self, BaseFacts, Batch, CanaryStep, Kind, Limits, Percent, Plan, PlanInput, ServiceInput, Severity,
+    SliceInput, StrategyInput, lint,
 };
 use deploy_core::port::target::{Difference, SliceSeen};
 use deploy_core::view::EnvironmentView;
@@ -45,13 +45,17 @@ impl Shape {
     pub(super) fn of(ask: &DeployAsk) -> Result<Self, EngineError> {
         let strategy = match ask.strategy.as_deref() {
             None => None,
-            Some(text) => Some(StrategyKind::named(text).filter(|kind| *kind != StrategyKind::BlueGreen).ok_or_else(|| {
-                usage(
-                    Code::Usage,
-                    format!("`{text}` is not a strategy that acts here"),
-                    "one of rolling, canary, recreate, all-at-once",
-                )
-            })?),
+            Some(text) => Some(
+                StrategyKind::named(text)
+                    .filter(|kind| *kind != StrategyKind::BlueGreen)
+                    .ok_or_else(|| {
+                        usage(
+                            Code::Usage,
+                            format!("`{text}` is not a strategy that acts here"),
+                            "one of rolling, canary, recreate, all-at-once",
+                        )
+                    })?,
+            ),
         };
         Ok(Self {
             kind: ask.kind,
@@ -66,18 +70,26 @@ impl Shape {
 
 struct Seen {
     made: Made,
-    seen: BTreeMap<SliceName, SliceSeen>,
+    slices: BTreeMap<SliceName, SliceSeen>,
     differences: BTreeMap<SliceName, Difference>,
 }
 
 impl Engine {
     /// Observes and plans.
-    pub(super) async fn make_plan(&self, scene: &Scene, views: &Views, shape: &Shape) -> Result<Plan, EngineError> {
+    pub(super) async fn make_plan(
+        &self,
+        scene: &Scene,
+        views: &Views,
+        shape: &Shape,
+    ) -> Result<Plan, EngineError> {
         let binder = self.binder(scene);
         let environment = &scene.to.environment;
         let view = views.environment(&environment.name);
         let mut services = Vec::new();
-        let kept = environment.services.values().filter(|service| shape.retire.as_ref() != Some(&service.name));
+        let kept = environment
+            .services
+            .values()
+            .filter(|service| shape.retire.as_ref() != Some(&service.name));
         for service in kept {
             let seen = self.look_at(&binder, service, shape.differences).await?;
             services.push(input(service, &seen, shape, false, &view));
@@ -116,7 +128,9 @@ impl Engine {
                 _ => failed(first),
             }
         })?;
-        let broken = lint(&plan).into_iter().find(|finding| finding.severity == Severity::Error);
+        let broken = lint(&plan)
+            .into_iter()
+            .find(|finding| finding.severity == Severity::Error);
         if let Some(finding) = broken {
             return Err(EngineError::Defect(Box::new(Failure::new(
                 Code::Defect,
@@ -139,11 +153,18 @@ impl Engine {
             let failure = error.failure.on(&service.name, None);
             EngineError::Unreachable(Box::new(failure))
         })?;
-        let reached: Vec<_> = seen.iter().filter(|seen| seen.runs.is_ok()).map(|seen| seen.slice.clone()).collect();
+        let reached: Vec<_> = seen
+            .iter()
+            .filter(|seen| seen.runs.is_ok())
+            .map(|seen| seen.slice.clone())
+            .collect();
         let seen = seen.into_iter().map(|seen| (seen.slice.clone(), seen)).collect();
         let mut found = BTreeMap::new();
         if differences {
-            let desired = binder.desired(service, crate::configure::bind::Secrets::LeaveOut).await.map_err(failed)?;
+            let desired = binder
+                .desired(service, crate::configure::bind::Secrets::LeaveOut)
+                .await
+                .map_err(failed)?;
             let desired = Arc::new(desired);
             let mut tasks = JoinSet::new();
             for name in reached {
@@ -157,23 +178,42 @@ impl Engine {
                 }
             }
         }
-        Ok(Seen { made, seen, differences: found })
+        Ok(Seen {
+            made,
+            slices: seen,
+            differences: found,
+        })
     }
 }
 
 /// Services that run here and that the release does not have any more.
 fn dropped<'a>(scene: &'a Scene, shape: &'a Shape) -> impl Iterator<Item = &'a Service> {
-    let now: BTreeSet<_> = scene.to.environment.services.keys().chain(&scene.to.environment.disabled).collect();
+    let now: BTreeSet<_> = scene
+        .to
+        .environment
+        .services
+        .keys()
+        .chain(&scene.to.environment.disabled)
+        .collect();
     let gone = scene
         .before
         .iter()
         .flat_map(|before| before.environment.services.values())
         .filter(move |service| !now.contains(&service.name));
-    let retired = shape.retire.iter().filter_map(|name| scene.to.environment.services.get(name));
+    let retired = shape
+        .retire
+        .iter()
+        .filter_map(|name| scene.to.environment.services.get(name));
     gone.chain(retired)
 }
 
-fn input(service: &Service, seen: &Seen, shape: &Shape, dropped: bool, view: &EnvironmentView) -> ServiceInput {
+fn input(
+    service: &Service,
+    seen: &Seen,
+    shape: &Shape,
+    dropped: bool,
+    view: &EnvironmentView,
+) -> ServiceInput {
     let last = view.observed.get(&service.name);
     ServiceInput {
         name: service.name.clone(),
@@ -184,7 +224,11 @@ fn input(service: &Service, seen: &Seen, shape: &Shape, dropped: bool, view: &En
             OnFailure::Rollback => plan::OnFailure::Rollback,
             OnFailure::Hold => plan::OnFailure::Hold,
         },
-        bake: if shape.kind == Kind::Rollback { Duration::ZERO } else { service.bake },
+        bake: if shape.kind == Kind::Rollback {
+            Duration::ZERO
+        } else {
+            service.bake
+        },
         abilities: seen.made.target.abilities(),
         slices: seen
             .made
@@ -192,8 +236,14 @@ fn input(service: &Service, seen: &Seen, shape: &Shape, dropped: bool, view: &En
             .iter()
             .map(|spec| SliceInput {
                 spec: spec.clone(),
-                seen: seen.seen.get(&spec.name).cloned().unwrap_or_else(|| not_told(&spec.name)),
-                last_known: last.and_then(|slices| slices.get(&spec.name)).and_then(|seen| seen.runs.clone()),
+                seen: seen
+                    .slices
+                    .get(&spec.name)
+                    .cloned()
+                    .unwrap_or_else(|| not_told(&spec.name)),
+                last_known: last
+                    .and_then(|slices| slices.get(&spec.name))
+                    .and_then(|seen| seen.runs.clone()),
                 wanted: None,
                 difference: seen.differences.get(&spec.name).cloned(),
             })
@@ -206,7 +256,11 @@ fn input(service: &Service, seen: &Seen, shape: &Shape, dropped: bool, view: &En
 fn not_told(slice: &SliceName) -> SliceSeen {
     SliceSeen {
         slice: slice.clone(),
-        runs: Err(Failure::new(Code::Unreachable, format!("nothing was told of {slice}"), "deploy doctor looks closer")),
+        runs: Err(Failure::new(
+            Code::Unreachable,
+            format!("nothing was told of {slice}"),
+            "deploy doctor looks closer",
+        )),
         held: None,
         armed: None,
         unbroken_since: None,
@@ -222,16 +276,23 @@ fn strategy(strategy: &ServiceStrategy, other: Option<StrategyKind>) -> Strategy
             steps: strategy
                 .steps
                 .iter()
-                .map(|step| CanaryStep { to: batch(step.to), hold: step.hold.get() })
+                .map(|step| CanaryStep {
+                    to: batch(step.to),
+                    hold: step.hold.get(),
+                })
                 .collect(),
         },
-        StrategyKind::Canary => {
-            StrategyInput::Canary { steps: vec![CanaryStep { to: Batch::Count(NonZeroU16::MIN), hold: Duration::ZERO }] }
-        }
+        StrategyKind::Canary => StrategyInput::Canary {
+            steps: vec![CanaryStep {
+                to: Batch::Count(NonZeroU16::MIN),
+                hold: Duration::ZERO,
+            }],
+        },
         // Blue-green does not act yet, and is refused by name before it comes here.
-        StrategyKind::Rolling | StrategyKind::BlueGreen => {
-            StrategyInput::Rolling { batch: batch(strategy.batch), max_failures: 0 }
-        }
+        StrategyKind::Rolling | StrategyKind::BlueGreen => StrategyInput::Rolling {
+            batch: batch(strategy.batch),
+            max_failures: 0,
+        },
     }
 }
 
@@ -251,10 +312,20 @@ fn base_facts(view: &EnvironmentView) -> BaseFacts {
     let current = view.current.release();
     for (service, slices) in &view.observed {
         for seen in slices.values() {
-            if let (Some(release), Some(Runs::Release { fingerprint, .. })) = (seen.release.or(current), &seen.runs) {
-                fingerprints.entry(release).or_default().entry(service.clone()).or_default().insert(fingerprint.clone());
+            if let (Some(release), Some(Runs::Release { fingerprint, .. })) =
+                (seen.release.or(current), &seen.runs)
+            {
+                fingerprints
+                    .entry(release)
+                    .or_default()
+                    .entry(service.clone())
+                    .or_default()
+                    .insert(fingerprint.clone());
             }
         }
     }
-    BaseFacts { current, fingerprints }
+    BaseFacts {
+        current,
+        fingerprints,
+    }
 }

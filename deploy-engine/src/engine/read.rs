@@ -10,7 +10,7 @@ use deploy_core::failure::Code;
 use deploy_core::gate::{self};
 use deploy_core::health::Verdict as Look;
 use deploy_core::id::{DeploymentId, EnvName, Seq, ServiceName};
-use deploy_core::model::Release;
+use deploy_core::model::{Release, ReleaseRef};
 use deploy_core::plan::Kind;
 use deploy_core::port::journal::Stream;
 use deploy_core::port::target::{HealthSeen, Runs};
@@ -23,6 +23,8 @@ use std::collections::BTreeMap;
 
 /// Deployments that a status looks at, newest first, before it reads the whole stream.
 const RECENT: usize = 20;
+/// Events of the project that a status looks at, before it looks further back for a release that it has to name.
+const RECENT_FACTS: u64 = 128;
 
 impl Engine {
     /// Environments × services from the last observation, with its age.
@@ -30,25 +32,61 @@ impl Engine {
     /// # Errors
     /// No such environment, or the state cannot be read.
     pub async fn status(&self, only: Option<&EnvName>, refresh: bool) -> Result<Status, EngineError> {
-        let project = self.project_view().await?;
         let mut views = Vec::new();
-        for name in self.manifest.environments().iter().filter(|name| only.is_none_or(|only| only == *name)) {
-            let mut view = self.recent(name).await?;
-            if refresh {
-                self.refresh(&mut view, &project).await?;
-            }
-            views.push(view);
+        for name in self
+            .manifest
+            .environments()
+            .iter()
+            .filter(|name| only.is_none_or(|only| only == *name))
+        {
+            views.push(self.recent(name).await?);
         }
         if views.is_empty() {
             let wanted = only.map(ToString::to_string).unwrap_or_default();
-            return Err(usage(Code::UnknownName, format!("there is no environment {wanted}"), "deploy status shows all"));
+            return Err(usage(
+                Code::UnknownName,
+                format!("there is no environment {wanted}"),
+                "deploy status shows all",
+            ));
+        }
+        let current: Vec<_> = views.iter().filter_map(|view| view.current.release()).collect();
+        let project = self.project_back_to(&current).await?;
+        if refresh {
+            for view in &mut views {
+                self.refresh(view, &project).await?;
+            }
         }
         Ok(status(&views, &project))
     }
 
+    /// The project's view as far back as it takes to know these releases: what is known of them is all there is, since everything
+    /// about a release comes after it was made.
+    async fn project_back_to(&self, releases: &[ReleaseRef]) -> Result<ProjectView, EngineError> {
+        let head = self.store.head(&Stream::Project).await.map_err(journal_error)?;
+        let mut span = RECENT_FACTS;
+        loop {
+            let after = Seq(head.0.saturating_sub(span));
+            let events = self
+                .store
+                .load(&Stream::Project, after)
+                .await
+                .map_err(journal_error)?;
+            let view = ProjectView::fold(events.iter().map(Recorded::event));
+            let known = |release: &ReleaseRef| view.by_digest(release.digest).is_some();
+            if after == Seq(0) || releases.iter().all(known) {
+                return Ok(view);
+            }
+            span = span.saturating_mul(8);
+        }
+    }
+
     /// The project's view.
     pub async fn project_view(&self) -> Result<ProjectView, EngineError> {
-        let events = self.store.load(&Stream::Project, Seq(0)).await.map_err(journal_error)?;
+        let events = self
+            .store
+            .load(&Stream::Project, Seq(0))
+            .await
+            .map_err(journal_error)?;
         Ok(ProjectView::fold(events.iter().map(Recorded::event)))
     }
 
@@ -56,7 +94,11 @@ impl Engine {
     /// ones do not say what runs, all are read.
     async fn recent(&self, name: &EnvName) -> Result<EnvironmentView, EngineError> {
         let stream = Stream::Environment(name.clone());
-        let ids = self.store.deployments(&stream, None, RECENT).await.map_err(journal_error)?;
+        let ids = self
+            .store
+            .deployments(&stream, None, RECENT)
+            .await
+            .map_err(journal_error)?;
         let mut events = self.store.facts(&stream).await.map_err(journal_error)?;
         let all = ids.len() < RECENT;
         for id in &ids {
@@ -65,7 +107,7 @@ impl Engine {
         events.sort_by_key(|recorded| recorded.event().seq);
         events.dedup_by_key(|recorded| recorded.event().seq);
         let view = EnvironmentView::fold(name, events.iter().map(Recorded::event));
-        if all || view.last_moved.is_some() {
+        if all || view.current != deploy_core::view::Current::Nothing {
             return Ok(view);
         }
         let events = self.store.load(&stream, Seq(0)).await.map_err(journal_error)?;
@@ -74,7 +116,12 @@ impl Engine {
 
     /// Looks at what runs now, and at its health, into the view.
     async fn refresh(&self, view: &mut EnvironmentView, project: &ProjectView) -> Result<(), EngineError> {
-        let Some(release) = view.current.release().and_then(|current| project.by_digest(current.digest)).cloned() else {
+        let Some(release) = view
+            .current
+            .release()
+            .and_then(|current| project.by_digest(current.digest))
+            .cloned()
+        else {
             return Ok(());
         };
         let views = self.views().await?;
@@ -85,7 +132,11 @@ impl Engine {
             let made = binder.target(service).await.map_err(failed)?;
             let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
             let eyes = binder.eyes(service, &made).await.map_err(failed)?;
-            let seen = made.target.observe(&names).await.map_err(|error| EngineError::Unreachable(error.failure))?;
+            let seen = made
+                .target
+                .observe(&names)
+                .await
+                .map_err(|error| EngineError::Unreachable(error.failure))?;
             for seen in seen {
                 let health = match eyes.get(&seen.slice) {
                     Some(eyes) => word(eyes).await.0,
@@ -111,9 +162,17 @@ impl Engine {
     ///
     /// # Errors
     /// No such environment or service, or a target that cannot be asked.
-    pub async fn verify(&self, name: &EnvName, services: &[ServiceName]) -> Result<Vec<SliceHealth>, EngineError> {
+    pub async fn verify(
+        &self,
+        name: &EnvName,
+        services: &[ServiceName],
+    ) -> Result<Vec<SliceHealth>, EngineError> {
         let views = self.views().await?;
-        let current = views.environment(name).current.release().and_then(|release| views.project.by_digest(release.digest).cloned());
+        let current = views
+            .environment(name)
+            .current
+            .release()
+            .and_then(|release| views.project.by_digest(release.digest).cloned());
         let Some(release) = current else {
             return Err(failed(deploy_core::failure::Failure::new(
                 Code::NotAdopted,
@@ -123,32 +182,60 @@ impl Engine {
         };
         let scene = self.scene(release, name, &views).await?;
         let binder = self.binder(&scene);
-        if let Some(unknown) = services.iter().find(|service| !scene.to.environment.services.contains_key(*service)) {
-            return Err(usage(Code::UnknownName, format!("there is no service {unknown} in {name}"), "deploy config shows what is"));
+        if let Some(unknown) = services
+            .iter()
+            .find(|service| !scene.to.environment.services.contains_key(*service))
+        {
+            return Err(usage(
+                Code::UnknownName,
+                format!("there is no service {unknown} in {name}"),
+                "deploy config shows what is",
+            ));
         }
         let mut found = Vec::new();
-        let wanted = scene.to.environment.services.values().filter(|service| services.is_empty() || services.contains(&service.name));
+        let wanted = scene
+            .to
+            .environment
+            .services
+            .values()
+            .filter(|service| services.is_empty() || services.contains(&service.name));
         for service in wanted {
             let made = binder.target(service).await.map_err(failed)?;
             for (slice, eyes) in binder.eyes(service, &made).await.map_err(failed)? {
                 let (health, note) = word(&eyes).await;
-                found.push(SliceHealth { service: service.name.clone(), slice, health, note });
+                found.push(SliceHealth {
+                    service: service.name.clone(),
+                    slice,
+                    health,
+                    note,
+                });
             }
         }
         Ok(found)
     }
 
     /// Every gate of an environment for a release, as of now or another time.
-    pub async fn gates(&self, name: &EnvName, release: Option<&str>, at: Option<Timestamp>) -> Result<GateReport, EngineError> {
+    pub async fn gates(
+        &self,
+        name: &EnvName,
+        release: Option<&str>,
+        at: Option<Timestamp>,
+    ) -> Result<GateReport, EngineError> {
         let views = self.views().await?;
         let environment = self.environment(name).await?;
         let release = match release {
             Some(text) => self.known_release(&views, text)?,
-            None => self.candidate(&environment.after, &views)?,
+            None => self.candidate(&environment, &views)?,
         };
-        let kind = if environment.after.is_empty() { Kind::Deploy } else { Kind::Promote };
+        let kind = if environment.after.is_empty() {
+            Kind::Deploy
+        } else {
+            Kind::Promote
+        };
         let view = views.environment(name);
-        let waiting = view.waiting().find(|view| view.release().map(|release| release.digest) == Some(release.digest()));
+        let waiting = view
+            .waiting()
+            .find(|view| view.release().map(|release| release.digest) == Some(release.digest()));
         let case = Case {
             kind,
             environment: name,
@@ -156,7 +243,9 @@ impl Engine {
             actor: &self.identity.actor,
             confirmed: true,
             branch: None,
-            plan: waiting.and_then(|view| view.plan.as_deref()).map(gate::PlanFacts::of),
+            plan: waiting
+                .and_then(|view| view.plan.as_deref())
+                .map(gate::PlanFacts::of),
             release: &release,
             at: at.unwrap_or_else(|| self.clock.now()),
         };
@@ -164,10 +253,22 @@ impl Engine {
     }
 
     /// What a branch would need to get into an environment: for a work tree that was not released yet.
-    pub async fn wanted_for(&self, branch: &str, name: &EnvName, services: &[ServiceName]) -> Result<GateReport, EngineError> {
+    pub async fn wanted_for(
+        &self,
+        branch: &str,
+        name: &EnvName,
+        services: &[ServiceName],
+    ) -> Result<GateReport, EngineError> {
         let environment = self.environment(name).await?;
-        if let Some(unknown) = services.iter().find(|service| !environment.services.contains_key(*service)) {
-            return Err(usage(Code::UnknownName, format!("there is no service {unknown} in {name}"), "deploy config shows what is"));
+        if let Some(unknown) = services
+            .iter()
+            .find(|service| !environment.services.contains_key(*service))
+        {
+            return Err(usage(
+                Code::UnknownName,
+                format!("there is no service {unknown} in {name}"),
+                "deploy config shows what is",
+            ));
         }
         let git = self.git()?;
         let commit = git.resolve(branch).await.map_err(super::git_error)?;
@@ -178,13 +279,21 @@ impl Engine {
                 number: views.project.next_number(),
                 entries: BTreeMap::new(),
                 files: Digest::of(commit.as_str()),
-                sources: vec![git.source(&commit, Some(branch.to_owned())).await.map_err(super::git_error)?],
+                sources: vec![
+                    git.source(&commit, Some(branch.to_owned()))
+                        .await
+                        .map_err(super::git_error)?,
+                ],
                 version: None,
                 development: false,
             },
         };
         let case = Case {
-            kind: if environment.after.is_empty() { Kind::Deploy } else { Kind::Promote },
+            kind: if environment.after.is_empty() {
+                Kind::Deploy
+            } else {
+                Kind::Promote
+            },
             environment: name,
             deployment: None,
             actor: &self.identity.actor,
@@ -203,21 +312,44 @@ impl Engine {
         for judged in judged {
             match judged {
                 gate::Judged::Unmet(rule) => unmet.push(rule),
-                gate::Judged::Met { gate, by } => met.push(format!("{gate:?}: {by}").to_lowercase()),
+                gate::Judged::Met { gate, by } => {
+                    met.push(format!("{}: {by}", format!("{gate:?}").to_lowercase()));
+                }
             }
         }
         let release = deploy_core::view::project::label(case.release);
-        Ok(GateReport { environment: case.environment.clone(), release, at: case.at, unmet, met })
+        Ok(GateReport {
+            environment: case.environment.clone(),
+            release,
+            at: case.at,
+            unmet,
+            met,
+        })
     }
 
-    /// The release that would be asked for next: what upstream runs, or the newest.
-    fn candidate(&self, after: &[EnvName], views: &super::scene::Views) -> Result<Release, EngineError> {
-        let upstream = after.first().and_then(|name| views.environment(name).current.release());
-        let found = match upstream {
-            Some(release) => views.project.by_digest(release.digest),
-            None => views.project.newest_first().next().map(|known| &known.release),
-        };
-        found.cloned().ok_or_else(|| usage(Code::UnknownName, "there is no release yet", "deploy up makes one"))
+    /// The release that would be asked for next: what would be promoted, or the newest.
+    fn candidate(
+        &self,
+        environment: &deploy_core::manifest::Environment,
+        views: &super::scene::Views,
+    ) -> Result<Release, EngineError> {
+        if !environment.after.is_empty()
+            && let Ok(release) = self.upstream(environment, views)
+        {
+            return Ok(release);
+        }
+        let newest = views
+            .project
+            .newest_first()
+            .next()
+            .map(|known| known.release.clone());
+        newest.ok_or_else(|| {
+            usage(
+                Code::UnknownName,
+                "there is no release yet",
+                "deploy up makes one",
+            )
+        })
     }
 
     /// All releases, the newest first.
@@ -226,16 +358,27 @@ impl Engine {
     }
 
     /// What happened, the newest first.
-    pub async fn history(&self, only: Option<&EnvName>, cursor: Option<&str>, limit: usize) -> Result<HistoryPage, EngineError> {
+    pub async fn history(
+        &self,
+        only: Option<&EnvName>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<HistoryPage, EngineError> {
         let views = self.views().await?;
         let cursor = match cursor {
             None => None,
-            Some(text) => Some(
-                DeploymentId::new(text)
-                    .map_err(|error| usage(Code::Usage, error.to_string(), "use next_cursor of the page before"))?,
-            ),
+            Some(text) => Some(DeploymentId::new(text).map_err(|error| {
+                usage(
+                    Code::Usage,
+                    error.to_string(),
+                    "use next_cursor of the page before",
+                )
+            })?),
         };
-        let environments = views.environments.values().filter(|view| only.is_none_or(|name| *name == view.name));
+        let environments = views
+            .environments
+            .values()
+            .filter(|view| only.is_none_or(|name| *name == view.name));
         Ok(page(environments, &views.project, cursor.as_ref(), limit))
     }
 
@@ -245,8 +388,14 @@ impl Engine {
         let view = self.deployment_view(&deployment).await?;
         let events = self.events_of(&deployment).await?;
         let project = self.project_view().await?;
-        let release = view.release().and_then(|release| project.by_digest(release.digest).cloned());
-        Ok(Shown { view, release, events })
+        let release = view
+            .release()
+            .and_then(|release| project.by_digest(release.digest).cloned());
+        Ok(Shown {
+            view,
+            release,
+            events,
+        })
     }
 
     pub(super) async fn events_of(&self, deployment: &DeploymentId) -> Result<Vec<Event>, EngineError> {
@@ -293,16 +442,22 @@ impl Engine {
         let environment = self.environment(name).await?;
         let views = self.views().await?;
         // Without a release there are still hosts to look at: an empty one stands in.
-        let release = views.project.newest_first().next().map(|known| known.release.clone()).unwrap_or(Release {
-            number: deploy_core::id::ReleaseNumber(1),
-            entries: BTreeMap::new(),
-            files: Digest::of(""),
-            sources: Vec::new(),
-            version: None,
-            development: false,
-        });
+        let release = views.project.newest_first().next().map_or_else(
+            || Release {
+                number: deploy_core::id::ReleaseNumber(1),
+                entries: BTreeMap::new(),
+                files: Digest::of(""),
+                sources: Vec::new(),
+                version: None,
+                development: false,
+            },
+            |known| known.release.clone(),
+        );
         let scene = super::scene::Scene {
-            to: super::scene::Configured { release, environment: environment.clone() },
+            to: super::scene::Configured {
+                release,
+                environment: environment.clone(),
+            },
             before: None,
         };
         let binder = self.binder(&scene);
@@ -343,7 +498,10 @@ async fn word(eyes: &Eyes) -> (HealthSeen, String) {
             Look::Unreachable(reason) => return (HealthSeen::Unknown, format!("{}: {reason}", spec.name)),
         }
     }
-    (HealthSeen::Healthy, "healthy".to_owned())
+    (
+        HealthSeen::Healthy,
+        format!("{} of {0} probes pass", eyes.new.len()),
+    )
 }
 
 fn running(was: Option<&Runs>, is: Option<&Runs>) -> deploy_core::view::Running {

@@ -35,15 +35,23 @@ impl Engine {
         mut tell: impl FnMut(&str) + Send,
     ) -> Result<Release, EngineError> {
         let git = self.git()?;
-        let manifest = configure::manifest_of(git, commit, &self.file).await.map_err(configure_error)?;
+        let manifest = configure::manifest_of(git, commit, &self.file)
+            .await
+            .map_err(configure_error)?;
         let look_up = |name: &str| self.caller.get(name).cloned();
         let project = manifest.project(&look_up).map_err(EngineError::Manifest)?;
         let mut entries = BTreeMap::new();
         for (service, (content, kind)) in self.contents(&manifest) {
-            let old = making.partial.filter(|(new, _)| !new.contains(&service)).map(|(_, base)| base);
+            let old = making
+                .partial
+                .filter(|(new, _)| !new.contains(&service))
+                .map(|(_, base)| base);
             let entry = match old {
                 Some(base) => base.entries.get(&service).cloned().unwrap_or(Entry::Absent),
-                None => self.entry(git, commit, &project, &service, &content, kind, &mut tell).await?,
+                None => {
+                    self.entry(git, commit, &project, &service, &content, kind, &mut tell)
+                        .await?
+                }
             };
             entries.insert(service, entry);
         }
@@ -52,15 +60,31 @@ impl Engine {
             None => git.branch().await.map_err(git_error)?,
         };
         let source = git.source(commit, branch).await.map_err(git_error)?;
-        let version = git.version(commit).await.map_err(git_error)?.or_else(|| making.version.map(str::to_owned));
+        let version = git
+            .version(commit)
+            .await
+            .map_err(git_error)?
+            .or_else(|| making.version.map(str::to_owned));
         let files = self.files_digest(git, commit, &manifest, &project).await?;
         let number = views.project.next_number();
-        let release = Release { number, entries, files, sources: vec![source.clone()], version: version.clone(), development: false };
+        let release = Release {
+            number,
+            entries,
+            files,
+            sources: vec![source.clone()],
+            version: version.clone(),
+            development: false,
+        };
         if let Some(known) = views.project.by_digest(release.digest()) {
             let known = known.clone();
             if !known.sources.iter().any(|old| old.commit == source.commit) {
-                let added = EventKind::SourceAdded { release: known.number, source, version };
-                self.append_facts(&Stream::Project, vec![self.draft(None, added)]).await?;
+                let added = EventKind::SourceAdded {
+                    release: known.number,
+                    source,
+                    version,
+                };
+                self.append_facts(&Stream::Project, vec![self.draft(None, added)])
+                    .await?;
             }
             return Ok(known);
         }
@@ -75,7 +99,9 @@ impl Engine {
                 return Ok(known.clone());
             }
             release.number = views.project.next_number();
-            let made = EventKind::ReleaseMade { release: Box::new(release.clone()) };
+            let made = EventKind::ReleaseMade {
+                release: Box::new(release.clone()),
+            };
             let append = deploy_core::port::journal::Append {
                 stream: Stream::Project,
                 expected: views.project.last,
@@ -105,7 +131,10 @@ impl Engine {
         contents
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call, all of it named in the caller's loop")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call, all of it named in the caller's loop"
+    )]
     async fn entry(
         &self,
         git: &Git,
@@ -120,7 +149,9 @@ impl Engine {
             // Kinds that do not act yet have nothing in a release; an environment that enables one is refused by name.
             _ if kind != TargetKind::Ssh => return Ok(Entry::Absent),
             Content::Own => return Ok(Entry::Absent),
-            Content::Source(dir) => Recipe::Source { dir: dir.as_str().to_owned() },
+            Content::Source(dir) => Recipe::Source {
+                dir: dir.as_str().to_owned(),
+            },
             Content::Artifact(name) => match project.artifacts.get(name) {
                 Some(artifact) => recipe(artifact)?,
                 None => {
@@ -137,7 +168,9 @@ impl Engine {
             .make(git, commit, &recipe, tell)
             .await
             .map_err(|error| failed(error.failure().on(service, None)))?;
-        Ok(Entry::Artifact(ArtifactRef::Tree { digest: stored.digest }))
+        Ok(Entry::Artifact(ArtifactRef::Tree {
+            digest: stored.digest,
+        }))
     }
 
     /// The project's own configuration files: the manifest, env files and scripts of all environments.
@@ -157,7 +190,10 @@ impl Engine {
             }
         }
         let patterns: Vec<_> = patterns.into_iter().collect();
-        git.digest_of(commit, &patterns).await.map(|(digest, _)| digest).map_err(git_error)
+        git.digest_of(commit, &patterns)
+            .await
+            .map(|(digest, _)| digest)
+            .map_err(git_error)
     }
 
     /// The commit that is asked for; refuses a dirty tree where it is the one checked out.
@@ -167,7 +203,11 @@ impl Engine {
         if rev.is_none() && !allow_dirty {
             let dirty = git.dirty().await.map_err(git_error)?;
             if let Some(first) = dirty.first() {
-                let more = if dirty.len() > 1 { format!(" and {} more", dirty.len() - 1) } else { String::new() };
+                let more = if dirty.len() > 1 {
+                    format!(" and {} more", dirty.len() - 1)
+                } else {
+                    String::new()
+                };
                 return Err(failed(Failure::new(
                     Code::DirtyTree,
                     format!("{first}{more} has changes that are not committed"),
@@ -180,11 +220,13 @@ impl Engine {
 
     /// Names a release of the state.
     pub(super) fn known_release(&self, views: &Views, text: &str) -> Result<Release, EngineError> {
-        views
-            .project
-            .resolve(text)
-            .cloned()
-            .map_err(|error| usage(Code::UnknownName, error.to_string(), "deploy releases shows what there is"))
+        views.project.resolve(text).cloned().map_err(|error| {
+            usage(
+                Code::UnknownName,
+                error.to_string(),
+                "deploy releases shows what there is",
+            )
+        })
     }
 }
 
@@ -194,8 +236,15 @@ fn recipe(artifact: &Artifact) -> Result<Recipe, EngineError> {
         ArtifactKind::Tree { build, output } => Ok(Recipe::Build {
             name,
             argv: build.argv(),
-            dir: artifact.dir.as_ref().map_or_else(|| ".".to_owned(), |dir| dir.as_str().to_owned()),
-            inputs: artifact.inputs.iter().map(|glob| glob.as_str().to_owned()).collect(),
+            dir: artifact
+                .dir
+                .as_ref()
+                .map_or_else(|| ".".to_owned(), |dir| dir.as_str().to_owned()),
+            inputs: artifact
+                .inputs
+                .iter()
+                .map(|glob| glob.as_str().to_owned())
+                .collect(),
             output: output.as_str().to_owned(),
         }),
         ArtifactKind::Image { .. } | ArtifactKind::Disk { .. } => Err(usage(

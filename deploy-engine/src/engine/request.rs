@@ -24,7 +24,9 @@ impl Engine {
         match &ask.what {
             What::Release(text) if ask.kind == Kind::Rollback => {
                 let named = self.known_release(&views, text)?;
-                let to = view.destination(Some(named.to_ref()), &views.project).map_err(no_way_back)?;
+                let to = view
+                    .destination(Some(named.to_ref()), &views.project)
+                    .map_err(no_way_back)?;
                 self.by_ref(&views, to)
             }
             What::Release(text) => self.known_release(&views, text),
@@ -33,37 +35,67 @@ impl Engine {
                 self.by_ref(&views, to)
             }
             What::Upstream => self.upstream(&environment, &views),
-            What::Commit { rev, version, allow_dirty } => {
+            What::Commit {
+                rev,
+                version,
+                allow_dirty,
+            } => {
                 let commit = self.commit(rev.as_deref(), *allow_dirty).await?;
                 if !environment.after.is_empty() {
                     // It never builds here: what upstream verified moves on, or nothing.
-                    return views.project.by_commit(&commit).cloned().ok_or_else(|| self.never_made(&environment, &commit));
+                    return views
+                        .project
+                        .by_commit(&commit)
+                        .cloned()
+                        .ok_or_else(|| self.never_made(&environment, &commit));
                 }
-                let base = view.current.release().and_then(|current| views.project.by_digest(current.digest));
+                let base = view
+                    .current
+                    .release()
+                    .and_then(|current| views.project.by_digest(current.digest));
                 let partial = match (ask.services.is_empty(), base) {
                     (true, _) => None,
                     (false, Some(base)) => Some((ask.services.as_slice(), base)),
                     (false, None) => {
                         return Err(usage(
                             Code::NotAdopted,
-                            format!("{} runs no known release, so the other services are not known", ask.environment),
+                            format!(
+                                "{} runs no known release, so the other services are not known",
+                                ask.environment
+                            ),
                             "deploy up without -s first",
                         ));
                     }
                 };
-                let making = Making { version: version.as_deref(), branch: ask.branch.as_deref(), partial };
+                let making = Making {
+                    version: version.as_deref(),
+                    branch: ask.branch.as_deref(),
+                    partial,
+                };
                 self.make_release(&commit, &making, &views, tell).await
             }
         }
     }
 
-    fn never_made(&self, environment: &deploy_core::manifest::Environment, commit: &deploy_core::id::CommitId) -> EngineError {
+    fn never_made(
+        &self,
+        environment: &deploy_core::manifest::Environment,
+        commit: &deploy_core::id::CommitId,
+    ) -> EngineError {
         let upstream: Vec<_> = environment.after.iter().map(ToString::to_string).collect();
         let first = upstream.first().cloned().unwrap_or_default();
         let failure = Failure::new(
             Code::GateUnmet,
-            format!("no release was made from {}: {} comes after {}", commit.short(), environment.name, upstream.join(", ")),
-            format!("deploy up -e {first}, then deploy promote -e {}", environment.name),
+            format!(
+                "no release was made from {}: {} comes after {}",
+                commit.short(),
+                environment.name,
+                upstream.join(", ")
+            ),
+            format!(
+                "deploy up -e {first}, then deploy promote -e {}",
+                environment.name
+            ),
         );
         EngineError::Refused {
             unmet: vec![Unmet {
@@ -78,25 +110,36 @@ impl Engine {
     }
 
     fn by_ref(&self, views: &Views, to: deploy_core::model::ReleaseRef) -> Result<Release, EngineError> {
-        views
-            .project
-            .by_digest(to.digest)
-            .cloned()
-            .ok_or_else(|| usage(Code::UnknownName, format!("release {} is not in this state", to.number), "deploy releases"))
+        views.project.by_digest(to.digest).cloned().ok_or_else(|| {
+            usage(
+                Code::UnknownName,
+                format!("release {} is not in this state", to.number),
+                "deploy releases",
+            )
+        })
     }
 
     /// What upstream verified last: the newest release that every environment of `after` runs or ran, verified.
-    fn upstream(&self, environment: &deploy_core::manifest::Environment, views: &Views) -> Result<Release, EngineError> {
+    pub(super) fn upstream(
+        &self,
+        environment: &deploy_core::manifest::Environment,
+        views: &Views,
+    ) -> Result<Release, EngineError> {
         if environment.after.is_empty() {
             return Err(usage(
                 Code::Usage,
-                format!("{} comes after no environment, so there is nothing to promote", environment.name),
+                format!(
+                    "{} comes after no environment, so there is nothing to promote",
+                    environment.name
+                ),
                 format!("deploy up -e {}", environment.name),
             ));
         }
         let mut candidates = environment.after.iter().map(|name| {
             let view = views.environment(name);
-            view.current.release().filter(|release| view.stays.get(release.digest).is_some())
+            view.current
+                .release()
+                .filter(|release| view.stays.get(release.digest).is_some())
         });
         let first = candidates.next().flatten();
         match first {
@@ -105,10 +148,16 @@ impl Engine {
                 let names: Vec<_> = environment.after.iter().map(ToString::to_string).collect();
                 let failure = Failure::new(
                     Code::GateUnmet,
-                    format!("{} has no verified release that could be promoted", names.join(" and ")),
+                    format!(
+                        "{} has no verified release that could be promoted",
+                        names.join(" and ")
+                    ),
                     format!("deploy status -e {}", names.first().cloned().unwrap_or_default()),
                 );
-                Err(EngineError::Refused { unmet: Vec::new(), failure: Box::new(failure) })
+                Err(EngineError::Refused {
+                    unmet: Vec::new(),
+                    failure: Box::new(failure),
+                })
             }
         }
     }
@@ -116,7 +165,12 @@ impl Engine {
     /// A deployment that was asked for with the same key.
     pub(super) async fn known_request(&self, ask: &DeployAsk) -> Result<Option<DeploymentId>, EngineError> {
         let Some(key) = &ask.key else { return Ok(None) };
-        Ok(self.views().await?.environment(&ask.environment).by_key(key).cloned())
+        Ok(self
+            .views()
+            .await?
+            .environment(&ask.environment)
+            .by_key(key)
+            .cloned())
     }
 
     /// What does not act yet and would weaken a gate is refused before anything is built.
@@ -138,14 +192,26 @@ impl Engine {
             .collect();
         let failure = Failure::new(
             Code::NotYetActing,
-            format!("{} of {name} does not act in this version: {}", plural(keys.len()), keys.join(", ")),
+            format!(
+                "{} of {name} does not act in this version: {}",
+                plural(keys.len()),
+                keys.join(", ")
+            ),
             "deploy check says what each would do",
         );
-        Err(EngineError::Refused { unmet, failure: Box::new(failure) })
+        Err(EngineError::Refused {
+            unmet,
+            failure: Box::new(failure),
+        })
     }
 
     /// The request, as the journal keeps it.
-    pub(super) async fn request(&self, ask: &DeployAsk, release: &Release, deployment: &DeploymentId) -> Result<Request, EngineError> {
+    pub(super) async fn request(
+        &self,
+        ask: &DeployAsk,
+        release: &Release,
+        deployment: &DeploymentId,
+    ) -> Result<Request, EngineError> {
         let branch = match (&ask.branch, &*self.git) {
             (Some(branch), _) => Some(branch.clone()),
             (None, Ok(git)) => git.branch().await.map_err(git_error)?,
@@ -164,7 +230,13 @@ impl Engine {
         if let Some(service) = &ask.retire {
             options.insert("retire".to_owned(), service.to_string());
         }
-        if matches!(ask.what, What::Commit { allow_dirty: true, .. }) {
+        if matches!(
+            ask.what,
+            What::Commit {
+                allow_dirty: true,
+                ..
+            }
+        ) {
             options.insert("allow_dirty".to_owned(), "true".to_owned());
         }
         Ok(Request {
@@ -183,9 +255,17 @@ impl Engine {
 }
 
 fn plural(keys: usize) -> String {
-    if keys == 1 { "a key".to_owned() } else { format!("{keys} keys") }
+    if keys == 1 {
+        "a key".to_owned()
+    } else {
+        format!("{keys} keys")
+    }
 }
 
 fn no_way_back(error: impl std::error::Error) -> EngineError {
-    failed(Failure::new(Code::NothingToGoBackTo, error.to_string(), "deploy releases shows what there is; name one with --to"))
+    failed(Failure::new(
+        Code::NothingToGoBackTo,
+        error.to_string(),
+        "deploy releases shows what there is; name one with --to",
+    ))
 }

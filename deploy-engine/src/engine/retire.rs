@@ -21,7 +21,10 @@ impl Engine {
     ) -> Result<Driven, EngineError> {
         let views = self.views().await?;
         let view = views.environment(name);
-        let current = view.current.release().and_then(|release| views.project.by_digest(release.digest));
+        let current = view
+            .current
+            .release()
+            .and_then(|release| views.project.by_digest(release.digest));
         let Some(release) = current.filter(|_| view.observed.contains_key(service)) else {
             return Err(usage(
                 Code::UnknownName,
@@ -29,7 +32,11 @@ impl Engine {
                 format!("deploy status -e {name}"),
             ));
         };
-        let kind = if self.environment(name).await?.after.is_empty() { Kind::Deploy } else { Kind::Promote };
+        let kind = if self.environment(name).await?.after.is_empty() {
+            Kind::Deploy
+        } else {
+            Kind::Promote
+        };
         let what = What::Release(release.number.to_string());
         let ask = DeployAsk {
             reason: Some(format!("retire {service}")),

@@ -12,9 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The rules of an environment.
 pub(super) fn rules(environment: &Environment, checks: &BTreeMap<EvidenceName, manifest::Check>) -> Rules {
-    let branches: BTreeSet<_> = environment.branches.iter().map(|glob| glob.as_str().to_owned()).collect();
+    let branches: BTreeSet<_> = environment
+        .branches
+        .iter()
+        .map(|glob| glob.as_str().to_owned())
+        .collect();
     let groups = |names: &Option<Vec<GroupName>>, act| {
-        names.as_ref().map(|names| (act, names.iter().cloned().collect::<BTreeSet<_>>()))
+        names
+            .as_ref()
+            .map(|names| (act, names.iter().cloned().collect::<BTreeSet<_>>()))
     };
     let allow = [
         groups(&environment.allow.deploy, Act::Deploy),
@@ -31,7 +37,11 @@ pub(super) fn rules(environment: &Environment, checks: &BTreeMap<EvidenceName, m
         branches: (!branches.is_empty()).then_some(branches),
         after: environment.after.iter().cloned().collect(),
         soak: environment.soak,
-        checks: environment.checks.iter().map(|name| (name.clone(), check(checks.get(name)))).collect(),
+        checks: environment
+            .checks
+            .iter()
+            .map(|name| (name.clone(), check(checks.get(name))))
+            .collect(),
         checklist: items(&environment.checklist.before, When::Before)
             .chain(items(&environment.checklist.during, When::During))
             .chain(items(&environment.checklist.after, When::After))
@@ -54,7 +64,11 @@ pub(super) fn rules(environment: &Environment, checks: &BTreeMap<EvidenceName, m
                 (name.to_string(), rule)
             })
             .collect(),
-        freezes: environment.freezes.iter().map(|(name, freeze)| (name.to_string(), window(freeze))).collect(),
+        freezes: environment
+            .freezes
+            .iter()
+            .map(|(name, freeze)| (name.to_string(), window(freeze)))
+            .collect(),
         allow: allow.into_iter().flatten().collect(),
         confirm,
     }
@@ -62,20 +76,34 @@ pub(super) fn rules(environment: &Environment, checks: &BTreeMap<EvidenceName, m
 
 fn check(check: Option<&manifest::Check>) -> CheckRule {
     CheckRule {
-        fail_on: check.and_then(|check| check.fail_on).map(|severity| severity.to_string()),
+        fail_on: check
+            .and_then(|check| check.fail_on)
+            .map(|severity| severity.to_string()),
         valid_for: check.and_then(|check| check.valid_for).map(manifest::Period::get),
     }
 }
 
-fn items(list: &BTreeMap<EvidenceName, ChecklistItem>, when: When) -> impl Iterator<Item = (EvidenceName, Item)> + use<'_> {
+fn items(
+    list: &BTreeMap<EvidenceName, ChecklistItem>,
+    when: When,
+) -> impl Iterator<Item = (EvidenceName, Item)> + use<'_> {
     list.iter().map(move |(name, item)| {
-        (name.clone(), Item { text: item.text.clone(), evidence: item.evidence.clone(), when })
+        (
+            name.clone(),
+            Item {
+                text: item.text.clone(),
+                evidence: item.evidence.clone(),
+                when,
+            },
+        )
     })
 }
 
 fn window(freeze: &manifest::Freeze) -> Window {
     let week = |time: &manifest::WeekTime| {
-        time.to_string().parse::<WeekTime>().expect("the manifest checked the same form")
+        time.to_string()
+            .parse::<WeekTime>()
+            .expect("the manifest checked the same form")
     };
     match &freeze.window {
         FreezeWindow::Weekly { from, to } => Window::Weekly {
@@ -148,8 +176,14 @@ async fn containing(git: &Git, release: &Release, claimed: Option<&str>) -> Bran
 fn contained(glob: &Glob, found: &Branches) -> Containment {
     match found {
         Err(why) => Containment::Unknown { why: why.clone() },
-        Ok(found) => found.iter().find(|(name, _)| glob.is_match(name)).map_or(Containment::Not, |(branch, commit)| {
-            Containment::Contains { branch: branch.clone(), commit: commit.clone() }
-        }),
+        Ok(found) => {
+            found
+                .iter()
+                .find(|(name, _)| glob.is_match(name))
+                .map_or(Containment::Not, |(branch, commit)| Containment::Contains {
+                    branch: branch.clone(),
+                    commit: commit.clone(),
+                })
+        }
     }
 }

@@ -26,7 +26,10 @@ pub(super) struct Views {
 impl Views {
     /// An environment; an empty view where nothing was deployed there yet.
     pub(super) fn environment(&self, name: &EnvName) -> EnvironmentView {
-        self.environments.get(name).cloned().unwrap_or_else(|| EnvironmentView::new(name.clone()))
+        self.environments
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| EnvironmentView::new(name.clone()))
     }
 }
 
@@ -48,15 +51,24 @@ impl Engine {
     /// Reads all views.
     pub(super) async fn views(&self) -> Result<Views, EngineError> {
         let mut read = Vec::new();
-        let project = self.store.load(&Stream::Project, Seq(0)).await.map_err(journal_error)?;
+        let project = self
+            .store
+            .load(&Stream::Project, Seq(0))
+            .await
+            .map_err(journal_error)?;
         let project = ProjectView::fold(project.iter().map(Recorded::event));
         read.push((Stream::Project, project.last));
         let mut environments = BTreeMap::new();
         for stream in self.store.streams().await.map_err(journal_error)? {
-            let Stream::Environment(name) = &stream else { continue };
+            let Stream::Environment(name) = &stream else {
+                continue;
+            };
             let events = self.store.load(&stream, Seq(0)).await.map_err(journal_error)?;
             let view = EnvironmentView::fold(name, events.iter().map(Recorded::event));
-            read.push((stream.clone(), events.last().map_or(Seq(0), |last| last.event().seq)));
+            read.push((
+                stream.clone(),
+                events.last().map_or(Seq(0), |last| last.event().seq),
+            ));
             environments.insert(name.clone(), view);
         }
         // A stream that does not exist yet has not moved either.
@@ -66,14 +78,24 @@ impl Engine {
                 read.push((stream, Seq(0)));
             }
         }
-        Ok(Views { project, environments, read })
+        Ok(Views {
+            project,
+            environments,
+            read,
+        })
     }
 
     /// The configuration of an environment that goes with a release: from a commit of it that is here.
-    pub(super) async fn configured(&self, release: Release, name: &EnvName) -> Result<Configured, EngineError> {
+    pub(super) async fn configured(
+        &self,
+        release: Release,
+        name: &EnvName,
+    ) -> Result<Configured, EngineError> {
         let git = self.git()?;
         let commit = self.commit_of(git, &release).await?;
-        let manifest = configure::manifest_of(git, &commit, &self.file).await.map_err(configure_error)?;
+        let manifest = configure::manifest_of(git, &commit, &self.file)
+            .await
+            .map_err(configure_error)?;
         let environment = configure::environment(&manifest, name, &From::Commit(git, &commit), &self.caller)
             .await
             .map_err(configure_error)?;
@@ -102,15 +124,29 @@ impl Engine {
     }
 
     /// The scene of bringing a release to an environment.
-    pub(super) async fn scene(&self, release: Release, name: &EnvName, views: &Views) -> Result<Scene, EngineError> {
+    pub(super) async fn scene(
+        &self,
+        release: Release,
+        name: &EnvName,
+        views: &Views,
+    ) -> Result<Scene, EngineError> {
         let to = self.configured(release, name).await?;
-        let current = views.environments.get(name).and_then(|view| view.current.release());
+        Ok(self.scene_of(to, views).await)
+    }
+
+    /// The scene around what is to be brought.
+    pub(super) async fn scene_of(&self, to: Configured, views: &Views) -> Scene {
+        let name = to.environment.name.clone();
+        let current = views
+            .environments
+            .get(&name)
+            .and_then(|view| view.current.release());
         let before = match current.and_then(|current| views.project.by_digest(current.digest)) {
             // The old release's configuration only says how the way back is looked at; without it that is done as for the new one.
-            Some(release) => self.configured(release.clone(), name).await.ok(),
+            Some(release) => self.configured(release.clone(), &name).await.ok(),
             None => None,
         };
-        Ok(Scene { to, before })
+        Scene { to, before }
     }
 
     /// What makes targets and probes in a scene.
@@ -119,7 +155,10 @@ impl Engine {
             project: &self.project,
             environment: &scene.to.environment,
             release: &scene.to.release,
-            before: scene.before.as_ref().map(|before| (&before.release, &before.environment)),
+            before: scene
+                .before
+                .as_ref()
+                .map(|before| (&before.release, &before.environment)),
             folder: &self.folder,
             artifacts: &self.artifacts,
             caller: &self.caller,

@@ -19,7 +19,11 @@ impl Engine {
             Some(id) => self.find(id).await?.1,
             None => self.newest().await?,
         };
-        let mut events = subscribe(Arc::clone(&self.store), Scope::Deployment(deployment.clone()), from);
+        let mut events = subscribe(
+            Arc::clone(&self.store),
+            Scope::Deployment(deployment.clone()),
+            from,
+        );
         loop {
             let recorded = tokio::select! {
                 biased;
@@ -43,7 +47,11 @@ impl Engine {
             view.unended.keys().chain(ended).cloned()
         });
         all.max().ok_or_else(|| {
-            super::usage(deploy_core::failure::Code::UnknownName, "nothing was deployed yet", "deploy up")
+            super::usage(
+                deploy_core::failure::Code::UnknownName,
+                "nothing was deployed yet",
+                "deploy up",
+            )
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The wiring of a deployment: what the driver asks for, from the configuration that goes with the plan's release.
 
-use super::scene::Scene;
 use super::Engine;
+use super::scene::{Configured, Scene};
 use crate::api::EngineError;
 use crate::configure::bind::{Binder, Secrets};
 use crate::drive::{Bound, Epochs, Wiring};
@@ -24,7 +24,23 @@ impl Wired {
     async fn scene(&self, plan: &Plan) -> Result<Scene, Failure> {
         let failure = |error: EngineError| error.failure();
         let views = self.engine.views().await.map_err(failure)?;
-        self.engine.scene(self.release.clone(), &plan.environment, &views).await.map_err(failure)
+        // Planned with it, driven with it: neither the checkout nor this caller's variables change a deployment under way.
+        if let Some(environment) = self
+            .engine
+            .kept(&plan.environment, plan.config)
+            .await
+            .map_err(failure)?
+        {
+            let to = Configured {
+                release: self.release.clone(),
+                environment,
+            };
+            return Ok(self.engine.scene_of(to, &views).await);
+        }
+        self.engine
+            .scene(self.release.clone(), &plan.environment, &views)
+            .await
+            .map_err(failure)
     }
 }
 
@@ -34,9 +50,11 @@ fn binder_of<'a>(engine: &'a Engine, scene: &'a Scene, service: &ServiceName) ->
         return Ok(engine.binder(scene));
     }
     match &scene.before {
-        Some(before) if before.environment.services.contains_key(service) => {
-            Ok(Binder { environment: &before.environment, release: &before.release, ..engine.binder(scene) })
-        }
+        Some(before) if before.environment.services.contains_key(service) => Ok(Binder {
+            environment: &before.environment,
+            release: &before.release,
+            ..engine.binder(scene)
+        }),
         _ => Err(Failure::new(
             Code::UnknownName,
             format!("service {service} is in the plan and in no configuration that is here"),
@@ -51,7 +69,11 @@ impl Wiring for Wired {
         let scene = self.scene(plan).await?;
         let mut bound = Vec::with_capacity(plan.services.len());
         for service in &plan.services {
-            bound.push(binder_of(&self.engine, &scene, &service.name)?.bind(&service.name).await?);
+            bound.push(
+                binder_of(&self.engine, &scene, &service.name)?
+                    .bind(&service.name)
+                    .await?,
+            );
         }
         Ok(bound)
     }
@@ -60,13 +82,19 @@ impl Wiring for Wired {
         let scene = self.scene(plan).await?;
         let binder = binder_of(&self.engine, &scene, service)?;
         let configured = binder.environment.services.get(service).ok_or_else(|| {
-            Failure::new(Code::UnknownName, format!("service {service} is not configured"), "deploy config shows what is")
+            Failure::new(
+                Code::UnknownName,
+                format!("service {service} is not configured"),
+                "deploy config shows what is",
+            )
         })?;
         binder.desired(configured, Secrets::Resolve).await.map(Arc::new)
     }
 
     async fn epochs(&self) -> Epochs {
-        let Ok(views) = self.engine.views().await else { return Epochs::new() };
+        let Ok(views) = self.engine.views().await else {
+            return Epochs::new();
+        };
         let mut epochs = Epochs::new();
         for (place, epoch) in views.environments.values().flat_map(|view| &view.epochs) {
             let known = epochs.entry(place.clone()).or_insert(*epoch);
@@ -77,7 +105,8 @@ impl Wiring for Wired {
 
     async fn has_ended(&self, deployment: &DeploymentId) -> bool {
         let events = self.engine.store.deployment(deployment).await.unwrap_or_default();
-        let ended = |event: &Recorded| matches!(event.event().kind, deploy_core::event::EventKind::Ended { .. });
+        let ended =
+            |event: &Recorded| matches!(event.event().kind, deploy_core::event::EventKind::Ended { .. });
         events.iter().any(ended)
     }
 }

@@ -93,16 +93,26 @@ impl ArtifactError {
     pub fn failure(&self) -> Failure {
         match self {
             Self::Git(error) => error.failure(),
-            Self::Build { tail, .. } => {
-                Failure::new(Code::BuildFailed, self.to_string(), "mend it, commit, and try again").with_log(tail)
-            }
+            Self::Build { tail, .. } => Failure::new(
+                Code::BuildFailed,
+                self.to_string(),
+                "mend it, commit, and try again",
+            )
+            .with_log(tail),
             Self::NoOutput { .. } | Self::NoInputs(_) | Self::Tree(_) | Self::Process { .. } => {
-                let failure = Failure::new(Code::BuildFailed, self.to_string(), "mend it, commit, and try again");
+                let failure = Failure::new(
+                    Code::BuildFailed,
+                    self.to_string(),
+                    "mend it, commit, and try again",
+                );
                 std::error::Error::source(self).map_or(failure.clone(), |source| failure.caused_by(source))
             }
-            Self::Store { source, .. } => {
-                Failure::new(Code::StateFull, self.to_string(), "free space, or see who owns the folder").caused_by(source)
-            }
+            Self::Store { source, .. } => Failure::new(
+                Code::StateFull,
+                self.to_string(),
+                "free space, or see who owns the folder",
+            )
+            .caused_by(source),
         }
     }
 }
@@ -125,7 +135,10 @@ pub struct StoredTree {
 }
 
 fn store_error(path: &Path) -> impl FnOnce(std::io::Error) -> ArtifactError + use<'_> {
-    move |source| ArtifactError::Store { path: path.to_owned(), source }
+    move |source| ArtifactError::Store {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 impl Artifacts {
@@ -153,10 +166,16 @@ impl Artifacts {
     ) -> Result<StoredTree, ArtifactError> {
         let key = recipe.key(git, commit).await?;
         let record = self.root.join("builds").join(key.to_string());
-        if let Some(digest) = std::fs::read_to_string(&record).ok().and_then(|text| text.trim().parse().ok())
+        if let Some(digest) = std::fs::read_to_string(&record)
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
             && let Some(path) = self.tree(digest)
         {
-            return Ok(StoredTree { digest, path, made: false });
+            return Ok(StoredTree {
+                digest,
+                path,
+                made: false,
+            });
         }
         for folder in ["trees", "builds", "tmp"] {
             let folder = self.root.join(folder);
@@ -173,7 +192,8 @@ impl Artifacts {
         failpoint::hit("artifact.made");
         let stored = self.keep(&output, scratch.path()).await?;
         failpoint::hit("artifact.kept");
-        write_whole(&record, stored.digest.to_string().as_bytes(), scratch.path()).map_err(store_error(&record))?;
+        write_whole(&record, stored.digest.to_string().as_bytes(), scratch.path())
+            .map_err(store_error(&record))?;
         Ok(stored)
     }
 
@@ -187,7 +207,10 @@ impl Artifacts {
             Ok(listing)
         })
         .await
-        .map_err(|error| ArtifactError::Store { path: self.root.clone(), source: std::io::Error::other(error) })??;
+        .map_err(|error| ArtifactError::Store {
+            path: self.root.clone(),
+            source: std::io::Error::other(error),
+        })??;
         let digest = listing.digest();
         let home = self.root.join("trees").join(digest.to_string());
         if !home.is_dir() {
@@ -198,7 +221,11 @@ impl Artifacts {
                 result => result.map_err(store_error(&home))?,
             }
         }
-        Ok(StoredTree { digest, path: home.join("tree"), made: true })
+        Ok(StoredTree {
+            digest,
+            path: home.join("tree"),
+            made: true,
+        })
     }
 }
 
@@ -211,13 +238,26 @@ impl Recipe {
                 let pattern = if all { "**".to_owned() } else { dir.clone() };
                 let (digest, files) = git.digest_of(commit, std::slice::from_ref(&pattern)).await?;
                 if files == 0 {
-                    return Err(ArtifactError::NoOutput { what: "the commit".to_owned(), path: dir.clone() });
+                    return Err(ArtifactError::NoOutput {
+                        what: "the commit".to_owned(),
+                        path: dir.clone(),
+                    });
                 }
                 Ok(Digest::of_json(&("source", dir, digest)))
             }
-            Self::Build { name, argv, dir, inputs, output } => {
+            Self::Build {
+                name,
+                argv,
+                dir,
+                inputs,
+                output,
+            } => {
                 let everything = ["**".to_owned()];
-                let patterns = if inputs.is_empty() { everything.as_slice() } else { inputs.as_slice() };
+                let patterns = if inputs.is_empty() {
+                    everything.as_slice()
+                } else {
+                    inputs.as_slice()
+                };
                 let (digest, files) = git.digest_of(commit, patterns).await?;
                 if files == 0 {
                     return Err(ArtifactError::NoInputs(name.clone()));
@@ -230,7 +270,13 @@ impl Recipe {
     async fn run(&self, checkout: &Path, line: impl FnMut(&str) + Send) -> Result<PathBuf, ArtifactError> {
         let (what, path) = match self {
             Self::Source { dir } => ("the commit".to_owned(), dir.clone()),
-            Self::Build { name, argv, dir, output, .. } => {
+            Self::Build {
+                name,
+                argv,
+                dir,
+                output,
+                ..
+            } => {
                 let program = Program {
                     argv: argv.clone(),
                     dir: checkout.join(dir),
@@ -239,15 +285,26 @@ impl Recipe {
                 };
                 let ended = process::run(&program, line)
                     .await
-                    .map_err(|source| ArtifactError::Process { name: name.clone(), source })?;
+                    .map_err(|source| ArtifactError::Process {
+                        name: name.clone(),
+                        source,
+                    })?;
                 if !ended.status.success() {
-                    return Err(ArtifactError::Build { name: name.clone(), status: ended.status, tail: ended.tail });
+                    return Err(ArtifactError::Build {
+                        name: name.clone(),
+                        status: ended.status,
+                        tail: ended.tail,
+                    });
                 }
                 (name.clone(), output.clone())
             }
         };
         let folder = checkout.join(&path);
-        if folder.is_dir() { Ok(folder) } else { Err(ArtifactError::NoOutput { what, path }) }
+        if folder.is_dir() {
+            Ok(folder)
+        } else {
+            Err(ArtifactError::NoOutput { what, path })
+        }
     }
 }
 
@@ -258,5 +315,6 @@ fn write_whole(path: &Path, bytes: &[u8], scratch: &Path) -> std::io::Result<()>
     aside.write_all(bytes)?;
     aside.as_file().sync_all()?;
     aside.persist(path)?;
-    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+    path.parent()
+        .map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
 }

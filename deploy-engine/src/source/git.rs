@@ -70,15 +70,31 @@ impl GitError {
     /// For people and programs.
     pub fn failure(&self) -> Failure {
         let (code, next) = match self {
-            Self::NotARepository(_) => (Code::NotARepository, "git init && git add -A && git commit, then try again".to_owned()),
-            Self::NoCommit => (Code::NotARepository, "git add -A && git commit, then try again".to_owned()),
-            Self::CommitMissing { shallow: true, .. } => {
-                (Code::CommitMissing, "git fetch --unshallow (in CI: fetch-depth: 0)".to_owned())
-            }
-            Self::CommitMissing { rev, .. } => (Code::CommitMissing, format!("git fetch origin {rev}, or name another commit")),
+            Self::NotARepository(_) => (
+                Code::NotARepository,
+                "git init && git add -A && git commit, then try again".to_owned(),
+            ),
+            Self::NoCommit => (
+                Code::NotARepository,
+                "git add -A && git commit, then try again".to_owned(),
+            ),
+            Self::CommitMissing { shallow: true, .. } => (
+                Code::CommitMissing,
+                "git fetch --unshallow (in CI: fetch-depth: 0)".to_owned(),
+            ),
+            Self::CommitMissing { rev, .. } => (
+                Code::CommitMissing,
+                format!("git fetch origin {rev}, or name another commit"),
+            ),
             Self::Start(_) => (Code::ToolMissing, "install git".to_owned()),
-            Self::TimedOut(_) | Self::Failed { .. } => (Code::NotARepository, "run the git command by hand to see more".to_owned()),
-            Self::Pattern { .. } => (Code::ManifestInvalid, "write a pattern such as `app/**`".to_owned()),
+            Self::TimedOut(_) | Self::Failed { .. } => (
+                Code::NotARepository,
+                "run the git command by hand to see more".to_owned(),
+            ),
+            Self::Pattern { .. } => (
+                Code::ManifestInvalid,
+                "write a pattern such as `app/**`".to_owned(),
+            ),
         };
         let failure = Failure::new(code, self.to_string(), next);
         match std::error::Error::source(self) {
@@ -92,11 +108,17 @@ impl Git {
     /// Finds the checkout around a folder.
     pub async fn open(folder: &Path) -> Result<Self, GitError> {
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        let probe = Self { root: folder.clone(), prefix: String::new() };
-        let answer = probe.ask(&["rev-parse", "--show-toplevel", "--show-prefix"]).await.map_err(|error| match error {
-            GitError::Failed { .. } => GitError::NotARepository(folder),
-            error => error,
-        })?;
+        let probe = Self {
+            root: folder.clone(),
+            prefix: String::new(),
+        };
+        let answer = probe
+            .ask(&["rev-parse", "--show-toplevel", "--show-prefix"])
+            .await
+            .map_err(|error| match error {
+                GitError::Failed { .. } => GitError::NotARepository(folder),
+                error => error,
+            })?;
         let mut lines = answer.lines();
         let root = PathBuf::from(lines.next().unwrap_or_default());
         let prefix = lines.next().unwrap_or_default().to_owned();
@@ -111,13 +133,19 @@ impl Git {
     /// Resolves a commit, a tag or a branch.
     pub async fn resolve(&self, rev: &str) -> Result<CommitId, GitError> {
         let wanted = format!("{rev}^{{commit}}");
-        match self.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]).await {
-            Ok(text) => CommitId::new(text.trim())
-                .map_err(|error| GitError::Failed { verb: "rev-parse".to_owned(), message: error.to_string() }),
+        match self
+            .ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted])
+            .await
+        {
+            Ok(text) => CommitId::new(text.trim()).map_err(|error| GitError::Failed {
+                verb: "rev-parse".to_owned(),
+                message: error.to_string(),
+            }),
             Err(GitError::Failed { .. }) if rev == "HEAD" => Err(GitError::NoCommit),
-            Err(GitError::Failed { .. }) => {
-                Err(GitError::CommitMissing { rev: rev.to_owned(), shallow: self.is_shallow().await? })
-            }
+            Err(GitError::Failed { .. }) => Err(GitError::CommitMissing {
+                rev: rev.to_owned(),
+                shallow: self.is_shallow().await?,
+            }),
             Err(error) => Err(error),
         }
     }
@@ -129,9 +157,19 @@ impl Git {
 
     /// Paths with uncommitted changes below the manifest's folder, at most 20. Files that git ignores do not count.
     pub async fn dirty(&self) -> Result<Vec<String>, GitError> {
-        let folder = if self.prefix.is_empty() { "." } else { self.prefix.as_str() };
-        let text = self.ask(&["status", "--porcelain", "--untracked-files=normal", "--", folder]).await?;
-        Ok(text.lines().take(20).map(|line| line.get(3..).unwrap_or(line).to_owned()).collect())
+        let folder = if self.prefix.is_empty() {
+            "."
+        } else {
+            self.prefix.as_str()
+        };
+        let text = self
+            .ask(&["status", "--porcelain", "--untracked-files=normal", "--", folder])
+            .await?;
+        Ok(text
+            .lines()
+            .take(20)
+            .map(|line| line.get(3..).unwrap_or(line).to_owned())
+            .collect())
     }
 
     /// The branch checked out, if one is.
@@ -146,13 +184,22 @@ impl Git {
     /// The branches that contain a commit, local ones and remote ones without their remote's name.
     pub async fn branches_containing(&self, commit: &CommitId) -> Result<Vec<String>, GitError> {
         let text = self
-            .ask(&["for-each-ref", "--contains", commit.as_str(), "--format=%(refname)", "refs/heads", "refs/remotes"])
+            .ask(&[
+                "for-each-ref",
+                "--contains",
+                commit.as_str(),
+                "--format=%(refname)",
+                "refs/heads",
+                "refs/remotes",
+            ])
             .await?;
         let mut names: Vec<_> = text
             .lines()
             .filter_map(|name| {
-                name.strip_prefix("refs/heads/")
-                    .or_else(|| name.strip_prefix("refs/remotes/").and_then(|name| Some(name.split_once('/')?.1)))
+                name.strip_prefix("refs/heads/").or_else(|| {
+                    name.strip_prefix("refs/remotes/")
+                        .and_then(|name| Some(name.split_once('/')?.1))
+                })
             })
             .filter(|name| *name != "HEAD")
             .map(str::to_owned)
@@ -164,7 +211,10 @@ impl Git {
 
     /// Whether `ancestor` is in the history of `commit`.
     pub async fn is_ancestor(&self, ancestor: &CommitId, commit: &CommitId) -> Result<bool, GitError> {
-        match self.ask(&["merge-base", "--is-ancestor", ancestor.as_str(), commit.as_str()]).await {
+        match self
+            .ask(&["merge-base", "--is-ancestor", ancestor.as_str(), commit.as_str()])
+            .await
+        {
             Ok(_) => Ok(true),
             Err(GitError::Failed { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -173,14 +223,22 @@ impl Git {
 
     /// The tag on exactly this commit; the highest version where there are several.
     pub async fn version(&self, commit: &CommitId) -> Result<Option<String>, GitError> {
-        let text =
-            self.ask(&["tag", "--points-at", commit.as_str(), "--sort=-version:refname"]).await?;
+        let text = self
+            .ask(&["tag", "--points-at", commit.as_str(), "--sort=-version:refname"])
+            .await?;
         Ok(text.lines().next().map(str::to_owned))
     }
 
     /// Who, when and what.
     pub async fn source(&self, commit: &CommitId, branch: Option<String>) -> Result<Source, GitError> {
-        let text = self.ask(&["show", "--no-patch", "--format=%an <%ae>%n%cn <%ce>%n%ct%n%s", commit.as_str()]).await?;
+        let text = self
+            .ask(&[
+                "show",
+                "--no-patch",
+                "--format=%an <%ae>%n%cn <%ce>%n%ct%n%s",
+                commit.as_str(),
+            ])
+            .await?;
         let mut lines = text.lines();
         let mut next = || deploy_core::failure::printable(lines.next().unwrap_or_default(), 256);
         let (author, committer) = (next(), next());
@@ -206,13 +264,21 @@ impl Git {
     }
 
     /// A digest of all files of a commit that match, by what git knows of them; and how many there are.
-    pub async fn digest_of(&self, commit: &CommitId, patterns: &[String]) -> Result<(Digest, usize), GitError> {
+    pub async fn digest_of(
+        &self,
+        commit: &CommitId,
+        patterns: &[String],
+    ) -> Result<(Digest, usize), GitError> {
         let set = glob_set(patterns)?;
         let scope = format!("{commit}:{}", self.prefix);
-        let listing = self.bytes(["ls-tree", "-r", "-z", "--full-tree", scope.trim_end_matches('/')]).await?;
+        let listing = self
+            .bytes(["ls-tree", "-r", "-z", "--full-tree", scope.trim_end_matches('/')])
+            .await?;
         let mut matching = Vec::new();
         for entry in listing.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
-            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { continue };
+            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else {
+                continue;
+            };
             let path = String::from_utf8_lossy(&entry[tab + 1..]);
             if set.is_match(&*path) {
                 matching.push(String::from_utf8_lossy(entry).into_owned());
@@ -228,13 +294,28 @@ impl Git {
         let index = into.with_extension("index");
         let tree = format!("{commit}:{}", self.prefix);
         let tree = tree.trim_end_matches(['/']).trim_end_matches(':').to_owned();
-        let tree = if self.prefix.is_empty() { commit.to_string() } else { tree };
+        let tree = if self.prefix.is_empty() {
+            commit.to_string()
+        } else {
+            tree
+        };
         let mut prefix = into.as_os_str().to_owned();
         prefix.push("/");
         let mut flag = std::ffi::OsString::from("--prefix=");
         flag.push(&prefix);
-        self.call(["read-tree", &tree].map(OsStr::new), Some(&index)).await?;
-        let result = self.call([OsStr::new("checkout-index"), OsStr::new("--all"), OsStr::new("--force"), &flag], Some(&index)).await;
+        self.call(["read-tree", &tree].map(OsStr::new), Some(&index))
+            .await?;
+        let result = self
+            .call(
+                [
+                    OsStr::new("checkout-index"),
+                    OsStr::new("--all"),
+                    OsStr::new("--force"),
+                    &flag,
+                ],
+                Some(&index),
+            )
+            .await;
         // Only ours, in our own temporary folder; left behind it would be harmless.
         let _gone = std::fs::remove_file(&index);
         result.map(|_| ())
@@ -255,12 +336,22 @@ impl Git {
         index: Option<&Path>,
     ) -> Result<Vec<u8>, GitError> {
         let args: Vec<_> = args.into_iter().collect();
-        let verb = args.first().map(|verb| verb.to_string_lossy().into_owned()).unwrap_or_default();
+        let verb = args
+            .first()
+            .map(|verb| verb.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let mut command = Command::new("git");
-        command.arg("-C").arg(&self.root).args(["-c", "core.quotePath=false"]).args(&args);
+        command
+            .arg("-C")
+            .arg(&self.root)
+            .args(["-c", "core.quotePath=false"])
+            .args(&args);
         command.env_clear().envs(plain_environment());
         // A command of ours never asks and never takes a lock that the user's own git could meet.
-        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_OPTIONAL_LOCKS", "0").env("LC_ALL", "C");
+        command
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("LC_ALL", "C");
         if let Some(index) = index {
             command.env("GIT_INDEX_FILE", index);
         }
@@ -287,11 +378,17 @@ pub fn glob_set(patterns: &[String]) -> Result<GlobSet, GitError> {
             let glob = GlobBuilder::new(&text)
                 .literal_separator(true)
                 .build()
-                .map_err(|source| GitError::Pattern { pattern: pattern.clone(), source })?;
+                .map_err(|source| GitError::Pattern {
+                    pattern: pattern.clone(),
+                    source,
+                })?;
             set.add(glob);
         }
     }
-    set.build().map_err(|source| GitError::Pattern { pattern: patterns.join(", "), source })
+    set.build().map_err(|source| GitError::Pattern {
+        pattern: patterns.join(", "),
+        source,
+    })
 }
 
 /// `Name <mail>` as the mail alone, which is what groups list; the whole text where there is none.

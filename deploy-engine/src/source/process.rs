@@ -27,7 +27,12 @@ impl Program {
     /// A command for `sh -c`.
     pub fn shell(line: &str, dir: &Path, env: BTreeMap<String, String>, limit: Duration) -> Self {
         let argv = ["sh", "-c", line].map(str::to_owned).to_vec();
-        Self { argv, dir: dir.to_owned(), env, limit }
+        Self {
+            argv,
+            dir: dir.to_owned(),
+            env,
+            limit,
+        }
     }
 }
 
@@ -90,7 +95,11 @@ pub async fn run(program: &Program, mut line: impl FnMut(&str) + Send) -> Result
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .map_err(|source| ProcessError::Start { program: name.clone(), dir: program.dir.clone(), source })?;
+        .map_err(|source| ProcessError::Start {
+            program: name.clone(),
+            dir: program.dir.clone(),
+            source,
+        })?;
     let _group = GroupGuard::of(&child);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (tell, mut lines) = tokio::sync::mpsc::channel(64);
@@ -117,14 +126,27 @@ pub async fn run(program: &Program, mut line: impl FnMut(&str) + Send) -> Result
     };
     let status = match tokio::time::timeout(program.limit, work).await {
         Ok(Ok(status)) => status,
-        Ok(Err(source)) => return Err(ProcessError::Output { program: name, source }),
-        Err(_) => return Err(ProcessError::TimedOut { program: name, limit: program.limit }),
+        Ok(Err(source)) => {
+            return Err(ProcessError::Output {
+                program: name,
+                source,
+            });
+        }
+        Err(_) => {
+            return Err(ProcessError::TimedOut {
+                program: name,
+                limit: program.limit,
+            });
+        }
     };
     while let Ok(text) = lines.try_recv() {
         line(&text);
         tail.push_back(text);
     }
-    Ok(Ended { status, tail: tail.into_iter().collect::<Vec<_>>().join("\n") })
+    Ok(Ended {
+        status,
+        tail: tail.into_iter().collect::<Vec<_>>().join("\n"),
+    })
 }
 
 async fn read_lines(from: Option<impl AsyncRead + Unpin>, tell: tokio::sync::mpsc::Sender<String>) {
@@ -167,8 +189,20 @@ impl Drop for GroupGuard {
 /// The environment that a build or a check sees: what a person's shell gives to find programs, and no environment's variables.
 pub fn plain_environment() -> BTreeMap<String, String> {
     const KEPT: [&str; 12] = [
-        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "CARGO_HOME", "RUSTUP_HOME",
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "TMPDIR",
+        "CARGO_HOME",
+        "RUSTUP_HOME",
         "SSH_AUTH_SOCK",
     ];
-    KEPT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
+    KEPT.iter()
+        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+        .collect()
 }

@@ -35,10 +35,16 @@ pub enum TreeError {
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> TreeError + use<'_> {
-    move |source| TreeError::Io { path: path.to_owned(), source }
+    move |source| TreeError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Lists a folder. Blocking: call it where blocking is allowed.
+///
+/// # Panics
+/// Never: nine bits fit, and folder entries have legal names.
 pub fn list(root: &Path) -> Result<Listing, TreeError> {
     let mut listing = Listing::default();
     let mut open = vec![PathBuf::new()];
@@ -55,7 +61,9 @@ pub fn list(root: &Path) -> Result<Listing, TreeError> {
                 if leads_out(&below, &target) {
                     return Err(TreeError::LeadsOut { path, target });
                 }
-                Node::Link { target: target.as_os_str().as_bytes().to_vec() }
+                Node::Link {
+                    target: target.as_os_str().as_bytes().to_vec(),
+                }
             } else if meta.is_dir() {
                 open.push(below.clone());
                 Node::Dir { mode }
@@ -65,7 +73,8 @@ pub fn list(root: &Path) -> Result<Listing, TreeError> {
             } else {
                 return Err(TreeError::Special(path));
             };
-            let name = TreePath::new(below.as_os_str().as_bytes()).expect("names of folder entries are legal parts");
+            let name =
+                TreePath::new(below.as_os_str().as_bytes()).expect("names of folder entries are legal parts");
             listing.nodes.insert(name, node);
         }
     }
@@ -114,13 +123,16 @@ pub fn copy(from: &Path, listing: &Listing, into: &Path) -> Result<(), TreeError
         match node {
             Node::Dir { .. } => std::fs::create_dir_all(&target).map_err(io(&target))?,
             Node::Link { target: says } => {
-                std::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(says), &target).map_err(io(&target))?;
+                std::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(says), &target)
+                    .map_err(io(&target))?;
             }
             Node::File { mode, .. } => {
                 std::fs::copy(&source, &target).map_err(io(&source))?;
                 let permissions = std::fs::Permissions::from_mode(u32::from(*mode));
                 std::fs::set_permissions(&target, permissions).map_err(io(&target))?;
-                File::open(&target).and_then(|file| file.sync_data()).map_err(io(&target))?;
+                File::open(&target)
+                    .and_then(|file| file.sync_data())
+                    .map_err(io(&target))?;
             }
         }
     }
@@ -150,7 +162,11 @@ mod tests {
             ("a", "/etc/passwd", true),
             ("a", ".", false),
         ] {
-            assert_eq!(leads_out(Path::new(path), Path::new(target)), out, "{path} -> {target}");
+            assert_eq!(
+                leads_out(Path::new(path), Path::new(target)),
+                out,
+                "{path} -> {target}"
+            );
         }
     }
 

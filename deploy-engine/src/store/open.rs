@@ -6,7 +6,7 @@ use crate::failpoint;
 use deploy_core::id::{ProjectName, StoreId};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fs::{DirBuilder, File, OpenOptions as FileOptions};
-use std::io::{ErrorKind, Read as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -302,6 +302,23 @@ pub(super) fn open_to_write(
     Ok(connection)
 }
 
+/// A folder of ours in somebody's checkout: else the first deployment would make the tree dirty for the second, and the next
+/// `git add -A` would commit the state.
+fn hide_from_git(folder: &Path) -> std::io::Result<()> {
+    if folder.file_name() != Some(".deploy".as_ref()) {
+        return Ok(());
+    }
+    match FileOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(folder.join(".gitignore"))
+    {
+        Ok(mut file) => file.write_all(b"*\n"),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The file with its rights first, so that there is no moment in which others may read it. SQLite gives its log the same.
 fn make_file(path: &Path) -> std::io::Result<()> {
     let folder = match path.parent() {
@@ -309,6 +326,7 @@ fn make_file(path: &Path) -> std::io::Result<()> {
         _ => Path::new("."),
     };
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    hide_from_git(folder)?;
     match FileOptions::new()
         .write(true)
         .create_new(true)

@@ -71,6 +71,7 @@ pub(crate) async fn plan(
     to: &Desired,
 ) -> Result<Difference, TargetError> {
     let difference = |lines, bytes| Difference {
+        service: None,
         slice: slice.clone(),
         lines,
         bytes,

@@ -47,9 +47,11 @@ pub(crate) async fn prepare(
         // Somebody changed a kept release: it was marked as not whole, and is sent anew.
         Err(error) if error.failure.code == Code::ContentMismatch && seen.has(&id) => {
             send(target, host, op, to, digest, &id, &seen).await?;
-            seal(host, op, step, &id, binding).await?
+            seal(host, op, step, &id, binding)
+                .await
+                .map_err(|error| by_a_hook(error, binding))?
         }
-        other => other?,
+        other => other.map_err(|error| by_a_hook(error, binding))?,
     };
     let checkpoint = checkpoint(host, step, &reply)?;
     let will_be = if seen::fingerprint(&checkpoint.was) == id {
@@ -58,6 +60,26 @@ pub(crate) async fn prepare(
         seen::runs(Some(&id), reply.get("will-ref").and_then(seen::reference))
     };
     Ok(Prepared { checkpoint, will_be })
+}
+
+/// Between sending and sealing nothing but hooks wrote there: sending it again would end the same way.
+fn by_a_hook(mut error: TargetError, binding: &SshBinding) -> TargetError {
+    let names: Vec<_> = binding
+        .hooks_at(HookPoint::Prepare)
+        .map(|hook| hook.name.as_str())
+        .collect();
+    if error.failure.code == Code::ContentMismatch && !names.is_empty() {
+        error.cause = Cause::Final;
+        error.failure.code = Code::HookFailed;
+        error.failure.message = format!(
+            "a hook ({}) changed what was sent: {}",
+            names.join(", "),
+            error.failure.message
+        );
+        "use a command that changes no file of the release, as `npm ci`, or commit what it makes of it"
+            .clone_into(&mut error.failure.next);
+    }
+    error
 }
 
 async fn send(

@@ -244,14 +244,20 @@ fn what_is_stored_reads_as_it_did_live() {
         let mut kept = Vec::new();
         for event in &events {
             live.on(event, &mut kept).expect("writing to memory");
-            let effect = Effect { attempt: Attempt(1), work: Work::Verify(SliceIx(1)) };
+            let effect = Effect {
+                attempt: Attempt(1),
+                work: Work::Verify(SliceIx(1)),
+            };
             live.progress(effect, "ready: 503", 1, 4);
         }
         let code = live.plain().story.view().map_or(0, |view| ending(view).code);
         live.close(code, &mut kept).expect("writing to memory");
 
         // As the journal gives them back.
-        let text: Vec<String> = events.iter().map(|event| serde_json::to_string(event).expect("JSON")).collect();
+        let text: Vec<String> = events
+            .iter()
+            .map(|event| serde_json::to_string(event).expect("JSON"))
+            .collect();
         let mut story = Story::new(Loudness::Normal, false);
         story.about(Some(streams::release()));
         let mut stored = Plain::new(story, Stamps::Off, Paint::new(true));
@@ -276,11 +282,25 @@ fn a_remote_text_cannot_move_the_cursor() {
 
 #[test]
 fn without_colour_every_state_has_a_mark_and_a_word() {
-    let words = ["serves", "rolled back", "needs a human", "waiting", "refused", "failed", "open"];
+    let words = [
+        "serves",
+        "rolled back",
+        "needs a human",
+        "waiting",
+        "refused",
+        "failed",
+        "open",
+    ];
     for stream in Stream::all() {
         let text = told(stream);
-        let end = text.lines().find(|line| line.contains("· exit ")).expect("an end");
-        assert!(end.starts_with(['✓', '✗', '…', '·']) && words.iter().any(|word| end.contains(word)), "{end}");
+        let end = text
+            .lines()
+            .find(|line| line.contains("· exit "))
+            .expect("an end");
+        assert!(
+            end.starts_with(['✓', '✗', '…', '·']) && words.iter().any(|word| end.contains(word)),
+            "{end}"
+        );
     }
 }
 
@@ -288,7 +308,13 @@ fn without_colour_every_state_has_a_mark_and_a_word() {
 fn events_of_others_and_of_newer_versions_do_no_harm() {
     let mut stream = Stream::success();
     stream.push_foreign_and_newer();
-    assert_eq!(told(stream).lines().filter(|line| line.contains("newer version")).count(), 1);
+    assert_eq!(
+        told(stream)
+            .lines()
+            .filter(|line| line.contains("newer version"))
+            .count(),
+        1
+    );
 }
 
 #[test]

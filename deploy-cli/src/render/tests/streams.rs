@@ -6,8 +6,8 @@ use deploy_core::event::{AttemptReason, Driver, Event, EventKind, Request, SCHEM
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::{Approval, GateKind, Opens, Unmet};
 use deploy_core::id::{
-    Actor, Attempt, CommitId, DeploymentId, EnvName, Epoch, Fingerprint, PlaceId, PlaceIx, ReleaseNumber, Seq, ServiceIx,
-    ServiceName, SliceIx, SliceName, UnitId, UnitIx,
+    Actor, Attempt, CommitId, DeploymentId, EnvName, Epoch, Fingerprint, PlaceId, PlaceIx, ReleaseNumber,
+    Seq, ServiceIx, ServiceName, SliceIx, SliceName, UnitId, UnitIx,
 };
 use deploy_core::machine::{Ask, Failed, Outcome, Refusal, Sight, SliceSight, TurnReason, Verb};
 use deploy_core::model::{Release, ReleaseRef, Source};
@@ -24,7 +24,10 @@ const WEB_2: SliceIx = SliceIx(2);
 const SEARCH: SliceIx = SliceIx(3);
 
 fn reference(number: u32) -> ReleaseRef {
-    ReleaseRef { digest: Digest::of(number.to_string()), number: ReleaseNumber(number) }
+    ReleaseRef {
+        digest: Digest::of(number.to_string()),
+        number: ReleaseNumber(number),
+    }
 }
 
 fn actor() -> Actor {
@@ -70,7 +73,12 @@ fn plan() -> Plan {
         batches: slices,
         on_failure: OnFailure::Rollback,
         bake: Duration::ZERO,
-        abilities: Abilities { fence: Fence::Lock, arms: false, removes: true, unbroken_since: false },
+        abilities: Abilities {
+            fence: Fence::Lock,
+            arms: false,
+            removes: true,
+            unbroken_since: false,
+        },
         interrupts: false,
     };
     let slice = |at: u16, name: &str, service: u16| PlannedSlice {
@@ -81,21 +89,37 @@ fn plan() -> Plan {
         now: runs(41),
         way_back: WayBack::Checkpoint,
     };
-    let places = ["postgres:shop", "ssh:deploy@10.0.0.1:/opt/shop", "ssh:deploy@10.0.0.2:/opt/shop", "k8s:prod/shop"];
+    let places = [
+        "postgres:shop",
+        "ssh:deploy@10.0.0.1:/opt/shop",
+        "ssh:deploy@10.0.0.2:/opt/shop",
+        "k8s:prod/shop",
+    ];
     Plan {
         kind: Kind::Promote,
         environment: EnvName::new("production").expect("a name"),
         release: reference(42),
         base: Base::Release(reference(41)),
         config: Digest::of("config"),
-        places: places.iter().map(|place| PlaceId::new(place).expect("a place")).collect(),
-        units: places.iter().map(|place| UnitId::new(place).expect("a unit")).collect(),
+        places: places
+            .iter()
+            .map(|place| PlaceId::new(place).expect("a place"))
+            .collect(),
+        units: places
+            .iter()
+            .map(|place| UnitId::new(place).expect("a unit"))
+            .collect(),
         services: vec![
             service("schema", "migrations", vec![], vec![vec![SCHEMA_SLICE]]),
             service("web", "ssh", vec![0], vec![vec![WEB_1], vec![WEB_2]]),
             service("search", "k8s", vec![1], vec![vec![SEARCH]]),
         ],
-        slices: vec![slice(0, "schema", 0), slice(1, "web-1", 1), slice(2, "web-2", 1), slice(3, "search", 2)],
+        slices: vec![
+            slice(0, "schema", 0),
+            slice(1, "web-1", 1),
+            slice(2, "web-2", 1),
+            slice(3, "search", 2),
+        ],
         limits: Limits {
             activation: Duration::from_secs(900),
             going_back: Duration::from_secs(900),
@@ -148,9 +172,18 @@ impl Stream {
             options: BTreeMap::new(),
         };
         let digest = plan().digest();
-        Self { events: Vec::new(), at: START }
-            .then(0, EventKind::Requested { request })
-            .then(20, EventKind::Planned { plan: Box::new(plan()), digest })
+        Self {
+            events: Vec::new(),
+            at: START,
+        }
+        .then(0, EventKind::Requested { request })
+        .then(
+            20,
+            EventKind::Planned {
+                plan: Box::new(plan()),
+                digest,
+            },
+        )
     }
 
     fn then(mut self, ms: i64, kind: EventKind) -> Self {
@@ -191,18 +224,47 @@ impl Stream {
     }
 
     fn gated(self) -> Self {
-        self.then(5, EventKind::Gated { plan: plan().digest() })
-            .then(5, EventKind::AttemptBegun { attempt: Attempt(1), reason: AttemptReason::Start, driver: None })
+        self.then(
+            5,
+            EventKind::Gated {
+                plan: plan().digest(),
+            },
+        )
+        .then(
+            5,
+            EventKind::AttemptBegun {
+                attempt: Attempt(1),
+                reason: AttemptReason::Start,
+                driver: None,
+            },
+        )
     }
 
     fn prepared(self) -> Self {
-        let sight = SliceSight { runs: Sight::Old, armed: false, healthy: true };
+        let sight = SliceSight {
+            runs: Sight::Old,
+            armed: false,
+            healthy: true,
+        };
         let mut stream = self.gated();
         for place in 0..4 {
-            stream.push(5, EventKind::Claimed { place: PlaceIx(place), epoch: Epoch(7), adopted: None });
+            stream.push(
+                5,
+                EventKind::Claimed {
+                    place: PlaceIx(place),
+                    epoch: Epoch(7),
+                    adopted: None,
+                },
+            );
         }
         let runs_now = vec![Some(runs(41)); 4];
-        stream.push(30, EventKind::Surveyed { seen: vec![sight; 4], runs: runs_now });
+        stream.push(
+            30,
+            EventKind::Surveyed {
+                seen: vec![sight; 4],
+                runs: runs_now,
+            },
+        );
         for slice in [SCHEMA_SLICE, WEB_1, WEB_2, SEARCH] {
             let checkpoint = Checkpoint {
                 reference: "checkpoint".to_owned(),
@@ -210,20 +272,50 @@ impl Stream {
                 was: runs(41),
                 health: HealthSeen::Healthy,
             };
-            stream.push(400, EventKind::SlicePrepared { slice, checkpoint, will_be: runs(42), changes: true });
+            stream.push(
+                400,
+                EventKind::SlicePrepared {
+                    slice,
+                    checkpoint,
+                    will_be: runs(42),
+                    changes: true,
+                },
+            );
         }
         let due = Timestamp(stream.at).after(Duration::from_secs(900));
-        stream.then(1, EventKind::AllPrepared).then(1, EventKind::ActivationBegun { due })
+        stream
+            .then(1, EventKind::AllPrepared)
+            .then(1, EventKind::ActivationBegun { due })
     }
 
     fn moved(self, slice: SliceIx, ms: i64, note: &str) -> Self {
         self.then(10, EventKind::BatchIntended { slices: vec![slice] })
-            .then(ms / 2, EventKind::SliceActivated { slice, runs: runs(42), armed: false })
-            .then(ms / 2, EventKind::SliceVerified { slice, note: note.to_owned() })
+            .then(
+                ms / 2,
+                EventKind::SliceActivated {
+                    slice,
+                    runs: runs(42),
+                    armed: false,
+                },
+            )
+            .then(
+                ms / 2,
+                EventKind::SliceVerified {
+                    slice,
+                    note: note.to_owned(),
+                },
+            )
     }
 
     fn ended(self, outcome: Outcome, strays: Vec<SliceIx>) -> Self {
-        self.then(40, EventKind::Ended { outcome, strays, by: None })
+        self.then(
+            40,
+            EventKind::Ended {
+                outcome,
+                strays,
+                by: None,
+            },
+        )
     }
 
     pub(super) fn success() -> Self {
@@ -243,7 +335,13 @@ impl Stream {
             .then(10, EventKind::BakeBegun { until })
             .then(120_000, EventKind::Baked)
             .then(1, EventKind::FinishBegun)
-            .then(200, EventKind::PlaceFinished { place: PlaceIx(0), warning: None })
+            .then(
+                200,
+                EventKind::PlaceFinished {
+                    place: PlaceIx(0),
+                    warning: None,
+                },
+            )
             .ended(Outcome::Succeeded, Vec::new())
     }
 
@@ -252,20 +350,63 @@ impl Stream {
         self.prepared()
             .moved(SCHEMA_SLICE, 600, "0007_basket applied")
             .then(10, EventKind::BatchIntended { slices: vec![WEB_1] })
-            .then(500, EventKind::SliceActivated { slice: WEB_1, runs: runs(42), armed: false })
+            .then(
+                500,
+                EventKind::SliceActivated {
+                    slice: WEB_1,
+                    runs: runs(42),
+                    armed: false,
+                },
+            )
             .then(
                 59_500,
-                EventKind::SliceFailed { slice: WEB_1, step: Verb::Verify, how: Failed::Unhealthy, failure: unhealthy() },
+                EventKind::SliceFailed {
+                    slice: WEB_1,
+                    step: Verb::Verify,
+                    how: Failed::Unhealthy,
+                    failure: unhealthy(),
+                },
             )
-            .then(1, EventKind::TurnedBack { reason: TurnReason::Unhealthy, failure: None, due })
-            .then(0, EventKind::AutomaticPromotionFrozen { reason: "v42 was not healthy".to_owned() })
-            .then(10, EventKind::AttemptBegun { attempt: Attempt(2), reason: AttemptReason::TurnedBack, driver: None })
+            .then(
+                1,
+                EventKind::TurnedBack {
+                    reason: TurnReason::Unhealthy,
+                    failure: None,
+                    due,
+                },
+            )
+            .then(
+                0,
+                EventKind::AutomaticPromotionFrozen {
+                    reason: "v42 was not healthy".to_owned(),
+                },
+            )
+            .then(
+                10,
+                EventKind::AttemptBegun {
+                    attempt: Attempt(2),
+                    reason: AttemptReason::TurnedBack,
+                    driver: None,
+                },
+            )
     }
 
     fn back(self, slice: SliceIx, ms: i64, note: &str) -> Self {
         self.then(10, EventKind::RestoreIntended { slices: vec![slice] })
-            .then(ms / 2, EventKind::SliceRestored { slice, runs: runs(41) })
-            .then(ms / 2, EventKind::SliceBack { slice, note: note.to_owned() })
+            .then(
+                ms / 2,
+                EventKind::SliceRestored {
+                    slice,
+                    runs: runs(41),
+                },
+            )
+            .then(
+                ms / 2,
+                EventKind::SliceBack {
+                    slice,
+                    note: note.to_owned(),
+                },
+            )
     }
 
     pub(super) fn unhealthy() -> Self {
@@ -277,11 +418,21 @@ impl Stream {
     }
 
     pub(super) fn needs_human() -> Self {
-        let failure = Failure::new(Code::Unreachable, "deploy@10.0.0.1 does not answer", "deploy doctor -e production");
+        let failure = Failure::new(
+            Code::Unreachable,
+            "deploy@10.0.0.1 does not answer",
+            "deploy doctor -e production",
+        );
         Self::new()
             .failing()
             .then(10, EventKind::RestoreIntended { slices: vec![WEB_1] })
-            .then(900_000, EventKind::SliceUnknown { slice: WEB_1, failure })
+            .then(
+                900_000,
+                EventKind::SliceUnknown {
+                    slice: WEB_1,
+                    failure,
+                },
+            )
             .ended(Outcome::NeedsHuman, vec![SCHEMA_SLICE, WEB_1])
     }
 
@@ -293,11 +444,21 @@ impl Stream {
             opens: Opens::ByTime,
             next: "wait, then deploy resume 01JB9QF3ZK".to_owned(),
         };
-        Self::new().then(30, EventKind::Waiting { unmet: vec![soak, approval()] })
+        Self::new().then(
+            30,
+            EventKind::Waiting {
+                unmet: vec![soak, approval()],
+            },
+        )
     }
 
     pub(super) fn approved() -> Self {
-        let mut stream = Self::new().then(30, EventKind::Waiting { unmet: vec![approval()] });
+        let mut stream = Self::new().then(
+            30,
+            EventKind::Waiting {
+                unmet: vec![approval()],
+            },
+        );
         let bob = Actor::new("bob@shop.example").expect("an actor");
         let given = Approval {
             by: bob,
@@ -329,7 +490,14 @@ impl Stream {
         };
         let unmet = vec![branch, approval()];
         Self::new()
-            .then(10, EventKind::Closing { outcome: Outcome::Refused, failure: None, unmet })
+            .then(
+                10,
+                EventKind::Closing {
+                    outcome: Outcome::Refused,
+                    failure: None,
+                    unmet,
+                },
+            )
             .ended(Outcome::Refused, Vec::new())
     }
 
@@ -342,10 +510,37 @@ impl Stream {
         failure.causes = vec!["claimed 42s ago, epoch 9".to_owned()];
         Self::new()
             .gated()
-            .then(5, EventKind::Claimed { place: PlaceIx(0), epoch: Epoch(7), adopted: None })
-            .then(5, EventKind::ClaimFailed { place: PlaceIx(1), refusal: Refusal::Held, failure: failure.clone() })
-            .then(1, EventKind::Closing { outcome: Outcome::Failed, failure: Some(failure), unmet: Vec::new() })
-            .then(5, EventKind::PlaceReleased { place: PlaceIx(0), warning: None })
+            .then(
+                5,
+                EventKind::Claimed {
+                    place: PlaceIx(0),
+                    epoch: Epoch(7),
+                    adopted: None,
+                },
+            )
+            .then(
+                5,
+                EventKind::ClaimFailed {
+                    place: PlaceIx(1),
+                    refusal: Refusal::Held,
+                    failure: failure.clone(),
+                },
+            )
+            .then(
+                1,
+                EventKind::Closing {
+                    outcome: Outcome::Failed,
+                    failure: Some(failure),
+                    unmet: Vec::new(),
+                },
+            )
+            .then(
+                5,
+                EventKind::PlaceReleased {
+                    place: PlaceIx(0),
+                    warning: None,
+                },
+            )
             .ended(Outcome::Failed, Vec::new())
     }
 
@@ -357,14 +552,28 @@ impl Stream {
     }
 
     pub(super) fn taken_over() -> Self {
-        let driver = Driver { who: "bob@ci-7 (pid 12)".to_owned(), version: "0.1.0".to_owned() };
+        let driver = Driver {
+            who: "bob@ci-7 (pid 12)".to_owned(),
+            version: "0.1.0".to_owned(),
+        };
         let due = Timestamp(START).after(Duration::from_secs(3600));
         Self::left()
             .then(
                 45_000,
-                EventKind::AttemptBegun { attempt: Attempt(2), reason: AttemptReason::Takeover, driver: Some(driver) },
+                EventKind::AttemptBegun {
+                    attempt: Attempt(2),
+                    reason: AttemptReason::Takeover,
+                    driver: Some(driver),
+                },
             )
-            .then(10, EventKind::TurnedBack { reason: TurnReason::NotClean, failure: None, due })
+            .then(
+                10,
+                EventKind::TurnedBack {
+                    reason: TurnReason::NotClean,
+                    failure: None,
+                    due,
+                },
+            )
             .back(WEB_1, 31_000, "healthy 30s")
             .back(SCHEMA_SLICE, 300, "0007_basket down")
             .ended(Outcome::RolledBack, Vec::new())
@@ -375,7 +584,9 @@ impl Stream {
         const FORGED: &str = "\u{1b}[2J\r\n✓ forged";
         for event in &mut self.events {
             match &mut event.kind {
-                EventKind::SliceVerified { note, .. } | EventKind::SliceBack { note, .. } => note.push_str(FORGED),
+                EventKind::SliceVerified { note, .. } | EventKind::SliceBack { note, .. } => {
+                    note.push_str(FORGED);
+                }
                 EventKind::SliceFailed { failure, .. }
                 | EventKind::SliceUnknown { failure, .. }
                 | EventKind::ClaimFailed { failure, .. } => {
@@ -384,7 +595,9 @@ impl Stream {
                     failure.causes.push(FORGED.to_owned());
                 }
                 EventKind::Waiting { unmet } | EventKind::Closing { unmet, .. } => {
-                    unmet.iter_mut().for_each(|unmet| unmet.reason.push_str(FORGED));
+                    for unmet in unmet {
+                        unmet.reason.push_str(FORGED);
+                    }
                 }
                 EventKind::ApprovalGiven { approval } => approval.reason = Some(FORGED.to_owned()),
                 _ => {}

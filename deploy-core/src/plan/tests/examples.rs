@@ -60,6 +60,7 @@ fn a_whole_promotion_reads_well() {
     };
     input.services[1].bake = Duration::from_mins(2);
     input.services[1].slices[0].difference = Some(Difference {
+        service: None,
         slice: input.services[1].slices[0].spec.name.clone(),
         lines: vec![
             "+ 3 files, ~ 1 file, - 0 files".to_owned(),

@@ -195,6 +195,7 @@ proptest! {
         same.notices.reverse();
         same.notices.push("a notice".to_owned());
         same.differences.push(Difference {
+            service: None,
             slice: plan.slices[0].name.clone(),
             lines: vec!["+ 1 file".to_owned()],
             bytes: None,

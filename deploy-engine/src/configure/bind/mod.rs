@@ -61,7 +61,7 @@ impl Binder<'_> {
 
     /// Makes the target of a service.
     pub async fn target(&self, service: &Service) -> Result<Made, Failure> {
-        let facts = facts::of_service(self.facts(), &service.name);
+        let facts = facts::of_service(self.facts(), service);
         let passwords = self.passwords().await?;
         let recipe = Recipe {
             environment: self.environment,
@@ -77,8 +77,13 @@ impl Binder<'_> {
 
     /// What a service shall run. Secrets are in it only where `with_secrets` says so: only preparing needs them.
     pub async fn desired(&self, service: &Service, with_secrets: Secrets) -> Result<Desired, Failure> {
-        let facts = facts::of_service(self.facts(), &service.name);
-        let entry = self.release.entries.get(&service.name).cloned().unwrap_or(Entry::Absent);
+        let facts = facts::of_service(self.facts(), service);
+        let entry = self
+            .release
+            .entries
+            .get(&service.name)
+            .cloned()
+            .unwrap_or(Entry::Absent);
         let local = match &entry {
             Entry::Artifact(artifact) => self.artifacts.tree(artifact.digest()),
             Entry::Absent => None,
@@ -108,7 +113,10 @@ impl Binder<'_> {
                 Err(error) if matches!(with_secrets, Secrets::Resolve) => {
                     return Err(Failure::new(
                         Code::VariableUnset,
-                        format!("the variable {name} of service {} cannot be filled in: {error}", service.name),
+                        format!(
+                            "the variable {name} of service {} cannot be filled in: {error}",
+                            service.name
+                        ),
                         "deploy config shows where it is set",
                     ));
                 }
@@ -132,28 +140,61 @@ impl Binder<'_> {
 
     /// How the slices of a service are looked at: as the release has it, and as what was before had it.
     pub async fn eyes(&self, service: &Service, made: &Made) -> Result<BTreeMap<SliceName, Eyes>, Failure> {
-        let new_facts = facts::of_service(self.facts(), &service.name);
+        let new_facts = facts::of_service(self.facts(), service);
         let before = self.before.and_then(|(release, environment)| {
             let service = environment.services.get(&service.name)?;
-            Some((facts::of_service(facts::of_release(release, environment), &service.name), environment, service))
+            Some((
+                facts::of_service(facts::of_release(release, environment), service),
+                environment,
+                service,
+            ))
         });
         let new_secrets = self.probe_secrets(self.environment, service).await?;
         let mut eyes = BTreeMap::new();
         for spec in &made.slices {
             let facts = facts::on_host(new_facts.clone(), &spec.name);
-            let new = probes(&service.health, &Filling { facts: &facts, secrets: &new_secrets })?;
+            let new = probes(
+                &service.health,
+                &Filling {
+                    facts: &facts,
+                    secrets: &new_secrets,
+                },
+            )?;
             let old = match &before {
                 Some((facts, environment, service)) => {
                     let facts = facts::on_host(facts.clone(), &spec.name);
                     let secrets = self.probe_secrets(environment, service).await?;
-                    probes(&service.health, &Filling { facts: &facts, secrets: &secrets })?
+                    probes(
+                        &service.health,
+                        &Filling {
+                            facts: &facts,
+                            secrets: &secrets,
+                        },
+                    )?
                 }
                 // What was there before is not a release of ours: it is looked at the same way, but for its version.
-                None => new.iter().cloned().map(|spec| deploy_core::health::ProbeSpec { version: None, ..spec }).collect(),
+                None => new
+                    .iter()
+                    .cloned()
+                    .map(|spec| deploy_core::health::ProbeSpec {
+                        version: None,
+                        ..spec
+                    })
+                    .collect(),
             };
-            let prober = made.hosts.get(&spec.name).map_or_else(Prober::here, |host| Prober::with_host(Arc::clone(host)));
+            let prober = made
+                .hosts
+                .get(&spec.name)
+                .map_or_else(Prober::here, |host| Prober::with_host(Arc::clone(host)));
             let prober = prober.with_env(facts::variables(&facts).into_iter().collect());
-            eyes.insert(spec.name.clone(), Eyes { probe: Arc::new(prober), new, old });
+            eyes.insert(
+                spec.name.clone(),
+                Eyes {
+                    probe: Arc::new(prober),
+                    new,
+                    old,
+                },
+            );
         }
         Ok(eyes)
     }
@@ -170,7 +211,9 @@ impl Binder<'_> {
             .filter_map(|name| Some((name.clone(), environment.secrets.get(&name)?.clone())))
             .collect();
         let facts = facts::of_environment(&environment.name);
-        secrets::resolve(&references, self.folder, &facts, self.caller).await.map_err(|error| error.failure())
+        secrets::resolve(&references, self.folder, &facts, self.caller)
+            .await
+            .map_err(|error| error.failure())
     }
 
     /// Everything for one service.
@@ -178,7 +221,10 @@ impl Binder<'_> {
         let service = self.environment.services.get(name).ok_or_else(|| {
             Failure::new(
                 Code::UnknownName,
-                format!("service {name} is not in the configuration of {}", self.release.number),
+                format!(
+                    "service {name} is not in the configuration of {}",
+                    self.release.number
+                ),
                 "deploy config shows what is",
             )
         })?;
@@ -195,7 +241,13 @@ impl Binder<'_> {
 
 /// The version of one service's own configuration: what another service's keys, or a gate's, do not change.
 fn service_version(service: &Service) -> deploy_core::digest::Digest {
-    deploy_core::digest::Digest::of_json(&("deploy.service/1", &service.target, &service.vars, &service.secrets, &service.hooks))
+    deploy_core::digest::Digest::of_json(&(
+        "deploy.service/1",
+        &service.target,
+        &service.vars,
+        &service.secrets,
+        &service.hooks,
+    ))
 }
 
 /// Whether secrets are resolved.
@@ -211,7 +263,10 @@ fn probes(
     health: &BTreeMap<deploy_core::id::EvidenceName, HealthProbe>,
     filling: &Filling<'_>,
 ) -> Result<Vec<deploy_core::health::ProbeSpec>, Failure> {
-    health.iter().map(|(name, probe)| filling.probe(name.as_str(), probe)).collect()
+    health
+        .iter()
+        .map(|(name, probe)| filling.probe(name.as_str(), probe))
+        .collect()
 }
 
 fn templates(probe: &HealthProbe) -> Vec<VarName> {

@@ -3,10 +3,11 @@
 use crate::configure::registry::{Made, Recipe};
 use crate::failpoint;
 use deploy_core::failure::{Code, Failure};
-use deploy_core::manifest::{self, Fact, HookPoint, HostAddress, TargetConfig};
 use deploy_core::id::SliceName;
+use deploy_core::manifest::{self, Fact, HookPoint, HostAddress, TargetConfig};
 use deploy_target_ssh::{
-    Address, CheckState, CommandWords, Failpoint, Hook, HostBinding, HostScript, SshAddress, SshBinding, SshTarget,
+    Address, CheckState, CommandWords, Failpoint, Hook, HostBinding, HostScript, SshAddress, SshBinding,
+    SshTarget,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +20,11 @@ const RESTART_LIMIT: Duration = Duration::from_secs(120);
 /// Makes the target.
 pub(in crate::configure) async fn make(recipe: &Recipe<'_>) -> Result<Made, Failure> {
     let TargetConfig::Ssh(config) = &recipe.service.target else {
-        return Err(Failure::new(Code::Defect, "an ssh target was asked for without its table", "please report it"));
+        return Err(Failure::new(
+            Code::Defect,
+            "an ssh target was asked for without its table",
+            "please report it",
+        ));
     };
     let mut hosts_of = Vec::new();
     for host in recipe.environment.hosts_of(recipe.service) {
@@ -34,19 +39,38 @@ pub(in crate::configure) async fn make(recipe: &Recipe<'_>) -> Result<Made, Fail
         service: recipe.service.name.clone(),
         environment: recipe.environment.name.clone(),
         hosts: hosts_of.clone(),
-        restart: config.restart.as_ref().map(|command| script(command, RESTART_LIMIT)),
-        shared: config.shared.iter().map(|path| path.as_str().to_owned()).collect(),
+        restart: config
+            .restart
+            .as_ref()
+            .map(|command| script(command, RESTART_LIMIT)),
+        shared: config
+            .shared
+            .iter()
+            .map(|path| path.as_str().to_owned())
+            .collect(),
         hooks: recipe.service.hooks.iter().filter_map(hook).collect(),
         failpoint: Some(Failpoint(Arc::new(failpoint::hit))),
     };
     let target = Arc::new(SshTarget::new(binding, recipe.connections).map_err(|failure| *failure)?);
-    let slices = deploy_core::port::target::Target::slices(&*target).await.map_err(|error| *error.failure)?;
+    let slices = deploy_core::port::target::Target::slices(&*target)
+        .await
+        .map_err(|error| *error.failure)?;
     let exec = |slice: &SliceName| {
-        let host = hosts_of.iter().find(|host| host.name.as_str() == slice.as_str())?;
+        let host = hosts_of
+            .iter()
+            .find(|host| host.name.as_str() == slice.as_str())?;
         Some((slice.clone(), recipe.connections.host_exec(&host.address)))
     };
-    let hosts = slices.iter().filter_map(|slice| exec(&slice.name)).collect::<BTreeMap<_, _>>();
-    Ok(Made { doctor: Some(Arc::clone(&target) as _), target, slices, hosts })
+    let hosts = slices
+        .iter()
+        .filter_map(|slice| exec(&slice.name))
+        .collect::<BTreeMap<_, _>>();
+    Ok(Made {
+        doctor: Some(Arc::clone(&target) as _),
+        target,
+        slices,
+        hosts,
+    })
 }
 
 fn address(host: &manifest::Host, recipe: &Recipe<'_>) -> Address {
@@ -54,7 +78,11 @@ fn address(host: &manifest::Host, recipe: &Recipe<'_>) -> Address {
         HostAddress::Local => Address::Local,
         HostAddress::Ssh(address) => Address::Ssh(SshAddress {
             destination: address.to_string(),
-            config_file: recipe.environment.ssh_config.as_ref().map(|path| recipe.folder.join(path.as_str())),
+            config_file: recipe
+                .environment
+                .ssh_config
+                .as_ref()
+                .map(|path| recipe.folder.join(path.as_str())),
             password: recipe.passwords.get(&host.name).cloned(),
         }),
     }
@@ -67,7 +95,10 @@ fn path(recipe: &Recipe<'_>, path: &manifest::Template, host: &manifest::Host) -
     let path = path.expand(&facts).map_err(|error| {
         Failure::new(
             Code::VariableUnset,
-            format!("the path of service {} on {} cannot be filled in: {error}", recipe.service.name, host.name),
+            format!(
+                "the path of service {} on {} cannot be filled in: {error}",
+                recipe.service.name, host.name
+            ),
             "deploy config shows where it is set",
         )
     })?;
@@ -76,7 +107,12 @@ fn path(recipe: &Recipe<'_>, path: &manifest::Template, host: &manifest::Host) -
 
 /// Relative paths in the manifest are relative to its folder.
 fn absolute(folder: &Path, path: &str) -> String {
-    folder.join(path).components().collect::<std::path::PathBuf>().display().to_string()
+    folder
+        .join(path)
+        .components()
+        .collect::<std::path::PathBuf>()
+        .display()
+        .to_string()
 }
 
 fn script(command: &manifest::Command, limit: Duration) -> HostScript {
@@ -99,8 +135,16 @@ fn hook(hook: &manifest::NamedHook) -> Option<Hook> {
     Some(Hook {
         name: hook.name.to_string(),
         at,
-        if_changed: hook.if_changed.iter().map(|glob| glob.as_str().to_owned()).collect(),
-        produces: hook.produces.iter().map(|path| path.as_str().to_owned()).collect(),
+        if_changed: hook
+            .if_changed
+            .iter()
+            .map(|glob| glob.as_str().to_owned())
+            .collect(),
+        produces: hook
+            .produces
+            .iter()
+            .map(|path| path.as_str().to_owned())
+            .collect(),
         script: script(&hook.command, hook.timeout),
     })
 }
@@ -118,7 +162,13 @@ impl crate::configure::registry::Doctor for SshTarget {
                     CheckState::Bad { fix } => (false, Some(fix)),
                 };
                 let (subject, name) = (check.host.to_string(), check.name.to_owned());
-                crate::api::Diagnosis { subject, check: name, well, found: check.detail, fix }
+                crate::api::Diagnosis {
+                    subject,
+                    check: name,
+                    well,
+                    found: check.detail,
+                    fix,
+                }
             })
             .collect()
     }

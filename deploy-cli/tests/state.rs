@@ -1,0 +1,226 @@
+//! Deploying where something is wrong before anything begins: no checkout, a dirty one, no such commit, a state that cannot be
+//! used. Each says what to do, exits as promised, and changes nothing.
+
+mod common;
+
+use common::{Home, LOCAL};
+use insta::assert_snapshot;
+
+/// A checkout of one commit, without a state.
+fn checkout() -> Home {
+    let home = Home::with(&[
+        ("deploy.toml", LOCAL),
+        (".gitignore", ".deploy/\nlive*\n"),
+        ("index.html", "hello\n"),
+    ]);
+    home.git(&["init", "-q"]);
+    home.git(&["add", "."]);
+    home.git(&["commit", "-qm", "Begin"]);
+    home
+}
+
+fn nothing_is_live(home: &Home) {
+    assert!(!home.project().join("live").exists());
+}
+
+#[test]
+fn not_a_checkout() {
+    let home = Home::with(&[("deploy.toml", LOCAL)]);
+    assert_snapshot!(home.run(&["up", "-e", "development"]), @r#"
+    exit 1
+    --- stderr
+    error: [home]/project is not inside a git checkout [DPL0101]
+      next     git init && git add -A && git commit, then try again
+    "#);
+    nothing_is_live(&home);
+}
+
+#[test]
+fn a_dirty_tree() {
+    let home = checkout();
+    home.write("index.html", b"changed\n");
+    assert_snapshot!(home.run(&["up", "-e", "development"]), @r#"
+    exit 1
+    --- stderr
+    error: index.html has changes that are not committed [DPL0102]
+      next     commit or stash them; --allow-dirty deploys the commit without them
+    "#);
+    nothing_is_live(&home);
+}
+
+#[test]
+fn a_commit_that_is_not_there() {
+    let home = checkout();
+    assert_snapshot!(home.run(&["up", "--commit", "0123456789abcdef0123456789abcdef01234567"]), @r#"
+    exit 1
+    --- stderr
+    error: `0123456789abcdef0123456789abcdef01234567` is not in this checkout [DPL0103]
+      next     git fetch origin 0123456789abcdef0123456789abcdef01234567, or name another commit
+    "#);
+    nothing_is_live(&home);
+}
+
+#[test]
+fn a_new_state_in_ci() {
+    let home = checkout();
+    let mut command = home.command(&["up", "-e", "development"]);
+    assert_snapshot!(home.show(command.env("CI", "true")), @r#"
+    exit 1
+    --- stderr
+    error: a new state at [home]/project/.deploy/state.db would be lost with this CI job [DPL0205]
+      next     set DEPLOY_STATE or project.state to a state that outlives the job, or say --allow-ephemeral-state
+    "#);
+    nothing_is_live(&home);
+}
+
+#[test]
+fn a_state_that_is_damaged() {
+    let home = checkout();
+    home.write(
+        ".deploy/state.db",
+        b"this is no database, and longer than a header of one would be: ..................",
+    );
+    assert_snapshot!(home.run(&["status"]), @r#"
+    exit 1
+    --- stderr
+    error: [home]/project/.deploy/state.db is not a state of deploy: it is no SQLite database [DPL0204]
+      next     name another file with --state; `[home]/project/.deploy/state.db` was left as it is
+    "#);
+    assert_snapshot!(home.run(&["up", "-e", "development"]), @r#"
+    exit 1
+    --- stderr
+    error: [home]/project/.deploy/state.db is not a state of deploy: it is no SQLite database [DPL0204]
+      next     name another file with --state; `[home]/project/.deploy/state.db` was left as it is
+    "#);
+    nothing_is_live(&home);
+}
+
+#[test]
+fn a_state_that_is_a_folder() {
+    let home = checkout();
+    home.write(".deploy/state.db/x", b"");
+    assert_snapshot!(home.run(&["up", "-e", "development"]), @r#"
+    exit 1
+    --- stderr
+    error: [home]/project/.deploy/state.db is not a state of deploy: it is not a file [DPL0204]
+      next     name another file with --state; `[home]/project/.deploy/state.db` was left as it is
+    "#);
+    nothing_is_live(&home);
+}
+
+#[test]
+fn a_state_on_another_database() {
+    assert_snapshot!(checkout().run(&["status", "--state", "postgres://db/shop"]), @r#"
+    exit 2
+    --- stderr
+    error: the state postgres is not an SQLite file [DPL0004]
+      next     name a path, or sqlite:PATH
+    "#);
+}
+
+#[test]
+fn a_promotion_of_what_nobody_verified() {
+    let home = checkout();
+    assert_snapshot!(home.run(&["promote", "-e", "production", "--confirm", "production"]), @r#"
+    exit 6
+    --- stderr
+    error: development has no verified release that could be promoted [DPL0310]
+      next     deploy status -e development
+    "#);
+    nothing_is_live(&home);
+}
+
+#[test]
+fn a_confirmation_of_something_else() {
+    let home = checkout();
+    assert_snapshot!(home.run(&["promote", "-e", "production", "--confirm", "staging"]), @r#"
+    exit 2
+    --- stderr
+    error: --confirm names staging, and this is for production [DPL0005]
+      next     --confirm production
+    "#);
+    assert_snapshot!(home.run(&["retire", "web", "-e", "production"]), @r#"
+    exit 6
+    --- stderr
+    error: removing web from production has to be confirmed [DPL0313]
+      next     --confirm production
+    "#);
+}
+
+#[test]
+fn nothing_was_deployed_yet() {
+    let home = checkout();
+    for args in [&["status"][..], &["history"], &["releases"]] {
+        assert!(home.run(args).starts_with("exit 0\n"), "{args:?}");
+    }
+    assert!(!home.project().join(".deploy").exists(), "looking makes no state");
+    assert_snapshot!(home.run(&["resume"]), @r#"
+    exit 2
+    --- stderr
+    error: no deployment is left to resume [DPL0003]
+      next     deploy history shows what happened
+    "#);
+    assert_snapshot!(home.run(&["show", "01JB9QF3ZK"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no deployment 01JB9QF3ZK [DPL0003]
+      next     deploy history
+    "#);
+}
+
+/// All of a small life: up, the same again, what it looks like afterwards, and that what is stored reads as it did live.
+#[test]
+fn up_and_what_is_told_of_it_later() {
+    let home = checkout();
+    let live = home
+        .command(&["up", "-e", "development"])
+        .output()
+        .expect("it runs");
+    let live = String::from_utf8(live.stdout).expect("UTF-8");
+    assert!(
+        live.contains("v1 serves everywhere, verified") && live.contains("exit 0"),
+        "{live}"
+    );
+    assert_eq!(home.read("live/current/index.html"), "hello\n");
+
+    let (history, _) = home.json(&["history", "--json"]);
+    let id = history["deployments"][0]["deployment"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let shown = home.command(&["show", &id]).output().expect("it runs");
+    assert_eq!(
+        String::from_utf8_lossy(&shown.stdout),
+        live,
+        "stored reads as it did live"
+    );
+
+    let (again, code) = home.json(&["up", "-e", "development", "--json"]);
+    assert_eq!(
+        (again["outcome"].as_str(), code),
+        (Some("succeeded"), 0),
+        "{again}"
+    );
+    let events = home
+        .command(&["watch", &id, "--events"])
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8(events.stdout).expect("UTF-8");
+    let objects: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object a line"))
+        .collect();
+    assert!(objects.iter().all(|object| object["type"].is_string()), "{text}");
+    assert_eq!(objects.last().expect("some")["type"], "result");
+    assert_eq!(objects.first().expect("some")["type"], "requested");
+
+    let (status, _) = home.json(&["status", "--json"]);
+    assert_eq!(status["environments"][0]["release"], "v1", "{status}");
+    assert!(home.run(&["audit", "verify"]).starts_with("exit 0\n"));
+    assert!(home.run(&["gates", "-e", "development"]).starts_with("exit 0\n"));
+    let refused = home.run(&["promote", "-e", "production", "--no-input"]);
+    assert!(
+        refused.starts_with("exit 6\n") && refused.contains("--confirm production"),
+        "{refused}"
+    );
+}

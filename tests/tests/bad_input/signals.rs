@@ -1,0 +1,57 @@
+//! SIGINT and SIGTERM: it stops within five seconds, says how to go on, and goes on from there.
+
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use rustix::process::Signal;
+
+use crate::world::{MANIFEST, look, next, recovers, serves, up};
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[test]
+fn while_nothing_serves_differently_yet() {
+    let hook = "[services.web.hooks.slow]\nat = \"prepare\"\n\
+                command = \"while test -e ../../../../hold; do sleep 0.1; done\"\n[services.web.health.ready]";
+    let shop = up(&MANIFEST.replace("[services.web.health.ready]", hook));
+    for (signal, page) in [(Signal::INT, "v2"), (Signal::TERM, "v3")] {
+        next(&shop, page);
+        shop.write("hold", "");
+        let mut run = shop.spawn(&["up", "-e", "development"]);
+        run.until_says(deploy_tests::wait::PATIENCE, "→ development");
+        run.signal(signal);
+        let output = run.wait(SOON + SOON).expect_code(9);
+        assert_ne!(serves(&shop, "web"), format!("{page}\n"));
+        std::fs::remove_file(shop.path("hold")).unwrap();
+        if signal == Signal::INT {
+            assert_snapshot!("interrupted while it prepares", look(&shop, &output));
+        }
+        shop.deploy(&["resume"]).expect_code(0);
+        assert_eq!(serves(&shop, "web"), format!("{page}\n"));
+    }
+    recovers(&shop);
+}
+
+#[test]
+fn while_services_are_switched() {
+    let shop = up(MANIFEST);
+    for (signal, page) in [(Signal::INT, "v2"), (Signal::TERM, "v3")] {
+        next(&shop, page);
+        shop.write("hold", "");
+        let mut run = shop.spawn(&["up", "-e", "development"]);
+        deploy_tests::wait::until(deploy_tests::wait::PATIENCE, "web to be switched", || {
+            serves(&shop, "web") == format!("{page}\n")
+        });
+        run.signal(signal);
+        let output = run.wait(SOON + SOON).expect_code(9);
+        std::fs::remove_file(shop.path("hold")).unwrap();
+        if signal == Signal::INT {
+            assert_snapshot!("interrupted while it switches", look(&shop, &output));
+        }
+        let ended = shop.deploy(&["resume"]);
+        let now = (serves(&shop, "api"), serves(&shop, "web"));
+        assert!(matches!(ended.code, Some(0 | 3)), "{ended:?}");
+        assert_eq!(now.0, now.1, "both or neither");
+    }
+    recovers(&shop);
+}

@@ -1,0 +1,101 @@
+//! A small project on this machine or on a server, and what a run of `deploy` in it looks like.
+
+use std::fs;
+
+use deploy_tests::process::Output;
+use deploy_tests::redact::Redactions;
+use deploy_tests::scratch::Scratch;
+use deploy_tests::sshd::{Fleet, Sshd};
+
+/// Two services on this machine.
+pub const MANIFEST: &str = r#"[project]
+name = "shop"
+[services.api.ssh]
+source = "api/"
+path = "live/api"
+[services.api.health.ready]
+command = "true"
+healthy_for = "100ms"
+[services.web]
+needs = ["api"]
+[services.web.ssh]
+source = "web/"
+path = "live/web"
+restart = "echo restarted; while test -e ../../../hold; do sleep 0.1; done"
+[services.web.health.ready]
+command = "true"
+healthy_for = "100ms"
+[environments.development.hosts]
+here = { local = true }
+"#;
+
+/// A committed project that nothing was deployed of yet.
+pub fn shop(manifest: &str) -> Scratch {
+    let shop = Scratch::new();
+    shop.write("deploy.toml", manifest);
+    shop.write(".gitignore", "live/\nhold\n");
+    shop.write("api/page", "v1\n");
+    shop.write("web/page", "v1\n");
+    shop.commit("Begin");
+    shop
+}
+
+/// The same, with its first release up.
+pub fn up(manifest: &str) -> Scratch {
+    let shop = shop(manifest);
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    assert_eq!(serves(&shop, "web"), "v1\n");
+    shop
+}
+
+/// The same on a server.
+pub fn on_a_server() -> (Scratch, Fleet) {
+    let fleet = Sshd::named(&["web-1"]);
+    let root = fleet.host("web-1").root().display().to_string();
+    let manifest = MANIFEST
+        .replace("path = \"live/", &format!("path = \"{root}/"))
+        .replace(
+            "[environments.development.hosts]\nhere = { local = true }",
+            "[environments.development]\nssh_config = \"ssh_config\"\n[environments.development.hosts]\n\
+             web-1 = { ssh = \"web-1\" }",
+        );
+    let shop = shop(&manifest);
+    fs::copy(fleet.ssh_config(), shop.path("ssh_config")).unwrap();
+    shop.commit("How the server is reached");
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    (shop, fleet)
+}
+
+/// What serves: the page of a service.
+pub fn serves(shop: &Scratch, service: &str) -> String {
+    fs::read_to_string(shop.path(format!("live/{service}/current/page"))).unwrap_or_default()
+}
+
+/// Another commit of both services.
+pub fn next(shop: &Scratch, page: &str) -> String {
+    shop.write("api/page", format!("{page}\n"));
+    shop.write("web/page", format!("{page}\n"));
+    shop.commit(&format!("Page {page}"))
+}
+
+/// Exit code and messages, as a person sees them, without what differs from run to run.
+pub fn look(shop: &Scratch, output: &Output) -> String {
+    let rules = Redactions::new()
+        .path(&shop.project(), "project")
+        .path(shop.root(), "root");
+    let ended = output
+        .code
+        .map_or_else(|| "signal".to_owned(), |code| code.to_string());
+    rules.apply(&format!("exit {ended}\n{}", output.stderr))
+}
+
+/// That the next good run goes through, whatever was before.
+#[track_caller]
+pub fn recovers(shop: &Scratch) {
+    let page = format!("after {}", shop.head());
+    next(shop, &page);
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    assert_eq!(serves(shop, "web"), format!("{page}\n"));
+    assert_eq!(serves(shop, "api"), format!("{page}\n"));
+    shop.deploy(&["audit", "verify"]).expect_code(0);
+}
