@@ -6,7 +6,7 @@ use deploy_tests::process::Output;
 use deploy_tests::shop::{Health, Shop};
 
 /// How long one run may take on a busy machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 const KILLED: Option<i32> = Some(9);
 

@@ -11,7 +11,7 @@ mod states;
 use std::time::Duration;
 
 /// How long one run may take on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// How many rounds: the default's, or all.
 fn rounds(default: u32, full: u32) -> u32 {
