@@ -33,7 +33,7 @@ here = { local = true }
 pub(crate) fn shop(manifest: &str) -> Scratch {
     let shop = Scratch::new();
     shop.write("deploy.toml", manifest);
-    shop.write(".gitignore", "live/\nhold\n");
+    shop.write(".gitignore", "live/\nhold\nready\n");
     shop.write("api/page", "v1\n");
     shop.write("web/page", "v1\n");
     shop.commit("Begin");
