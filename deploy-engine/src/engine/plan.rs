@@ -121,11 +121,11 @@ impl Engine {
                 Failure::new(Code::Defect, "there is no plan and no reason", "please report it")
             });
             for failure in failures {
-            // Several services on one host say the same.
-            if failure.message != first.message && !first.causes.contains(&failure.message) {
-                first.causes.push(failure.message);
+                // Several services on one host say the same.
+                if failure.message != first.message && !first.causes.contains(&failure.message) {
+                    first.causes.push(failure.message);
+                }
             }
-        }
             match first.code {
                 Code::Unreachable | Code::HostKey => EngineError::Unreachable(Box::new(first)),
                 Code::PermissionDenied | Code::ToolMissing => failed(first),

@@ -308,7 +308,11 @@ fn hide_from_git(folder: &Path) -> std::io::Result<()> {
     if folder.file_name() != Some(".deploy".as_ref()) {
         return Ok(());
     }
-    match FileOptions::new().write(true).create_new(true).open(folder.join(".gitignore")) {
+    match FileOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(folder.join(".gitignore"))
+    {
         Ok(mut file) => file.write_all(b"*\n"),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
