@@ -48,11 +48,14 @@ impl Failure {
     /// Adds the chain below an error, each link once.
     #[must_use]
     pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
-        self.causes.push(error.to_string());
-        let mut source = error.source();
-        while let Some(error) = source {
-            self.causes.push(error.to_string());
-            source = error.source();
+        let mut link = Some(error);
+        while let Some(error) = link {
+            let text = error.to_string();
+            // Wrappers that add nothing say the same again.
+            if text != self.message && !self.causes.contains(&text) {
+                self.causes.push(text);
+            }
+            link = error.source();
         }
         self
     }

@@ -120,7 +120,12 @@ impl Engine {
             let mut first = failures.next().unwrap_or_else(|| {
                 Failure::new(Code::Defect, "there is no plan and no reason", "please report it")
             });
-            first.causes.extend(failures.map(|failure| failure.message));
+            for failure in failures {
+                // Several services on one host say the same.
+                if failure.message != first.message && !first.causes.contains(&failure.message) {
+                    first.causes.push(failure.message);
+                }
+            }
             match first.code {
                 Code::Unreachable | Code::HostKey => EngineError::Unreachable(Box::new(first)),
                 Code::PermissionDenied | Code::ToolMissing => failed(first),

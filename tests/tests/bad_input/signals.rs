@@ -12,13 +12,16 @@ const SOON: Duration = Duration::from_secs(5);
 #[test]
 fn while_nothing_serves_differently_yet() {
     let hook = "[services.web.hooks.slow]\nat = \"prepare\"\n\
-                command = \"while test -e ../../../../hold; do sleep 0.1; done\"\n[services.web.health.ready]";
+                command = \"touch ../../../../ready; while test -e ../../../../hold; do sleep 0.1; done\"\n[services.web.health.ready]";
     let shop = up(&MANIFEST.replace("[services.web.health.ready]", hook));
     for (signal, page) in [(Signal::INT, "v2"), (Signal::TERM, "v3")] {
         next(&shop, page);
         shop.write("hold", "");
+        std::fs::remove_file(shop.path("ready")).unwrap();
         let mut run = shop.spawn(&["up", "-e", "development"]);
-        run.until_says(deploy_tests::wait::PATIENCE, "→ development");
+        deploy_tests::wait::until(deploy_tests::wait::PATIENCE, "the hook to run", || {
+            shop.path("ready").exists()
+        });
         run.signal(signal);
         let output = run.wait(SOON + SOON).expect_code(9);
         assert_ne!(serves(&shop, "web"), format!("{page}\n"));

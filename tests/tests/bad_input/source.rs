@@ -12,7 +12,7 @@ fn manifests_that_cannot_be_read_as_meant() {
     for (name, bytes) in [
         (
             "an unknown key",
-            MANIFEST.replace("healthy_for", "helthy_for").into_bytes(),
+            MANIFEST.replace("restart =", "restrat =").into_bytes(),
         ),
         (
             "a wrong type",
@@ -32,7 +32,8 @@ fn manifests_that_cannot_be_read_as_meant() {
             MANIFEST
                 .replace(
                     "[environments.development.hosts]",
-                    "[environments.staging]\nafter = [\"development\"]\n[environments.development]\n\
+                    "[environments.staging]\nafter = [\"development\"]\n[environments.staging.hosts]\nthere = { local = true }\n\
+                     [environments.development]\n\
                      after = [\"staging\"]\n[environments.development.hosts]",
                 )
                 .into_bytes(),
@@ -42,7 +43,7 @@ fn manifests_that_cannot_be_read_as_meant() {
             MANIFEST
                 .replace(
                     "[services.web.ssh]",
-                    "[services.web.strategy]\nkind = \"canary\"\n[services.web.ssh]",
+                    "[services.web.strategy]\nkind = \"blue-green\"\n[services.web.ssh]",
                 )
                 .into_bytes(),
         ),
@@ -67,6 +68,7 @@ fn not_a_checkout() {
     std::fs::remove_dir_all(shop.path(".git")).unwrap();
     assert_snapshot!(look(&shop, &shop.deploy(&["up", "-e", "development"])));
     shop.git(&["init", "-q", "-b", "main"]);
+    shop.commit("As the message says");
     recovers(&shop);
 }
 
