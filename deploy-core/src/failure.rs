@@ -68,6 +68,24 @@ impl Failure {
         self
     }
 
+    /// Puts `***` in the place of each of these values: what a service answers may quote the secrets it was given.
+    #[must_use]
+    pub fn without(mut self, secrets: &std::collections::BTreeSet<String>) -> Self {
+        let scrub = |text: &mut String| {
+            // The longest first: one value may be the beginning of another.
+            for secret in secrets.iter().rev().filter(|secret| !secret.is_empty()) {
+                if text.contains(secret.as_str()) {
+                    *text = text.replace(secret.as_str(), "***");
+                }
+            }
+        };
+        scrub(&mut self.message);
+        scrub(&mut self.next);
+        self.causes.iter_mut().for_each(scrub);
+        self.log_tail.iter_mut().for_each(scrub);
+        self
+    }
+
     /// Adds the last lines of some output: at most 20 lines of at most 300 characters, without control characters.
     #[must_use]
     pub fn with_log(mut self, output: &str) -> Self {
@@ -201,6 +219,16 @@ mod tests {
                 .iter()
                 .all(|code| code.title().len() > 10 && code.page().ends_with('.'))
         );
+    }
+
+    #[test]
+    fn secrets_are_scrubbed_also_where_one_begins_another() {
+        let secrets = ["hunter2".to_owned(), "hunter2-and-more".to_owned()].into();
+        let failure =
+            Failure::new(Code::Unhealthy, "got hunter2-and-more", "try").with_log("url://u:hunter2@db");
+        let failure = failure.without(&secrets);
+        assert_eq!(failure.message, "got ***");
+        assert_eq!(failure.log_tail, ["url://u:***@db"]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! is taken back by itself, and one is rolled back by commit. What is asserted is what the server's ports
 //! answer and what the journal holds.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails there")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -136,8 +136,24 @@ impl Planner<'_> {
     ) -> (BTreeMap<&'b PlaceId, PlaceIx>, BTreeMap<&'b UnitId, UnitIx>) {
         let mut places = BTreeMap::new();
         let mut units: BTreeMap<&UnitId, &PlaceId> = BTreeMap::new();
-        for slice in chosen.iter().flat_map(|chosen| &chosen.service.slices) {
+        let mut owners: BTreeMap<&UnitId, &ServiceName> = BTreeMap::new();
+        let slices = chosen.iter().flat_map(|chosen| {
+            chosen
+                .service
+                .slices
+                .iter()
+                .map(move |slice| (&chosen.service.name, slice))
+        });
+        for (service, slice) in slices {
             let (place, unit) = (&slice.spec.place, &slice.spec.unit);
+            let owner = *owners.entry(unit).or_insert(service);
+            if owner != service {
+                self.problems.push(PlanProblem::UnitOfTwoServices {
+                    unit: unit.clone(),
+                    first: owner.clone(),
+                    second: service.clone(),
+                });
+            }
             places.insert(place, PlaceIx(0));
             let first = *units.entry(unit).or_insert(place);
             if first != place {

@@ -50,6 +50,16 @@ pub enum PlanProblem {
         /// The other.
         second: PlaceId,
     },
+    /// What goes back together belongs to one service; two would overwrite each other.
+    #[error("`{first}` and `{second}` both run in `{unit}`: each would overwrite the other")]
+    UnitOfTwoServices {
+        /// Where.
+        unit: UnitId,
+        /// One of them.
+        first: ServiceName,
+        /// The other.
+        second: ServiceName,
+    },
     /// Services that need each other.
     #[error("`needs` goes round in a circle: {}", .services.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(" → "))]
     Cycle {
@@ -170,6 +180,11 @@ impl PlanProblem {
             Self::BelowFloor { .. } => of(
                 Code::NothingToGoBackTo,
                 "choose a later release: `deploy releases` lists them",
+            ),
+            Self::UnitOfTwoServices { .. } => Failure::new(
+                Code::ManifestInvalid,
+                self.to_string(),
+                "give each service a path of its own",
             ),
             Self::ServiceTwice { .. } | Self::SliceTwice { .. } | Self::UnitInTwoPlaces { .. } => {
                 of(Code::Defect, "report this: the target listed its slices wrongly")

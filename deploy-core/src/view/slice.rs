@@ -112,6 +112,10 @@ impl SliceView {
             Some(runs) => self.runs(runs, to),
             None => self.release = self.meant(to),
         }
+        // The same content may have come with an earlier release, and the host names the first that brought it.
+        if self.running == Running::New {
+            self.release = Some(to);
+        }
         self.seen_at = Some(at);
     }
 

@@ -79,6 +79,7 @@ impl DeploymentView {
                     if !changes {
                         view.running = Running::New;
                         view.runs(will_be, to);
+                        view.release = Some(to);
                     }
                 }
             }
@@ -109,6 +110,8 @@ impl DeploymentView {
             } => self.at_slice(*ix, at, |view| {
                 view.running = Running::New;
                 view.runs(runs, to);
+                // It was just brought there, whichever earlier release had the same content.
+                view.release = Some(to);
                 view.armed = *armed;
                 view.progress = Progress::Verifying;
             }),

@@ -49,7 +49,15 @@ pub(super) struct Runner {
     who: String,
     known: Epochs,
     tell: mpsc::Sender<Told>,
+    /// Values of secrets that a service was given: no answer may quote them.
+    secrets: Secrets,
 }
+
+/// Values that may not leave this process in a failure or a note.
+type Secrets = Arc<std::sync::Mutex<std::collections::BTreeSet<String>>>;
+
+/// Shorter values stand in too many ordinary words to be masked.
+const SHORTEST_SECRET: usize = 4;
 
 impl Runner {
     /// Binds the machine's plan.
@@ -72,6 +80,7 @@ impl Runner {
             who: drive.who.who.clone(),
             known: drive.wiring.epochs().await,
             tell: drive.tell.clone(),
+            secrets: Secrets::default(),
         })
     }
 
@@ -89,9 +98,14 @@ impl Runner {
                 }
             })
         };
+        let secrets = Arc::clone(&self.secrets);
         Box::pin(async move {
             failpoint::hit(before(work));
-            task.await
+            let Answered { answer, read } = task.await;
+            Answered {
+                answer: scrubbed(answer, &secrets),
+                read,
+            }
         })
     }
 
@@ -352,10 +366,14 @@ impl Runner {
             Arc::clone(&self.plan),
             bound.name.clone(),
         );
+        let secrets = Arc::clone(&self.secrets);
         let keeps = self.plan.service(self.plan.slice(slice).service).change == Change::Keep;
         Box::pin(async move {
             match wiring.with_secrets(&plan, &name).await {
-                Ok(desired) => step.to = desired,
+                Ok(desired) => {
+                    remember(&secrets, &bound, &desired);
+                    step.to = desired;
+                }
                 Err(failure) => {
                     return Answer::Failed {
                         how: Failed::NotDone,
@@ -588,6 +606,52 @@ impl Runner {
                 warning: None,
             }
         })
+    }
+}
+
+/// Remembers the secrets that a service was given.
+fn remember(secrets: &Secrets, bound: &Bound, desired: &deploy_core::port::target::Desired) {
+    let Ok(mut known) = secrets.lock() else { return };
+    let named = desired
+        .variables
+        .iter()
+        .filter(|(name, _)| bound.secrets.contains(*name));
+    known.extend(
+        named
+            .map(|(_, value)| value.expose().to_owned())
+            .filter(|value| value.len() >= SHORTEST_SECRET),
+    );
+}
+
+/// An answer without the secrets that what answered may have quoted.
+fn scrubbed(answer: Answer, secrets: &Secrets) -> Answer {
+    let Ok(secrets) = secrets.lock() else {
+        return answer;
+    };
+    match answer {
+        Answer::Failed { how, slice, failure } => Answer::Failed {
+            how,
+            slice,
+            failure: failure.without(&secrets),
+        },
+        Answer::ClaimRefused { refusal, failure } => Answer::ClaimRefused {
+            refusal,
+            failure: failure.without(&secrets),
+        },
+        Answer::Seen {
+            seen,
+            runs,
+            outdated,
+            fresh,
+            failure,
+        } => Answer::Seen {
+            seen,
+            runs,
+            outdated,
+            fresh,
+            failure: failure.map(|failure| failure.without(&secrets)),
+        },
+        answer => answer,
     }
 }
 

@@ -8,7 +8,7 @@ use deploy_core::id::{DeploymentId, Epoch, PlaceId, ServiceName, SliceName};
 use deploy_core::plan::Plan;
 use deploy_core::port::probe::Probe;
 use deploy_core::port::target::{Desired, Target};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How one slice is looked at.
@@ -31,6 +31,8 @@ pub struct Bound {
     pub target: Arc<dyn Target>,
     /// What it shall run, without its secrets.
     pub desired: Arc<Desired>,
+    /// The names of the variables that are secrets.
+    pub secrets: BTreeSet<String>,
     /// How its slices are looked at.
     pub eyes: BTreeMap<SliceName, Eyes>,
     /// Releases kept in a place.

@@ -158,7 +158,13 @@ type Branches = Result<Vec<(String, deploy_core::id::CommitId)>, String>;
 /// commit that is checked out.
 async fn containing(git: &Git, release: &Release, claimed: Option<&str>) -> Branches {
     let mut found = Vec::new();
-    let head = git.resolve("HEAD").await.ok();
+    // Where a branch is checked out, git knows better than whoever claims.
+    let detached = matches!(git.branch().await, Ok(None));
+    let head = if detached {
+        git.resolve("HEAD").await.ok()
+    } else {
+        None
+    };
     for source in &release.sources {
         match git.branches_containing(&source.commit).await {
             Ok(names) => found.extend(names.into_iter().map(|name| (name, source.commit.clone()))),

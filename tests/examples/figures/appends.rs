@@ -28,7 +28,7 @@ pub(crate) fn beside_bare_sqlite(folder: &Path) -> Vec<Figure> {
     let bare = bare(&folder.join("bare.db"));
     let stream = Stream::Environment("production".parse().expect("a name"));
     let (mut ratios, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut last, mut body) = (Seq(0), String::new());
+    let mut last = Seq(0);
     // One round first, for caches and the files' first growth.
     for round in 0..=ROUNDS {
         let (mut one, mut other) = (Vec::new(), Vec::new());
@@ -46,7 +46,7 @@ pub(crate) fn beside_bare_sqlite(folder: &Path) -> Vec<Figure> {
             one.push(begun.elapsed());
             let newest = stored.last().expect("what was stored").event();
             last = newest.seq;
-            body = serde_json::to_string(newest).expect("an event is JSON");
+            let body = serde_json::to_string(newest).expect("an event is JSON");
             let begun = Instant::now();
             write(&bare, &body).expect("a row can be written");
             other.push(begun.elapsed());

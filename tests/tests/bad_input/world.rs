@@ -1,5 +1,7 @@
 //! A small project on this machine or on a server, and what a run of `deploy` in it looks like.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails there")]
+
 use std::fs;
 
 use deploy_tests::process::Output;

@@ -186,7 +186,14 @@ impl Binder<'_> {
                 .hosts
                 .get(&spec.name)
                 .map_or_else(Prober::here, |host| Prober::with_host(Arc::clone(host)));
-            let prober = prober.with_env(facts::variables(&facts).into_iter().collect());
+            let mut environment = facts::variables(&facts);
+            for (name, template) in &service.vars {
+                // One with a secret in it is for the service alone.
+                if let Ok(value) = template.expand(&facts) {
+                    environment.entry(name.to_string()).or_insert(value);
+                }
+            }
+            let prober = prober.with_env(environment.into_iter().collect());
             eyes.insert(
                 spec.name.clone(),
                 Eyes {
@@ -232,6 +239,7 @@ impl Binder<'_> {
         Ok(Bound {
             name: name.clone(),
             desired: Arc::new(self.desired(service, Secrets::LeaveOut).await?),
+            secrets: service.secrets.keys().map(ToString::to_string).collect(),
             eyes: self.eyes(service, &made).await?,
             target: made.target,
             keep: self.project.keep as usize,

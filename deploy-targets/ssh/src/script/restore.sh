@@ -40,15 +40,18 @@ case $kind in
     absent)
         if [ -L "$link" ]; then rm -f "$link"; fi
         flush "${link%/*}"
-        folder=$store settings_file=
+        # The command that stops it needs the variables it was started with.
+        folder=$store settings_file=$store/environments/$deployment
         ;;
     release)
         [ "$linked" = "$back" ] || switch "$prefix$back"
         folder=$releases/$back settings_file=$folder/.deploy/run-env
+        # An adopted folder brought no variables of its own.
+        [ -f "$settings_file" ] || settings_file=$store/environments/$deployment
         ;;
     foreign)
         switch "$target"
-        folder=$link settings_file=
+        folder=$link settings_file=$store/environments/$deployment
         [ -d "$folder" ] || folder=$store
         ;;
 esac
