@@ -1,5 +1,10 @@
 //! Flags of the commands that bring a release into an environment, or steer one that is on its way.
 
+#![expect(
+    rustdoc::broken_intra_doc_links,
+    reason = "help texts name their defaults in brackets"
+)]
+
 use clap::{Args, ValueEnum};
 use deploy_core::id::{EnvName, ServiceName};
 use deploy_core::time::parse_duration;

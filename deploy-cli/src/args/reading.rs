@@ -1,5 +1,10 @@
 //! Flags of the commands that only look.
 
+#![expect(
+    rustdoc::broken_intra_doc_links,
+    reason = "help texts name their defaults in brackets"
+)]
+
 use clap::{Args, ValueEnum};
 use deploy_core::id::{EnvName, ServiceName};
 use deploy_core::time::Timestamp;

@@ -1,5 +1,5 @@
 //! `deploy init`: looks at a folder → what it found, and a manifest that passes `deploy check`. Looking is in [`look`], writing in
-//! [`write`]; neither changes anything, the command alone writes the file.
+//! [`mod@write`]; neither changes anything, the command alone writes the file.
 
 pub(crate) mod look;
 pub(crate) mod write;

@@ -74,7 +74,7 @@ pub struct DeploymentView {
     pub plan: Option<Box<Plan>>,
     /// Its digest.
     pub plan_digest: Option<Digest>,
-    /// By [`SliceIx`].
+    /// By the index of the slice.
     pub slices: Vec<SliceView>,
     /// All attempts, in order.
     pub attempts: Vec<AttemptView>,

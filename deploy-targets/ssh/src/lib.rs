@@ -1,6 +1,6 @@
 //! Plain servers over ssh, and this machine by the same steps.
 //!
-//! Each verb is one file. Below them: [`host`] runs a step by name, `script/*.sh` are the steps themselves (POSIX `sh`), and
+//! Each verb is one file. Below them: `host` runs a step by name, `script/*.sh` are the steps themselves (POSIX `sh`), and
 //! `transport` gets them there. What is where on a host: `layout`. All writes hold the host's lock and compare its claim in the
 //! same step. `exec` is the other port: a host to look from. Hosts are Linux with the usual tools; [`SshTarget::doctor`] says what one lacks.
 
