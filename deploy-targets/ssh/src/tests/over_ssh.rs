@@ -241,11 +241,9 @@ async fn commands_run_on_a_host_and_tell_how_they_ended() {
             Err(HostExecError::Refused(_))
         ));
         let mut nowhere = HostCommand::new(CommandLine::Shell("true".to_owned()));
-        nowhere.dir = Some("/no/such".to_owned());
-        assert!(matches!(
-            exec.run(&nowhere, PATIENCE).await,
-            Err(HostExecError::Refused(_))
-        ));
+        nowhere.dir = Some("/proc/no/such".to_owned());
+        let answer = exec.run(&nowhere, PATIENCE).await;
+        assert!(matches!(answer, Err(HostExecError::Refused(_))), "{answer:?}");
     }
 }
 
