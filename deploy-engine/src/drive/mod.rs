@@ -4,12 +4,14 @@
 //! comes in is decided, appended under the lease, applied, published, and only then acted upon. A driver that stops, for whatever
 //! reason, leaves nothing that the next one does not find in the journal and on the targets.
 
+mod back;
 mod bake;
 mod calls;
 mod facts;
 mod health;
 mod lease;
 mod look;
+mod masks;
 mod retry;
 mod runner;
 mod wiring;

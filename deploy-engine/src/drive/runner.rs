@@ -9,20 +9,20 @@ use super::calls::{
 use super::facts::Facts;
 use super::health;
 use super::look::{Scope, same};
+use super::masks::{Secrets, remember, scrubbed};
 use super::retry::{Patience, retry};
 use super::wiring::{Bound, Epochs, Eyes, Wiring};
 use super::{Answered, Drive, DriveError, Judge, Progress, Told, before};
 use crate::clock::Clock;
 use crate::failpoint;
 use deploy_core::digest::Digest;
-use deploy_core::failure::{Code, Failure};
+use deploy_core::failure::Code;
 use deploy_core::id::{DeploymentId, PlaceIx, SliceIx, StoreId};
 use deploy_core::machine::state::{Direction, Reach, Stage};
 use deploy_core::machine::{Answer, Effect, Failed, Machine, Refusal, Work};
 use deploy_core::plan::{Change, Plan};
 use deploy_core::port::target::{
-    Adopt, Cause, Checkpoint, Claim, ClaimRequest, Cleanup, HealthSeen, HolderNote, Move, Op, ProgressSink,
-    Restore,
+    Adopt, Cause, Checkpoint, Claim, ClaimRequest, HolderNote, Move, Op, ProgressSink,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -31,7 +31,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The longest one call on a target may take where no configuration says more: an upload over a slow line.
-const STEP_LIMIT: Duration = Duration::from_secs(600);
+pub(super) const STEP_LIMIT: Duration = Duration::from_secs(600);
 /// How long a revert stays armed without renewal.
 const ARM_FOR: Duration = Duration::from_secs(60);
 
@@ -39,8 +39,8 @@ type Task = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 /// Runs effects of one deployment.
 pub(super) struct Runner {
-    plan: Arc<Plan>,
-    bound: Arc<Vec<Bound>>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) bound: Arc<Vec<Bound>>,
     wiring: Arc<dyn Wiring>,
     judge: Arc<dyn Judge>,
     clock: Arc<dyn Clock>,
@@ -52,12 +52,6 @@ pub(super) struct Runner {
     /// Values of secrets that a service was given: no answer may quote them.
     secrets: Secrets,
 }
-
-/// Values that may not leave this process in a failure or a note.
-type Secrets = Arc<std::sync::Mutex<std::collections::BTreeSet<String>>>;
-
-/// Shorter values stand in too many ordinary words to be masked.
-const SHORTEST_SECRET: usize = 4;
 
 impl Runner {
     /// Binds the machine's plan.
@@ -229,7 +223,7 @@ impl Runner {
         })
     }
 
-    fn op(&self, effect: Effect, place: PlaceIx, machine: &Machine, limit: Duration) -> Op {
+    pub(super) fn op(&self, effect: Effect, place: PlaceIx, machine: &Machine, limit: Duration) -> Op {
         let claim = self.claim_of(place, machine).unwrap_or_else(|| {
             // No write is outstanding in a place that was never claimed; epoch 0 equals no claim.
             Claim {
@@ -250,7 +244,7 @@ impl Runner {
         }
     }
 
-    fn on_slice(
+    pub(super) fn on_slice(
         &self,
         effect: Effect,
         slice: SliceIx,
@@ -266,7 +260,7 @@ impl Runner {
         )
     }
 
-    fn eyes(&self, slice: SliceIx) -> Option<Eyes> {
+    pub(super) fn eyes(&self, slice: SliceIx) -> Option<Eyes> {
         let planned = self.plan.slice(slice);
         self.bound[planned.service.at()].eyes.get(&planned.name).cloned()
     }
@@ -464,79 +458,6 @@ impl Runner {
         })
     }
 
-    fn verify_old(
-        &self,
-        effect: Effect,
-        slice: SliceIx,
-        machine: &Machine,
-        facts: &Facts,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-        let (bound, op, name) = self.on_slice(effect, slice, machine, SHORT_LIMIT);
-        let wanted = facts.old(&self.plan, slice).clone();
-        let was_healthy = facts
-            .checkpoint(&self.plan, slice)
-            .is_some_and(|checkpoint| checkpoint.health == HealthSeen::Healthy);
-        let eyes = self.eyes(slice).filter(|_| was_healthy);
-        let sink = Arc::clone(&op.progress);
-        Box::pin(async move {
-            if let Err(answer) = platform_says(&*bound.target, &op, &name, &wanted).await {
-                return answer;
-            }
-            let Some(eyes) = eyes else {
-                return Answer::Done {
-                    note: "as it was".to_owned(),
-                    warning: None,
-                };
-            };
-            match health::settle(&eyes, &eyes.old, None, &mut |line| sink.step(0, 0, &line)).await {
-                Ok(note) => Answer::Done { note, warning: None },
-                Err(not_well) => Answer::Failed {
-                    how: not_well.how,
-                    slice: Some(slice),
-                    failure: not_well.failure,
-                },
-            }
-        })
-    }
-
-    fn restore(
-        &self,
-        effect: Effect,
-        slice: SliceIx,
-        machine: &Machine,
-        facts: &Facts,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-        let (bound, op, name) = self.on_slice(effect, slice, machine, STEP_LIMIT);
-        let checkpoint = facts.checkpoint(&self.plan, slice).cloned();
-        let ours: Vec<_> = facts.will_be.get(&slice).into_iter().cloned().collect();
-        Box::pin(async move {
-            let Some(checkpoint) = checkpoint else {
-                let failure = Failure::new(
-                    Code::CheckpointLost,
-                    format!("slice {name} has no checkpoint in the journal"),
-                    "deploy a known release forward",
-                );
-                return Answer::Failed {
-                    how: Failed::CheckpointLost,
-                    slice: Some(slice),
-                    failure,
-                };
-            };
-            let step = Restore {
-                slice: name,
-                checkpoint,
-                ours,
-            };
-            let verb = retry(Patience::Unreachable(PATIENCE_GOING_BACK), || {
-                bound.target.restore(&op, &step)
-            });
-            match limited(op.limit, verb).await {
-                Ok(runs) => Answer::Moved { runs, armed: false },
-                Err(error) => failed(error),
-            }
-        })
-    }
-
     fn keep_armed(&self, effect: Effect, machine: &Machine) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let armed: Vec<_> = self
             .plan
@@ -561,97 +482,6 @@ impl Runner {
                 }
             }
         })
-    }
-
-    fn finish(
-        &self,
-        effect: Effect,
-        place: PlaceIx,
-        machine: &Machine,
-        release_only: bool,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-        let id = self.plan.places[place.at()].clone();
-        let op = self.op(effect, place, machine, STEP_LIMIT);
-        let in_place = |service: deploy_core::id::ServiceIx| {
-            self.plan
-                .slices
-                .iter()
-                .any(|slice| slice.service == service && slice.place == place)
-        };
-        let services: Vec<_> = self
-            .plan
-            .service_indices()
-            .filter(|service| in_place(*service))
-            .map(|service| {
-                let bound = self.bound[service.at()].clone();
-                let cleanup = match self.plan.service(service).change {
-                    _ if release_only => Cleanup::ReleaseOnly,
-                    Change::Remove => Cleanup::Remove,
-                    Change::Move | Change::Keep => Cleanup::Prune { keep: bound.keep },
-                };
-                (bound, cleanup)
-            })
-            .collect();
-        Box::pin(async move {
-            for (bound, cleanup) in services {
-                let verb = retry(Patience::Transient(op.limit), || {
-                    bound.target.finish(&op, &id, &cleanup)
-                });
-                if let Err(error) = limited(op.limit, verb).await {
-                    return failed(error);
-                }
-            }
-            Answer::Done {
-                note: String::new(),
-                warning: None,
-            }
-        })
-    }
-}
-
-/// Remembers the secrets that a service was given.
-fn remember(secrets: &Secrets, bound: &Bound, desired: &deploy_core::port::target::Desired) {
-    let Ok(mut known) = secrets.lock() else { return };
-    let named = desired
-        .variables
-        .iter()
-        .filter(|(name, _)| bound.secrets.contains(*name));
-    known.extend(
-        named
-            .map(|(_, value)| value.expose().to_owned())
-            .filter(|value| value.len() >= SHORTEST_SECRET),
-    );
-}
-
-/// An answer without the secrets that what answered may have quoted.
-fn scrubbed(answer: Answer, secrets: &Secrets) -> Answer {
-    let Ok(secrets) = secrets.lock() else {
-        return answer;
-    };
-    match answer {
-        Answer::Failed { how, slice, failure } => Answer::Failed {
-            how,
-            slice,
-            failure: failure.without(&secrets),
-        },
-        Answer::ClaimRefused { refusal, failure } => Answer::ClaimRefused {
-            refusal,
-            failure: failure.without(&secrets),
-        },
-        Answer::Seen {
-            seen,
-            runs,
-            outdated,
-            fresh,
-            failure,
-        } => Answer::Seen {
-            seen,
-            runs,
-            outdated,
-            fresh,
-            failure: failure.map(|failure| failure.without(&secrets)),
-        },
-        answer => answer,
     }
 }
 

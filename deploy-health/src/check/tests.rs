@@ -1,3 +1,5 @@
+//! Probes that cannot be meant.
+
 use super::*;
 use crate::testing::{command, http, tcp};
 use deploy_core::health::VersionCheck;

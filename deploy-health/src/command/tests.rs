@@ -1,3 +1,5 @@
+//! Commands, their ends and their limits.
+
 use super::*;
 use crate::local::LocalExec;
 use crate::testing::{command, say};

@@ -1,3 +1,5 @@
+//! What is expected, and what came.
+
 use super::*;
 use crate::testing::{command, http, say};
 use deploy_core::health::VersionCheck;

@@ -1,3 +1,5 @@
+//! Looks over real sockets.
+
 use super::*;
 use crate::local::LocalExec;
 use crate::testing::{After, Server, closed_port, http, say};

@@ -1,3 +1,5 @@
+//! This machine as a host.
+
 use super::*;
 use std::path::Path;
 use std::time::Instant;

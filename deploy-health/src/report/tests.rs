@@ -1,3 +1,5 @@
+//! What bodies say by themselves.
+
 use super::*;
 use serde_json::json;
 

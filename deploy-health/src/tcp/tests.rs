@@ -1,3 +1,5 @@
+//! Connections that open, and those that do not.
+
 use super::*;
 use crate::testing::{After, Server, closed_port, say, tcp};
 use deploy_core::port::probe::{ForwardedPort, HostOutput};

@@ -1,3 +1,5 @@
+//! Watches over real probes and a clock of their own.
+
 use super::*;
 use crate::prober::{Prober, unhealthy};
 use crate::testing::{After, Server, closed_port, http};

@@ -1,3 +1,5 @@
+//! The laws of the window.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,0 +1,57 @@
+//! Secrets that services were given, so that no answer quotes them.
+
+use super::wiring::Bound;
+use deploy_core::machine::Answer;
+use std::sync::Arc;
+
+/// Values that may not leave this process in a failure or a note.
+pub(super) type Secrets = Arc<std::sync::Mutex<std::collections::BTreeSet<String>>>;
+
+/// Shorter values stand in too many ordinary words to be masked.
+const SHORTEST_SECRET: usize = 4;
+
+/// Remembers the secrets that a service was given.
+pub(super) fn remember(secrets: &Secrets, bound: &Bound, desired: &deploy_core::port::target::Desired) {
+    let Ok(mut known) = secrets.lock() else { return };
+    let named = desired
+        .variables
+        .iter()
+        .filter(|(name, _)| bound.secrets.contains(*name));
+    known.extend(
+        named
+            .map(|(_, value)| value.expose().to_owned())
+            .filter(|value| value.len() >= SHORTEST_SECRET),
+    );
+}
+
+/// An answer without the secrets that what answered may have quoted.
+pub(super) fn scrubbed(answer: Answer, secrets: &Secrets) -> Answer {
+    let Ok(secrets) = secrets.lock() else {
+        return answer;
+    };
+    match answer {
+        Answer::Failed { how, slice, failure } => Answer::Failed {
+            how,
+            slice,
+            failure: failure.without(&secrets),
+        },
+        Answer::ClaimRefused { refusal, failure } => Answer::ClaimRefused {
+            refusal,
+            failure: failure.without(&secrets),
+        },
+        Answer::Seen {
+            seen,
+            runs,
+            outdated,
+            fresh,
+            failure,
+        } => Answer::Seen {
+            seen,
+            runs,
+            outdated,
+            fresh,
+            failure: failure.map(|failure| failure.without(&secrets)),
+        },
+        answer => answer,
+    }
+}
