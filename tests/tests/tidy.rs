@@ -272,13 +272,16 @@ fn nothing_is_left_out_or_put_off() {
 }
 
 /// Files whose tests are about time itself: a clock, a process's age, a kill at a random moment, a holder that renews at its pace, a
-/// stand-in that answers slowly.
-const ABOUT_TIME: [&str; 5] = [
+/// stand-in that answers slowly; and bounded polling in crates that this one's `wait` depends upon.
+const ABOUT_TIME: [&str; 8] = [
     "deploy-engine/src/clock.rs",
     "deploy-engine/src/store/process.rs",
     "deploy-engine/src/store/tests/children.rs",
     "deploy-engine/src/store/tests/leases.rs",
+    "deploy-health/src/local/tests.rs",
     "deploy-health/src/watch/tests.rs",
+    "deploy-targets/ssh/src/tests/sshd.rs",
+    "deploy-targets/ssh/src/tests/trouble.rs",
 ];
 
 #[test]
