@@ -98,7 +98,7 @@ impl Exit {
             | Code::NotARepository
             | Code::CommitMissing
             | Code::DirtyTree => Self::Usage,
-            Code::LeaseHeld | Code::ClaimHeld | Code::ClaimForeign => Self::Held,
+            Code::StateLocked | Code::LeaseHeld | Code::ClaimHeld | Code::ClaimForeign => Self::Held,
             Code::GateUnmet | Code::Yanked | Code::ConfirmationMissing | Code::Older => Self::Refused,
             Code::NotAllowed => Self::NotAllowed,
             Code::Unreachable | Code::HostKey => Self::Unreachable,
