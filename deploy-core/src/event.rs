@@ -173,6 +173,10 @@ pub enum EventKind {
         reason: AttemptReason,
         /// By whom; `None`: by the same as before.
         driver: Option<Driver>,
+        /// What went wrong before it, naming its slice where it was about one: what this attempt looks into. If the deployment turns
+        /// back for it, this is the reason that people read, and not what was found when it was looked at again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        because: Option<Failure>,
     },
     /// A place was claimed.
     Claimed {
@@ -310,6 +314,11 @@ pub enum EventKind {
         slice: SliceIx,
         /// What was seen.
         note: String,
+    },
+    /// Every slice is where going back wants it, one by one: the last look at all of them begins.
+    AllBack {
+        /// When it must have ended.
+        due: Timestamp,
     },
     /// What a slice runs could not be learned in time.
     SliceUnknown {
@@ -470,21 +479,61 @@ pub enum EventKind {
 
 impl EventKind {
     /// Whether it is one of a deployment's own, which [`crate::machine::Machine::decide`] emits, and not a fact that somebody added.
+    /// One of a newer version is taken for its deployment's, so that the fold which decides refuses it.
     pub fn drives(&self) -> bool {
-        !self.belongs_to_project()
-            && !matches!(
-                self,
-                Self::ApprovalGiven { .. }
-                    | Self::ApprovalRejected { .. }
-                    | Self::FrozenByHand { .. }
-                    | Self::Unfrozen
-                    | Self::AutomaticPromotionFrozen { .. }
-                    | Self::RulesChanged { .. }
-                    | Self::HostTrusted { .. }
-                    | Self::ConfigurationKept { .. }
-                    | Self::EvidenceGiven { .. }
-                    | Self::EvidenceRevoked { .. }
-            )
+        match self {
+            Self::Requested { .. }
+            | Self::Planned { .. }
+            | Self::Waiting { .. }
+            | Self::Gated { .. }
+            | Self::AttemptBegun { .. }
+            | Self::Claimed { .. }
+            | Self::ClaimFailed { .. }
+            | Self::Surveyed { .. }
+            | Self::PlanOutdated
+            | Self::SlicePrepared { .. }
+            | Self::AllPrepared
+            | Self::ActivationBegun { .. }
+            | Self::BatchIntended { .. }
+            | Self::SliceActivated { .. }
+            | Self::SliceVerified { .. }
+            | Self::SliceFailed { .. }
+            | Self::Committed
+            | Self::SliceConfirmed { .. }
+            | Self::BakeBegun { .. }
+            | Self::Baked
+            | Self::FinishBegun
+            | Self::PlaceFinished { .. }
+            | Self::TurnedBack { .. }
+            | Self::HeldBack { .. }
+            | Self::RestoreIntended { .. }
+            | Self::SliceRestored { .. }
+            | Self::SliceBack { .. }
+            | Self::AllBack { .. }
+            | Self::SliceUnknown { .. }
+            | Self::SliceOvertaken { .. }
+            | Self::AskAccepted { .. }
+            | Self::DeadlineMoved { .. }
+            | Self::Closing { .. }
+            | Self::PlaceReleased { .. }
+            | Self::Ended { .. }
+            | Self::Unknown => true,
+            Self::ApprovalGiven { .. }
+            | Self::ApprovalRejected { .. }
+            | Self::FrozenByHand { .. }
+            | Self::Unfrozen
+            | Self::AutomaticPromotionFrozen { .. }
+            | Self::RulesChanged { .. }
+            | Self::ConfigurationKept { .. }
+            | Self::HostTrusted { .. }
+            | Self::StateCreated { .. }
+            | Self::ReleaseMade { .. }
+            | Self::SourceAdded { .. }
+            | Self::Yanked { .. }
+            | Self::Unyanked { .. }
+            | Self::EvidenceGiven { .. }
+            | Self::EvidenceRevoked { .. } => false,
+        }
     }
 
     /// Which stream it belongs to, for a deployment's or a fact's environment.

@@ -153,13 +153,21 @@ impl Story {
                     because(format!("rejected by {by}"), reason.as_deref()),
                 )]
             }
-            EventKind::AttemptBegun { reason, driver, .. } => {
+            EventKind::AttemptBegun {
+                reason,
+                driver,
+                because,
+                ..
+            } => {
                 let who = driver
                     .as_ref()
                     .map_or("another process", |driver| driver.who.as_str());
                 match reason {
                     AttemptReason::Start | AttemptReason::TurnedBack => Vec::new(),
                     AttemptReason::Takeover => vec![step(Mark::Warn, format!("taken up again by {who}"))],
+                    AttemptReason::UnknownOutcome if because.is_some() => because
+                        .as_ref()
+                        .map_or_else(Vec::new, |because| self.looks_again(because)),
                     AttemptReason::UnknownOutcome => {
                         vec![step(
                             Mark::Warn,
@@ -310,6 +318,29 @@ impl Story {
         let mut lines = failed(service, name, failure, took);
         if let Some(Line::Step { note, .. }) = lines.first_mut() {
             *note = format!("{during}{note}");
+        }
+        lines
+    }
+
+    /// A step of which it is not known what came of it: what it said, before looking.
+    fn looks_again(&self, because: &Failure) -> Vec<Line> {
+        let (service, slice) = match (&because.service, &because.slice) {
+            (Some(service), Some(slice)) if service.as_str() == slice.as_str() => {
+                (service.to_string(), String::new())
+            }
+            (service, slice) => (
+                service.as_ref().map(ToString::to_string).unwrap_or_default(),
+                slice.as_ref().map(ToString::to_string).unwrap_or_default(),
+            ),
+        };
+        let mut lines = failed(service, slice, because, None);
+        if let Some(Line::Step { mark, note, .. }) = lines.first_mut() {
+            *mark = Mark::Warn;
+            note.push_str(": looking what came of it");
+        }
+        // If it comes to nothing, the lines below say the rest.
+        if self.loudness < Loudness::Verbose {
+            lines.truncate(1);
         }
         lines
     }

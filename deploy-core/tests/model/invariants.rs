@@ -42,6 +42,7 @@ invariants! {
     OneBatch = "one batch of a service moves at a time",
     PreparedFirst = "nothing that serves changes before everything is prepared",
     CommitSeen = "committed is written when every slice was seen on the release, by a last look of this attempt",
+    RolledBackSeen = "rolled back is written when every slice was seen as it was, by a last look of this attempt",
     RequestsHeard = "a request that came in before the commit point is heard before it",
     ApprovedPlan = "activation begins only with the plan that was approved",
     UncleanTurnsBack = "what cannot be proven clean turns back",
@@ -267,6 +268,23 @@ pub(crate) fn on_event(
                 Invariant::RequestsHeard,
                 || format!("{:?}", world.side(side).inbox),
             )
+        }
+        EventKind::Closing {
+            outcome: Outcome::RolledBack,
+            ..
+        } => {
+            ensure(
+                world.side(side).looked == Some(was.attempt),
+                Invariant::RolledBackSeen,
+                || {
+                    format!(
+                        "looked in {:?}, this is {:?}",
+                        world.side(side).looked,
+                        was.attempt
+                    )
+                },
+            )?;
+            disarmed(world, side, after, Outcome::RolledBack)
         }
         EventKind::Closing { outcome, .. } if is.reach >= Reach::Activating => {
             disarmed(world, side, after, *outcome)

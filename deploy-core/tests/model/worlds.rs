@@ -118,6 +118,7 @@ pub(crate) fn with_mistake(mutant: Mutant) -> Config {
         Mutant::EffectBeforeIntent
         | Mutant::ConfirmEarly
         | Mutant::RestoreAtOnce
+        | Mutant::RolledBackUnlooked
         | Mutant::CommitWithoutLook => (&[], 0),
         Mutant::ApprovalUnbound | Mutant::NoFingerprint => (&[Hand], 1),
         Mutant::AlwaysForward => (&[Fire], 1),

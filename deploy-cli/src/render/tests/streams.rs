@@ -236,6 +236,7 @@ impl Stream {
                 attempt: Attempt(1),
                 reason: AttemptReason::Start,
                 driver: None,
+                because: None,
             },
         )
     }
@@ -387,6 +388,7 @@ impl Stream {
                     attempt: Attempt(2),
                     reason: AttemptReason::TurnedBack,
                     driver: None,
+                    because: None,
                 },
             )
     }
@@ -564,6 +566,7 @@ impl Stream {
                     attempt: Attempt(2),
                     reason: AttemptReason::Takeover,
                     driver: Some(driver),
+                    because: None,
                 },
             )
             .then(
