@@ -15,6 +15,7 @@
 
 mod advance;
 mod apply;
+mod consequences;
 mod decide;
 mod failed;
 mod order;
@@ -24,6 +25,8 @@ pub mod state;
 mod survey;
 #[cfg(test)]
 mod tests;
+
+pub use consequences::{barred, consequences};
 
 use crate::event::{Driver, EventKind, Recorded};
 use crate::failure::Failure;

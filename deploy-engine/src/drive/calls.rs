@@ -1,15 +1,11 @@
 //! Calls on a target that take more than one question, and their answers in the machine's words.
 
-use super::health;
-use super::look::same;
 use super::retry::{Patience, retry};
-use super::wiring::{Eyes, Wiring};
+use super::wiring::Wiring;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::StoreId;
 use deploy_core::machine::{Answer, Failed};
-use deploy_core::port::target::{
-    Adopt, Cause, Certainty, Checkpoint, Claim, ClaimRequest, HealthSeen, Op, Runs, Target, TargetError,
-};
+use deploy_core::port::target::{Adopt, Cause, Certainty, Claim, ClaimRequest, Runs, Target, TargetError};
 use std::future::Future;
 use std::time::Duration;
 
@@ -72,34 +68,6 @@ pub(super) async fn claim_adopting(
     }
 }
 
-/// What the platform says runs; an answer where that is not what is wanted.
-pub(super) async fn platform_says(
-    target: &dyn Target,
-    op: &Op,
-    slice: &deploy_core::id::SliceName,
-    wanted: &Runs,
-) -> Result<(), Answer> {
-    let verb = retry(Patience::Transient(op.limit), || target.verify(op, slice, wanted));
-    let seen = limited(op.limit, verb).await.map_err(failed)?;
-    match seen.runs {
-        Ok(runs) if same(&runs, wanted) => Ok(()),
-        Ok(runs) => Err(Answer::Failed {
-            how: Failed::Overtaken,
-            slice: None,
-            failure: Failure::new(
-                Code::Overtaken,
-                format!("slice {slice} runs {} and not {}", told(&runs), told(wanted)),
-                "find out who changed it: deploy status --refresh",
-            ),
-        }),
-        Err(failure) => Err(Answer::Failed {
-            how: Failed::Unreachable,
-            slice: None,
-            failure,
-        }),
-    }
-}
-
 pub(super) fn told(runs: &Runs) -> String {
     match runs {
         Runs::Nothing => "nothing".to_owned(),
@@ -107,20 +75,6 @@ pub(super) fn told(runs: &Runs) -> String {
             || fingerprint.to_string(),
             |release| format!("{} ({fingerprint})", release.number),
         ),
-    }
-}
-
-/// Health before anything is touched, recorded once with the checkpoint.
-pub(super) async fn health_before(
-    eyes: Option<&Eyes>,
-    known: Option<&Checkpoint>,
-    taken: &Checkpoint,
-) -> HealthSeen {
-    match (known, eyes, &taken.was) {
-        (Some(known), _, _) => known.health,
-        (None, _, Runs::Nothing) => HealthSeen::Stopped,
-        (None, Some(eyes), _) => health::word(eyes, &eyes.old).await,
-        (None, None, _) => HealthSeen::Unknown,
     }
 }
 

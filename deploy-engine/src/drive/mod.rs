@@ -8,18 +8,20 @@ mod back;
 mod bake;
 mod calls;
 mod facts;
+mod gone;
 mod health;
 mod lease;
 mod look;
 mod masks;
 mod retry;
 mod runner;
+mod verify;
 mod wiring;
 
 pub use facts::Facts;
 pub use lease::LeaseKeeper;
 pub(crate) use look::same;
-pub use wiring::{Bound, Epochs, Eyes, Wiring};
+pub use wiring::{Bound, Epochs, Eyes, Needs, Untold, Wiring};
 
 use crate::clock::Clock;
 use crate::failpoint;
@@ -29,7 +31,8 @@ use deploy_core::failure::Failure;
 use deploy_core::gate::Verdict;
 use deploy_core::id::{Actor, DeploymentId, EnvName, InboxSeq, Seq, SliceIx};
 use deploy_core::machine::{
-    Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, Work, state::Stage,
+    Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, Work, consequences,
+    state::Stage,
 };
 use deploy_core::plan::Plan;
 use deploy_core::port::journal::{Append, Condition, JournalError, LeaseError, LeaseToken, Message, Stream};
@@ -483,7 +486,7 @@ impl Running {
                 kind: kind.clone(),
             })
             .collect();
-        for consequence in self.facts.consequences(self.machine.plan(), at, events) {
+        for consequence in consequences(self.machine.plan(), at, events) {
             drafts.push(Draft {
                 at,
                 deployment: deployment.clone(),

@@ -13,7 +13,7 @@ use deploy_core::event::{Driver, EventKind, Recorded, Request};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::PlanFacts;
 use deploy_core::id::{DeploymentId, EnvName, Seq};
-use deploy_core::machine::{Ask, Input, Machine};
+use deploy_core::machine::{Ask, Input, Machine, barred};
 use deploy_core::model::Release;
 use deploy_core::plan::{Kind, Plan};
 use deploy_core::port::journal::{Append, Condition, LeaseHolder, LeaseToken, Patience, Stream};
@@ -463,7 +463,6 @@ impl Engine {
 
     /// What an end means for the project: a failed health verdict bars the release; the record is written.
     async fn after_the_end(&self, id: &DeploymentId, tell: &mpsc::Sender<Told>) -> Result<(), EngineError> {
-        use deploy_core::machine::TurnReason;
         failpoint::hit("engine.end.before");
         let view = self.deployment_view(id).await?;
         // Once for each deployment: a bar that was lifted since stays lifted.
@@ -472,12 +471,10 @@ impl Engine {
             .await?
             .iter()
             .any(|event| matches!(event.kind, EventKind::Yanked { .. }));
-        if view.turned_back == Some(TurnReason::Unhealthy)
-            && !written
+        if !written
             && let (Some(release), Some(environment)) = (view.release(), &view.environment)
+            && let Some(yanked) = barred(id, release, environment, view.turned_back)
         {
-            let reason = format!("not healthy in {environment}: deployment {}", id.short());
-            let yanked = EventKind::Yanked { release, reason };
             self.append_facts(&Stream::Project, vec![self.draft(Some(id.clone()), yanked)])
                 .await?;
             let barred = self
