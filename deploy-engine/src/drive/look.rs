@@ -171,11 +171,11 @@ impl Scope {
             let Some(eyes) = self.bound[planned.service.at()].eyes.get(&planned.name).cloned() else {
                 continue;
             };
-            tasks.spawn(async move { (slice, health::look(&eyes, &eyes.new).await) });
+            tasks.spawn(async move { (slice, health::look(&eyes, &eyes.new).await.not_well()) });
         }
         let mut unwell = Vec::new();
         while let Some(joined) = tasks.join_next().await {
-            if let Ok((slice, Err(not_well))) = joined {
+            if let Ok((slice, Some(not_well))) = joined {
                 unwell.push((slice, not_well));
             }
         }

@@ -19,6 +19,7 @@ mod verify;
 mod wiring;
 
 pub use facts::Facts;
+pub(crate) use health::look;
 pub use lease::LeaseKeeper;
 pub(crate) use look::same;
 pub use wiring::{Bound, Epochs, Eyes, Needs, Untold, Wiring};

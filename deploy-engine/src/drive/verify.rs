@@ -207,7 +207,7 @@ impl Runner {
         let eyes = self.eyes(slice);
         async move {
             match eyes {
-                Some(eyes) => health::word(&eyes, &eyes.old).await,
+                Some(eyes) => health::look(&eyes, &eyes.old).await.word().0,
                 None => HealthSeen::Unknown,
             }
         }

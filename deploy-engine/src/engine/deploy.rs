@@ -2,7 +2,6 @@
 
 use super::judge::{Bench, Case, verdict};
 use super::plan::Shape;
-use super::scene::Views;
 use super::wired::Wired;
 use super::{Engine, failed, journal_error, lease_error, usage};
 use crate::api::{DeployAsk, Driven, EngineError, Preview};
@@ -15,7 +14,7 @@ use deploy_core::gate::PlanFacts;
 use deploy_core::id::{DeploymentId, EnvName, Seq};
 use deploy_core::machine::{Ask, Input, Machine, barred};
 use deploy_core::model::Release;
-use deploy_core::plan::{Kind, Plan};
+use deploy_core::plan::Kind;
 use deploy_core::port::journal::{Append, Condition, LeaseHolder, LeaseToken, Patience, Stream};
 use deploy_core::view::result::result;
 use deploy_core::view::{DeploymentView, ProjectView};
@@ -67,7 +66,7 @@ impl Engine {
             at: self.clock.now(),
         };
         let verdict = verdict(self.judge_case(&case, &views).await?);
-        let way_back = way_back(&plan, &views, &ask.environment);
+        let way_back = plan.way_back_in_words();
         Ok(Preview {
             release,
             plan,
@@ -549,27 +548,5 @@ fn option<T>(
                 "use the version that made the deployment",
             ))
         }),
-    }
-}
-
-/// Whether and how one can come back, in a sentence.
-fn way_back(plan: &Plan, views: &Views, environment: &EnvName) -> String {
-    use deploy_core::plan::{Base, WayBack};
-    let none = plan
-        .slices
-        .iter()
-        .filter(|slice| slice.way_back == WayBack::None)
-        .count();
-    match &plan.base {
-        _ if none > 0 => format!("{none} slices have no way back: a failure there needs a human"),
-        Base::Nothing => "nothing ran before: going back removes what this deployment creates".to_owned(),
-        Base::Release(release) => format!("back to {} by its checkpoints", release.number),
-        Base::Uniform => "back to what runs now, by its checkpoints".to_owned(),
-        Base::Mixed => match views.environment(environment).destination(None, &views.project) {
-            Ok(release) => format!("what runs is mixed: back to {}", release.number),
-            Err(_) => {
-                "what runs is mixed, and no release was verified here: a failure needs a human".to_owned()
-            }
-        },
     }
 }
