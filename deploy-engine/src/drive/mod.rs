@@ -88,14 +88,25 @@ pub struct Judgement {
     pub read: Vec<(Stream, Seq)>,
 }
 
+/// When the gates are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Nothing is claimed, and the plan was made just now, by whoever made the deployment.
+    JustPlanned,
+    /// Nothing is claimed: it is observed and planned again first.
+    Open,
+    /// Everything is claimed and prepared: the plan stands.
+    Claimed,
+}
+
 /// Judges the gates; what it needs of evidence, clock and sources it has itself.
 #[async_trait::async_trait]
 pub trait Judge: Send + Sync {
-    /// Judges the gates for the plan. `open` says that nothing is claimed yet: it observes and plans first.
+    /// Judges the gates for the plan.
     ///
     /// # Errors
     /// If it could not be judged at all: the state or the configuration cannot be read, a target cannot be asked.
-    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, Box<Failure>>;
+    async fn judge(&self, plan: &Plan, moment: Moment) -> Result<Judgement, Box<Failure>>;
 }
 
 /// A line of progress: lossy, never stored, never needed to understand an outcome.
@@ -138,6 +149,8 @@ pub struct Drive {
     pub wiring: Arc<dyn Wiring>,
     /// Judges gates.
     pub judge: Arc<dyn Judge>,
+    /// Whether the plan was made just now, by whoever made the deployment: it holds until something has happened since.
+    pub just_planned: bool,
     /// Told to stop starting steps.
     pub stop: watch::Receiver<bool>,
     /// Tells a frontend. Bounded; progress is dropped when it is full, events wait.
@@ -151,6 +164,8 @@ struct Running {
     machine: Machine,
     facts: Facts,
     head: Seq,
+    /// Whether nothing has happened since the plan was made.
+    just_planned: bool,
     runner: Runner,
     tasks: JoinSet<(Effect, Answered)>,
     handles: BTreeMap<Effect, AbortHandle>,
@@ -187,6 +202,7 @@ pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> 
             .await;
     }
     let mut running = Running {
+        just_planned: drive.just_planned,
         drive,
         lease,
         keeper,
@@ -250,6 +266,15 @@ impl Running {
         }
     }
 
+    /// When gates would be judged now.
+    fn moment(&self) -> Moment {
+        match self.machine.state().stage {
+            Stage::Open if self.just_planned => Moment::JustPlanned,
+            Stage::Open => Moment::Open,
+            _ => Moment::Claimed,
+        }
+    }
+
     fn start_effects(&mut self) {
         let outstanding = self.machine.outstanding();
         let machine = &self.machine;
@@ -271,7 +296,8 @@ impl Running {
             if self.handles.contains_key(&effect) {
                 continue;
             }
-            let work = self.runner.run(effect, &self.machine, &self.facts);
+            let moment = self.moment();
+            let work = self.runner.run(effect, moment, &self.machine, &self.facts);
             let handle = self.tasks.spawn(async move { (effect, work.await) });
             self.handles.insert(effect, handle);
             let slices = covers(effect.work, &self.machine);
@@ -501,6 +527,7 @@ impl Running {
     async fn take(&mut self, recorded: &Recorded) -> Result<(), DriveError> {
         let event = recorded.event();
         self.head = event.seq;
+        self.just_planned = false;
         let replanned = matches!(event.kind, EventKind::Planned { .. });
         if event.kind.drives() {
             self.machine.apply(recorded)?;

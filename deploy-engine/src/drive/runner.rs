@@ -9,13 +9,13 @@ use super::masks::{Secrets, remember, scrubbed};
 use super::retry::{Patience, retry};
 use super::verify::Side;
 use super::wiring::{Bound, Epochs, Needs, Wiring};
-use super::{Answered, Drive, DriveError, Judge, Progress, Told, before};
+use super::{Answered, Drive, DriveError, Judge, Moment, Progress, Told, before};
 use crate::clock::Clock;
 use crate::failpoint;
 use deploy_core::digest::Digest;
 use deploy_core::failure::Code;
 use deploy_core::id::{DeploymentId, PlaceIx, SliceIx, StoreId};
-use deploy_core::machine::state::{Direction, Reach, Stage};
+use deploy_core::machine::state::{Direction, Reach};
 use deploy_core::machine::{Answer, Effect, Failed, Machine, Refusal, Work};
 use deploy_core::plan::{Change, Plan};
 use deploy_core::port::target::{
@@ -76,10 +76,10 @@ impl Runner {
     }
 
     /// The future that does an effect. It owns all it needs; dropping it drops the call.
-    pub(super) fn run(&self, effect: Effect, machine: &Machine, facts: &Facts) -> Task {
+    pub(super) fn run(&self, effect: Effect, moment: Moment, machine: &Machine, facts: &Facts) -> Task {
         let work = effect.work;
         let task: Task = if work == Work::Judge {
-            self.judge(machine)
+            self.judge(moment)
         } else {
             let answer = self.answer(effect, machine, facts);
             Box::pin(async move {
@@ -100,11 +100,10 @@ impl Runner {
         })
     }
 
-    fn judge(&self, machine: &Machine) -> Task {
-        let open = machine.state().stage == Stage::Open;
+    fn judge(&self, moment: Moment) -> Task {
         let (judge, plan) = (Arc::clone(&self.judge), Arc::clone(&self.plan));
         Box::pin(async move {
-            match judge.judge(&plan, open).await {
+            match judge.judge(&plan, moment).await {
                 Ok(judged) => Answered {
                     answer: Answer::Judged {
                         verdict: judged.verdict,
