@@ -119,6 +119,7 @@ fn a_slice_that_somebody_else_changed_meanwhile_is_named_although_nobody_touched
         .map(|stray| stray["service"].as_str().unwrap())
         .collect();
     assert_eq!(strays, ["web"], "{told:#}");
+    assert_eq!(told["services"][1]["outcome"], "needs_human", "{told:#}");
     assert_eq!(serves(&shop, "web"), "somebody's\n", "it is left alone");
     assert_eq!(serves(&shop, "api"), "v1\n");
 }

@@ -10,6 +10,7 @@ use deploy_core::id::{ReleaseNumber, SliceIx};
 use deploy_core::machine::{Ask, TurnReason, Verb};
 use deploy_core::model::Release;
 use deploy_core::plan::{Base, Kind, Plan};
+use deploy_core::port::target::HealthSeen;
 use deploy_core::time::Timestamp;
 use deploy_core::view::DeploymentView;
 use std::collections::{BTreeMap, BTreeSet};
@@ -223,10 +224,10 @@ impl Story {
             EventKind::SliceActivated { slice, .. } if verbose => {
                 vec![self.slice(Mark::Note, *slice, "switched, not yet verified", None)]
             }
-            EventKind::SliceVerified { slice, note } => {
+            EventKind::SliceVerified { slice, health, note } => {
                 let moved = self.moved.contains(slice);
                 let note = match self.plan() {
-                    Some(plan) if moved => serves(plan.release.number, note),
+                    Some(plan) if moved => serves(plan.release.number, *health, note),
                     _ => format!("unchanged, {note}"),
                 };
                 vec![self.slice(Mark::Good, *slice, note, Some(event.at))]
@@ -266,9 +267,9 @@ impl Story {
                     text: format!("held as it is, for a human: {}", failure.message),
                 }]
             }
-            EventKind::SliceBack { slice, note } => {
+            EventKind::SliceBack { slice, health, note } => {
                 let note = match self.view.as_ref().and_then(DeploymentView::previous) {
-                    Some(previous) => serves(previous.number, note),
+                    Some(previous) => serves(previous.number, *health, note),
                     None => note.clone(),
                 };
                 vec![self.slice(Mark::Good, *slice, note, Some(event.at))]
@@ -336,7 +337,7 @@ impl Story {
         let mut lines = failed(service, slice, because, None);
         if let Some(Line::Step { mark, note, .. }) = lines.first_mut() {
             *mark = Mark::Warn;
-            note.push_str(": looking what came of it");
+            note.push_str(": looking at what came of it");
         }
         // If it comes to nothing, the lines below say the rest.
         if self.loudness < Loudness::Verbose {
@@ -443,11 +444,11 @@ fn because(text: String, reason: Option<&str>) -> String {
     }
 }
 
-fn serves(release: ReleaseNumber, note: &str) -> String {
-    if note.starts_with("healthy") {
-        format!("{release} serves, {note}")
-    } else {
-        note.to_owned()
+/// Only what was looked at is said to serve.
+fn serves(release: ReleaseNumber, health: HealthSeen, note: &str) -> String {
+    match health {
+        HealthSeen::Healthy => format!("{release} serves, {note}"),
+        HealthSeen::Unhealthy | HealthSeen::Stopped | HealthSeen::Unknown => note.to_owned(),
     }
 }
 

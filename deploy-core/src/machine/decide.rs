@@ -308,8 +308,9 @@ impl Machine {
             }
             (Work::Look, Answer::Seen { seen, failure, .. }) => self.looked(now, seen, failure.as_ref()),
             (Work::Reach, Answer::Done { .. }) => Ok(vec![self.attempt(AttemptReason::Reachable)]),
-            (Work::Verify(slice), Answer::Done { note, .. }) => Ok(vec![EventKind::SliceVerified {
+            (Work::Verify(slice), Answer::Verified { health, note }) => Ok(vec![EventKind::SliceVerified {
                 slice,
+                health: *health,
                 note: note.clone(),
             }]),
             (Work::Confirm(slice), Answer::Done { .. }) => Ok(vec![EventKind::SliceConfirmed { slice }]),
@@ -318,8 +319,9 @@ impl Machine {
                 place,
                 warning: warning.clone(),
             }]),
-            (Work::VerifyOld(slice), Answer::Done { note, .. }) => Ok(vec![EventKind::SliceBack {
+            (Work::VerifyOld(slice), Answer::Verified { health, note }) => Ok(vec![EventKind::SliceBack {
                 slice,
+                health: *health,
                 note: note.clone(),
             }]),
             (Work::Release(place), Answer::Done { warning, .. }) => Ok(vec![EventKind::PlaceReleased {

@@ -252,17 +252,7 @@ pub(crate) fn on_event(
         }
         EventKind::BatchIntended { slices } => batch(config, before, after, slices),
         EventKind::Committed => {
-            ensure(
-                world.side(side).looked == Some(was.attempt),
-                Invariant::CommitSeen,
-                || {
-                    format!(
-                        "looked in {:?}, this is {:?}",
-                        world.side(side).looked,
-                        was.attempt
-                    )
-                },
-            )?;
+            looked(world, side, before, Invariant::CommitSeen)?;
             ensure(
                 world.side(side).inbox.is_empty(),
                 Invariant::RequestsHeard,
@@ -273,17 +263,7 @@ pub(crate) fn on_event(
             outcome: Outcome::RolledBack,
             ..
         } => {
-            ensure(
-                world.side(side).looked == Some(was.attempt),
-                Invariant::RolledBackSeen,
-                || {
-                    format!(
-                        "looked in {:?}, this is {:?}",
-                        world.side(side).looked,
-                        was.attempt
-                    )
-                },
-            )?;
+            looked(world, side, before, Invariant::RolledBackSeen)?;
             disarmed(world, side, after, Outcome::RolledBack)
         }
         EventKind::Closing { outcome, .. } if is.reach >= Reach::Activating => {
@@ -292,6 +272,14 @@ pub(crate) fn on_event(
         EventKind::Ended { outcome, strays, .. } => ended(world, config, side, before, *outcome, strays),
         _ => Ok(()),
     }
+}
+
+/// There was a last look at everything, in this attempt, and all was as it should be.
+fn looked(world: &World, side: u8, before: &Machine, invariant: Invariant) -> Result<(), Violation> {
+    let (looked, attempt) = (world.side(side).looked, before.state().attempt);
+    ensure(looked == Some(attempt), invariant, || {
+        format!("looked in {looked:?}, this is {attempt:?}")
+    })
 }
 
 fn batch(config: &Config, before: &Machine, after: &Machine, slices: &[SliceIx]) -> Result<(), Violation> {

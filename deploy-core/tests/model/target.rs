@@ -98,64 +98,7 @@ pub(crate) fn perform(world: &mut World, config: &Config, call: &Call) -> Result
                 fresh: true,
             })
         }
-        Work::Look if going_back(world, call.side) => {
-            if config.mutant == Some(Mutant::RolledBackUnlooked) {
-                let seen = [SliceSight {
-                    runs: Sight::Old,
-                    armed: false,
-                    healthy: true,
-                }; SLICES];
-                return Ok(Ans::Seen {
-                    seen,
-                    outdated: false,
-                    fresh: true,
-                });
-            }
-            if fenced_anywhere(world, call) {
-                return Ok(fails(Failed::Fenced));
-            }
-            let seen = seen(world, call);
-            if seen
-                .iter()
-                .all(|sight| matches!(sight.runs, Sight::Old | Sight::Both))
-            {
-                world.side_mut(call.side).looked = Some(call.attempt);
-            }
-            Ok(Ans::Seen {
-                seen,
-                outdated: false,
-                fresh: true,
-            })
-        }
-        Work::Look => {
-            if config.mutant == Some(Mutant::CommitWithoutLook) {
-                let seen = [SliceSight {
-                    runs: Sight::New,
-                    armed: config.arms(),
-                    healthy: true,
-                }; SLICES];
-                return Ok(Ans::Seen {
-                    seen,
-                    outdated: false,
-                    fresh: true,
-                });
-            }
-            if fenced_anywhere(world, call) {
-                return Ok(fails(Failed::Fenced));
-            }
-            let seen = seen(world, call);
-            if seen
-                .iter()
-                .all(|sight| matches!(sight.runs, Sight::New | Sight::Both))
-            {
-                world.side_mut(call.side).looked = Some(call.attempt);
-            }
-            Ok(Ans::Seen {
-                seen,
-                outdated: false,
-                fresh: true,
-            })
-        }
+        Work::Look => Ok(look(world, config, call)),
         Work::Verify(slice) => Ok(match sight(world, call.side, call.base, slice.at()) {
             Sight::Unreachable => fails(Failed::Unreachable),
             Sight::Foreign => fails(Failed::Overtaken),
@@ -178,6 +121,38 @@ pub(crate) fn perform(world: &mut World, config: &Config, call: &Call) -> Result
         | Work::Finish(_)
         | Work::Release(_) => write(world, config, call),
     }
+}
+
+/// The last look, in the direction in which its deployment goes.
+fn look(world: &mut World, config: &Config, call: &Call) -> Ans {
+    let back = going_back(world, call.side);
+    let (wanted, mistake, armed) = if back {
+        (Sight::Old, Mutant::RolledBackUnlooked, false)
+    } else {
+        (Sight::New, Mutant::CommitWithoutLook, config.arms())
+    };
+    let answer = |seen| Ans::Seen {
+        seen,
+        outdated: false,
+        fresh: true,
+    };
+    if config.mutant == Some(mistake) {
+        let sight = SliceSight {
+            runs: wanted,
+            armed,
+            healthy: true,
+        };
+        return answer([sight; SLICES]);
+    }
+    if fenced_anywhere(world, call) {
+        return fails(Failed::Fenced);
+    }
+    let seen = seen(world, call);
+    let whole = |sight: &SliceSight| sight.runs == wanted || sight.runs == Sight::Both;
+    if seen.iter().all(whole) {
+        world.side_mut(call.side).looked = Some(call.attempt);
+    }
+    answer(seen)
 }
 
 fn judge(world: &World, config: &Config, call: &Call) -> Ans {

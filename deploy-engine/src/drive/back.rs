@@ -89,10 +89,7 @@ impl Runner {
                     return failed(error);
                 }
             }
-            Answer::Done {
-                note: String::new(),
-                warning: None,
-            }
+            Answer::Done { warning: None }
         })
     }
 }

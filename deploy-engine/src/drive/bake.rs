@@ -45,10 +45,7 @@ impl Watched {
                 failure,
             };
         }
-        Answer::Done {
-            note: "nothing broke".to_owned(),
-            warning: None,
-        }
+        Answer::Done { warning: None }
     }
 
     async fn first_unwell(&self, watch: Watch) -> Option<(SliceIx, NotWell)> {

@@ -18,15 +18,16 @@ pub(super) struct NotWell {
     pub(super) failure: Failure,
 }
 
-/// Looks until every window is full; what to say of it.
+/// Looks until every window is full; health, and what to say of it.
 pub(super) async fn settle(
     eyes: &Eyes,
     specs: &[ProbeSpec],
     switched: Option<Duration>,
     on_look: &mut (dyn FnMut(String) + Send),
-) -> Result<String, NotWell> {
+) -> Result<(HealthSeen, String), NotWell> {
     if specs.is_empty() {
-        return Ok("no health check: only the platform was asked".to_owned());
+        let note = "no health check: only the platform was asked";
+        return Ok((HealthSeen::Unknown, note.to_owned()));
     }
     let settled = until_all_healthy(&*eyes.probe, specs, &SystemClock, switched, &mut |progress| {
         on_look(match &progress.look.verdict {
@@ -65,11 +66,12 @@ pub(super) async fn settle(
         .map(String::as_str)
         .collect();
     let healthy = format!("healthy {}", format_duration(longest));
-    Ok(if notes.is_empty() {
+    let note = if notes.is_empty() {
         healthy
     } else {
         format!("{healthy}; {}", notes.join("; "))
-    })
+    };
+    Ok((HealthSeen::Healthy, note))
 }
 
 /// One look with each probe of a slice.

@@ -131,10 +131,7 @@ impl Scope {
                 .await
                 .is_ok_and(|seen| seen.values().all(|seen| seen.runs.is_ok()));
             if all {
-                return Answer::Done {
-                    note: "everything can be reached".to_owned(),
-                    warning: None,
-                };
+                return Answer::Done { warning: None };
             }
             tokio::time::sleep(Duration::from_secs(2)).await;
         }

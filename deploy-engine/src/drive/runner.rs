@@ -2,7 +2,7 @@
 //! decides what a failure means: it is told in kind, and the machine decides.
 
 use super::bake::Watched;
-use super::calls::{PATIENCE_GOING_BACK, SHORT_LIMIT, claim_adopting, done, failed, how, limited};
+use super::calls::{PATIENCE_GOING_BACK, SHORT_LIMIT, claim, done, failed, how, limited};
 use super::facts::Facts;
 use super::look::{Scope, same};
 use super::masks::{Secrets, remember, scrubbed};
@@ -19,7 +19,7 @@ use deploy_core::machine::state::{Direction, Reach};
 use deploy_core::machine::{Answer, Effect, Failed, Machine, Refusal, Work};
 use deploy_core::plan::{Change, Plan};
 use deploy_core::port::target::{
-    Adopt, Cause, Checkpoint, Claim, ClaimRequest, HealthSeen, HolderNote, Move, Op, ProgressSink, Runs,
+    Cause, Checkpoint, Claim, ClaimRequest, HealthSeen, HolderNote, Move, Op, ProgressSink, Runs,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -281,12 +281,7 @@ impl Runner {
             deployment: self.deployment.clone(),
             known,
             may_take: vec![self.deployment.clone()],
-            // Who was adopted away from, or adopted us away, is not fought over once something was touched.
-            adopt: if machine.state().reach < Reach::Activating {
-                facts.adopt.unwrap_or(Adopt::Refuse)
-            } else {
-                Adopt::Refuse
-            },
+            adopt: machine.may_adopt(facts.adopt),
             note: HolderNote {
                 who: self.who.clone(),
                 since: Some(self.clock.now()),
@@ -306,7 +301,7 @@ impl Runner {
                     adopted: None,
                 };
             };
-            match claim_adopting(&*target, &id, request, &*wiring, patience).await {
+            match claim(&*target, &id, request, &*wiring, patience).await {
                 Ok((claim, adopted)) => Answer::Claimed {
                     epoch: claim.epoch,
                     adopted,

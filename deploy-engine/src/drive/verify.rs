@@ -46,30 +46,37 @@ impl Looking {
         }
     }
 
-    /// Looks until every window is full; what to say of it.
-    async fn settle(&self, on_look: &mut (dyn FnMut(String) + Send)) -> Result<String, NotWell> {
+    /// Looks until every window is full; health, and what to say of it.
+    async fn settle(
+        &self,
+        on_look: &mut (dyn FnMut(String) + Send),
+    ) -> Result<(HealthSeen, String), NotWell> {
         let Some(eyes) = &self.eyes else {
-            return Ok(match self.side {
-                Side::New => "no health check: only the platform was asked".to_owned(),
-                Side::Old => "as it was".to_owned(),
-            });
+            let note = match self.side {
+                Side::New => "no health check: only the platform was asked",
+                Side::Old => "as it was",
+            };
+            return Ok((HealthSeen::Unknown, note.to_owned()));
         };
-        let note = if self.nothing {
-            match gone::wait(eyes).await? {
-                Gone::Seen => "nothing runs, and nothing of the release answers".to_owned(),
+        let (health, note) = if self.nothing {
+            let note = match gone::wait(eyes).await? {
+                Gone::Seen => "nothing runs, and nothing of the release answers",
                 Gone::NotTold => {
                     "nothing runs, as the platform says; no probe can tell whether something still answers"
-                        .to_owned()
                 }
-            }
+            };
+            (HealthSeen::Stopped, note.to_owned())
         } else {
             health::settle(eyes, self.specs(eyes), self.switched, on_look).await?
         };
         let untold = eyes.untold(self.side == Side::New);
         Ok(if untold.is_empty() {
-            note
+            (health, note)
         } else {
-            format!("{note}; cannot be told: {}", untold.join("; "))
+            (
+                HealthSeen::Unknown,
+                format!("{note}; cannot be told: {}", untold.join("; ")),
+            )
         })
     }
 }
@@ -134,7 +141,7 @@ impl Runner {
                 };
             }
             match looking.settle(&mut |line| sink.step(0, 0, &line)).await {
-                Ok(note) => Answer::Done { note, warning: None },
+                Ok((health, note)) => Answer::Verified { health, note },
                 Err(not_well) => Answer::Failed {
                     how: not_well.how,
                     slice: Some(slice),
