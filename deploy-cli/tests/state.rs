@@ -157,7 +157,7 @@ fn nothing_was_deployed_yet() {
     assert_snapshot!(home.run(&["resume"]), @r#"
     exit 2
     --- stderr
-    error: no deployment is left to resume [DPL0003]
+    error: no deployment is open [DPL0003]
       next     deploy history shows what happened
     "#);
     assert_snapshot!(home.run(&["show", "01JB9QF3ZK"]), @r#"

@@ -350,7 +350,7 @@ pub(super) fn c55() {
     );
     let verify = world.effect(&id, Work::Verify(FIRST));
     world
-        .answer(&id, verify, crate::fixture::done())
+        .answer(&id, verify, crate::fixture::verified())
         .expect("it was asked");
     assert!(is_doing(world.machine(&id), |work| work == Work::Activate(SliceIx(1))));
     assert!(

@@ -326,11 +326,20 @@ fn service_outcome(view: &DeploymentView, change: Change, slices: &[&SliceView])
             .any(|stray| stray.service == slice.service && stray.slice == slice.slice)
     };
     let touched = slices.iter().any(|slice| slice.touched);
+    // One that nobody touched is a matter for a human only where somebody else did, or it was found unwell.
+    let matters = |slice: &&SliceView| {
+        astray(slice)
+            && (touched
+                || matches!(
+                    slice.progress,
+                    Progress::Overtaken | Progress::Failed | Progress::Unknown
+                ))
+    };
     match view.phase() {
         _ if !view.ended && (touched || view.is_active()) => ServiceOutcome::Open,
         Phase::Succeeded if change == Change::Remove => ServiceOutcome::Removed,
         Phase::Succeeded => ServiceOutcome::Succeeded,
-        Phase::NeedsHuman if touched && slices.iter().any(astray) => ServiceOutcome::NeedsHuman,
+        Phase::NeedsHuman if slices.iter().any(matters) => ServiceOutcome::NeedsHuman,
         _ if !touched => ServiceOutcome::Untouched,
         _ if slices
             .iter()

@@ -115,7 +115,7 @@ impl DeploymentView {
                 view.armed = *armed;
                 view.progress = Progress::Verifying;
             }),
-            EventKind::SliceVerified { slice: ix, note } => self.at_slice(*ix, at, |view| {
+            EventKind::SliceVerified { slice: ix, note, .. } => self.at_slice(*ix, at, |view| {
                 view.running = Running::New;
                 view.release = view.release.or(Some(to));
                 view.health = HealthSeen::Healthy;
@@ -144,7 +144,7 @@ impl DeploymentView {
                 view.armed = false;
                 view.progress = Progress::Restored;
             }),
-            EventKind::SliceBack { slice: ix, note } => self.at_slice(*ix, at, |view| {
+            EventKind::SliceBack { slice: ix, note, .. } => self.at_slice(*ix, at, |view| {
                 view.running = Running::Old;
                 view.note = Some(note.clone());
                 view.health = match view.checkpoint.as_ref().map(|checkpoint| checkpoint.health) {

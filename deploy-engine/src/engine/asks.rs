@@ -1,7 +1,7 @@
 //! What anyone may ask: of a deployment, through the inbox or, where nobody drives it, by taking it over; and of the line.
 
 use super::deploy::Wires;
-use super::{Engine, journal_error, usage};
+use super::{Engine, journal_error};
 use crate::api::{AskOutcome, EngineError};
 use deploy_core::event::EventKind;
 use deploy_core::failure::{Code, Failure};
@@ -18,7 +18,7 @@ impl Engine {
     /// # Errors
     /// No such deployment, or the state cannot be used.
     pub async fn ask(&self, id: Option<&str>, ask: Ask, wires: Wires) -> Result<AskOutcome, EngineError> {
-        let (environment, deployment) = self.one_open(id).await?;
+        let (environment, deployment) = self.open_one(id, None).await?;
         let view = self.deployment_view(&deployment).await?;
         if view.ended {
             return Ok(AskOutcome::Rejected(format!(
@@ -80,62 +80,6 @@ impl Engine {
             .await
             .map(drop)
             .map_err(journal_error)
-    }
-
-    /// The deployment that is meant: named, or the only one that has not ended.
-    async fn one_open(&self, id: Option<&str>) -> Result<(EnvName, DeploymentId), EngineError> {
-        if let Some(id) = id {
-            return self.find(id).await;
-        }
-        let views = self.views().await?;
-        let open: Vec<_> = views
-            .environments
-            .values()
-            .flat_map(|view| view.unended.keys().map(|id| (view.name.clone(), id.clone())))
-            .collect();
-        match open.as_slice() {
-            [one] => Ok(one.clone()),
-            [] => Err(usage(
-                Code::UnknownName,
-                "no deployment is open",
-                "deploy history shows what happened",
-            )),
-            _ => Err(usage(
-                Code::Usage,
-                "several deployments are open",
-                "name one: deploy history shows them",
-            )),
-        }
-    }
-
-    /// A deployment by its id or the beginning of one.
-    pub(super) async fn find(&self, text: &str) -> Result<(EnvName, DeploymentId), EngineError> {
-        let wanted = text.trim().to_uppercase();
-        let views = self.views().await?;
-        let mut fits = Vec::new();
-        for view in views.environments.values() {
-            let ended = view.ended.iter().map(|summary| &summary.deployment);
-            fits.extend(
-                view.unended
-                    .keys()
-                    .chain(ended)
-                    .filter(|id| id.as_str().starts_with(&wanted))
-                    .map(|id| (view.name.clone(), id.clone())),
-            );
-        }
-        match fits.as_slice() {
-            [one] if wanted.len() >= 4 => Ok(one.clone()),
-            [] => Err(usage(
-                Code::UnknownName,
-                format!("there is no deployment {}", text.escape_debug()),
-                "deploy history",
-            )),
-            _ => Err(usage(
-                Code::UnknownName,
-                format!("{} fits several deployments", text.escape_debug()),
-                "type more of it",
-            )),
-        }
     }
 
     /// Says yes to the plan of a waiting deployment. Runs nothing here: the deployment goes on where it is resumed.

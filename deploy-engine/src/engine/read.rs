@@ -3,12 +3,11 @@
 use super::judge::Case;
 use super::{Engine, failed, journal_error, usage};
 use crate::api::{Diagnosis, EngineError, GateReport, Shown, SliceHealth};
-use crate::drive::Eyes;
+use crate::drive::look;
 use deploy_core::digest::Digest;
 use deploy_core::event::{Event, Recorded};
 use deploy_core::failure::Code;
 use deploy_core::gate::{self};
-use deploy_core::health::Verdict as Look;
 use deploy_core::id::{DeploymentId, EnvName, Seq, ServiceName};
 use deploy_core::model::{Release, ReleaseRef};
 use deploy_core::plan::Kind;
@@ -139,7 +138,7 @@ impl Engine {
                 .map_err(|error| EngineError::Unreachable(error.failure))?;
             for seen in seen {
                 let health = match eyes.get(&seen.slice) {
-                    Some(eyes) => word(eyes).await.0,
+                    Some(eyes) => look(eyes, &eyes.new).await.word().0,
                     None => HealthSeen::Unknown,
                 };
                 let slices = view.observed.entry(service.name.clone()).or_default();
@@ -202,7 +201,7 @@ impl Engine {
         for service in wanted {
             let made = binder.target(service).await.map_err(failed)?;
             for (slice, eyes) in binder.eyes(service, &made).await.map_err(failed)? {
-                let (health, note) = word(&eyes).await;
+                let (health, note) = look(&eyes, &eyes.new).await.word();
                 found.push(SliceHealth {
                     service: service.name.clone(),
                     slice,
@@ -483,25 +482,6 @@ impl Engine {
         }
         Ok(found)
     }
-}
-
-/// One look with every probe of a slice.
-async fn word(eyes: &Eyes) -> (HealthSeen, String) {
-    if eyes.new.is_empty() {
-        return (HealthSeen::Unknown, "no health check".to_owned());
-    }
-    for spec in &eyes.new {
-        let look = eyes.probe.look(spec).await;
-        match look.verdict {
-            Look::Healthy => {}
-            Look::Unhealthy(reason) => return (HealthSeen::Unhealthy, format!("{}: {reason}", spec.name)),
-            Look::Unreachable(reason) => return (HealthSeen::Unknown, format!("{}: {reason}", spec.name)),
-        }
-    }
-    (
-        HealthSeen::Healthy,
-        format!("{} of {0} probes pass", eyes.new.len()),
-    )
 }
 
 fn running(was: Option<&Runs>, is: Option<&Runs>) -> deploy_core::view::Running {
