@@ -3,7 +3,7 @@
 use super::deployment::DeploymentView;
 use super::environment::EnvironmentView;
 use super::phase::Phase;
-use super::slice::Running;
+use super::slice::{Running, in_words};
 use crate::event::{Event, EventKind};
 use crate::id::{DeploymentId, ServiceName};
 use crate::model::ReleaseRef;
@@ -27,8 +27,19 @@ pub struct Observed {
     pub health: HealthSeen,
     /// When it was looked at.
     pub at: Timestamp,
-    /// By which deployment.
-    pub deployment: DeploymentId,
+    /// By which deployment; `None`: by somebody who only looked.
+    pub deployment: Option<DeploymentId>,
+}
+
+impl Observed {
+    /// What runs, in words.
+    pub(super) fn in_words(&self) -> String {
+        match (&self.runs, self.release, &self.deployment) {
+            // Nobody has ever deployed here: `what ran before` would say nothing.
+            (Some(Runs::Release { .. }), None, None) => "something that deploy did not put there".to_owned(),
+            (runs, release, _) => in_words(self.running, release, runs.as_ref()),
+        }
+    }
 }
 
 impl EnvironmentView {
@@ -60,7 +71,7 @@ impl EnvironmentView {
                 release: slice.release,
                 health: slice.health,
                 at: event.at,
-                deployment: view.id.clone(),
+                deployment: Some(view.id.clone()),
             };
             let of_service = self.observed.entry(slice.service.clone()).or_default();
             of_service.insert(slice.slice.clone(), seen);

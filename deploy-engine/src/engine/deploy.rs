@@ -239,13 +239,32 @@ impl Engine {
                 Ok(driven)
             }
             Ok(Left::Waiting | Left::Paused | Left::Stopped) => self.driven(deployment).await,
-            Err(error) => Err(self.open_error(environment, deployment, error)),
+            Err(error) => Err(self.left_open(environment, deployment, error).await),
         }
     }
 
-    fn open_error(&self, environment: &EnvName, deployment: &DeploymentId, error: DriveError) -> EngineError {
-        let next = format!("deploy resume {}", deployment.short());
-        let failure = match &error {
+    /// Why this process drives the deployment no more. Where somebody else took it over, that is what matters: how it ended, or who
+    /// drives it now.
+    async fn left_open(
+        &self,
+        environment: &EnvName,
+        deployment: &DeploymentId,
+        error: DriveError,
+    ) -> EngineError {
+        let short = deployment.short();
+        if let Ok(view) = self.deployment_view(deployment).await
+            && view.ended
+        {
+            return EngineError::Held(Box::new(Failure::new(
+                Code::LeaseLost,
+                format!(
+                    "somebody else took deployment {short} over while this process was away: it is {}",
+                    view.phase().as_str()
+                ),
+                format!("deploy show {short}"),
+            )));
+        }
+        let mut failure = match &error {
             DriveError::Journal(error) => crate::store::journal_failure(error),
             DriveError::Lease(error) => lease_failure(error),
             DriveError::Wiring(failure) => (**failure).clone(),
@@ -255,9 +274,10 @@ impl Engine {
                 "deploy audit verify",
             ),
         };
-        let mut failure = failure;
         if failure.code != Code::StateCorrupt {
-            failure.next = next;
+            let driven = matches!(self.store.lease_holder(environment).await, Ok(Some(_)));
+            let verb = if driven { "watch" } else { "resume" };
+            failure.next = format!("deploy {verb} {short}");
         }
         EngineError::Open {
             deployment: deployment.clone(),

@@ -14,6 +14,7 @@ mod request;
 mod retire;
 mod rules;
 mod scene;
+mod status;
 mod watch;
 mod wired;
 

@@ -146,7 +146,7 @@ fn what_needs_a_human() {
       stray      schema schema runs v42: it is still on the new release
       next       deploy rollback -e production --to v41
       stray      web web-1 runs unknown: deploy@10.0.0.1 does not answer
-      next       deploy status -e production --refresh
+      next       deploy doctor -e production && deploy rollback -e production --to v41
       now        automatic promotion frozen
       see        deploy show 01JB9QF3ZK
     "#);
