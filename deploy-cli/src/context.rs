@@ -121,6 +121,15 @@ impl Context<'_> {
         self.typed(name).map(|()| true)
     }
 
+    /// Says what a person should know before anything begins.
+    pub(crate) async fn forewarn(&mut self, engine: &Engine, name: &EnvName) -> Result<(), CliError> {
+        let mark = self.console.paint_err().warn("!");
+        for line in engine.forewarnings(name).await? {
+            self.console.message(&format!("{mark} {line}"));
+        }
+        Ok(())
+    }
+
     /// Has the environment's name typed.
     pub(crate) fn typed(&mut self, name: &EnvName) -> Result<(), CliError> {
         let answer = self

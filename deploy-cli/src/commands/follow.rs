@@ -5,7 +5,7 @@
 use super::screen::Screen;
 use super::teller::Teller;
 use crate::args::deploying::Accept;
-use crate::context::{Context, Interruption, Signals};
+use crate::context::{Context, Interruption, Signals, now};
 use crate::error::{CliError, Exit};
 use deploy_core::failure::Code;
 use deploy_core::id::DeploymentId;
@@ -18,12 +18,15 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, interval, sleep_until};
 
 /// Told and not yet shown: enough that showing never holds a deployment up.
 const TOLD: usize = 4096;
 /// After a request to stop, the process is gone by then.
 const STOPS_WITHIN: Duration = Duration::from_millis(4500);
+
+/// How often it is looked whether a sign of life is due.
+const PULSE: Duration = Duration::from_secs(1);
 
 /// Runs `start` and shows what it tells.
 pub(crate) async fn follow<F>(
@@ -83,6 +86,7 @@ impl Following<'_> {
         signals: &mut Signals,
         context: &mut Context<'_>,
     ) -> Result<Driven, CliError> {
+        let mut pulse = interval(PULSE);
         let result = loop {
             let leave_by = self.leave_by;
             tokio::select! {
@@ -90,6 +94,7 @@ impl Following<'_> {
                 signal = signals.next() => self.interrupted(signal, context)?,
                 Some(told) = self.told.recv() => self.teller.take(told).await,
                 answer = answered(&mut self.question) => self.take_answer(answer, context).await,
+                _ = pulse.tick() => self.teller.screen.alive(now()),
                 () = sleep_until(leave_by.unwrap_or_else(Instant::now)), if leave_by.is_some() => return Err(self.left()),
                 result = &mut work => break result,
             }

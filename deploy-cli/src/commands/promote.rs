@@ -1,7 +1,6 @@
 //! `deploy promote`: what the environments before verified, into this one.
 
-use super::follow::follow;
-use super::up::{asked, branch};
+use super::up::{asked, branch, deploy};
 use crate::args::deploying::Promote;
 use crate::context::{Context, Signals, known};
 use crate::error::{CliError, Exit};
@@ -25,8 +24,5 @@ pub(crate) async fn run(
         branch: branch(args.branch),
         ..asked(Kind::Promote, args.environment, what, &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |wires| {
-        engine.deploy(ask, wires)
-    })
-    .await
+    deploy(context, &engine, signals, &args.how, ask).await
 }

@@ -32,6 +32,7 @@ pub(crate) async fn run(
             ));
         }
     }
+    context.forewarn(&engine, environment).await?;
     follow(context, &engine, signals, &[], |wires| {
         engine.retire(&args.service, environment, true, wires)
     })

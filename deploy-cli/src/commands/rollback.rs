@@ -1,7 +1,6 @@
 //! `deploy rollback`: back to the previous good release, or to the one named.
 
-use super::follow::follow;
-use super::up::asked;
+use super::up::{asked, deploy};
 use crate::args::deploying::Rollback;
 use crate::context::{Context, Signals, known};
 use crate::error::{CliError, Exit};
@@ -24,8 +23,5 @@ pub(crate) async fn run(
         services: args.services,
         ..asked(Kind::Rollback, args.environment, what, &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |wires| {
-        engine.deploy(ask, wires)
-    })
-    .await
+    deploy(context, &engine, signals, &args.how, ask).await
 }

@@ -26,7 +26,19 @@ pub(crate) async fn run(
         branch: branch(args.from.branch),
         ..asked(Kind::Deploy, environment, what, &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |wires| {
+    deploy(context, &engine, signals, &args.how, ask).await
+}
+
+/// Says what should be known before anything begins, and does it.
+pub(crate) async fn deploy(
+    context: &mut Context<'_>,
+    engine: &Engine,
+    signals: &mut Signals,
+    how: &How,
+    ask: DeployAsk,
+) -> Result<Exit, CliError> {
+    context.forewarn(engine, &ask.environment).await?;
+    follow(context, engine, signals, &how.wait.accept, |wires| {
         engine.deploy(ask, wires)
     })
     .await

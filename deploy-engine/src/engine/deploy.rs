@@ -91,6 +91,7 @@ impl Engine {
         }
         self.refuse_not_acting(&ask.environment, ask.kind).await?;
         let configured = self.environment(&ask.environment).await?;
+        self.refuse_edited(&ask, &configured).await?;
         self.record_rules(&configured, &self.views().await?.environment(&ask.environment))
             .await?;
         let release = self.release_for(&ask, &mut |_| {}).await?;

@@ -4,6 +4,7 @@ mod asks;
 mod attest;
 mod checks;
 mod deploy;
+mod edited;
 mod judge;
 mod kept;
 mod plan;

@@ -178,12 +178,18 @@ fn looked_at(
         Ok(Runs::Release { release, .. }) => *release,
         _ => None,
     };
-    let running = match (before.as_ref().and_then(|seen| seen.runs.as_ref()), &seen.runs) {
+    let running = match (&before, &seen.runs) {
         (_, Err(_)) => Running::Unknown,
-        (Some(was), Ok(is)) if same(was, is) => Running::New,
-        (Some(_), Ok(_)) => Running::Other,
         // Nothing was known before that it could differ from.
         (None, Ok(_)) => Running::Old,
+        (Some(before), Ok(is)) => match &before.runs {
+            Some(was) if same(was, is) && before.running == Running::Other => Running::Other,
+            Some(was) if same(was, is) => Running::New,
+            None => Running::Old,
+            // Another release of ours: whether that is the right one is for the fold to say.
+            Some(_) if release.is_some() && release != before.release => Running::Old,
+            Some(_) => Running::Other,
+        },
     };
     Observed {
         target,

@@ -172,6 +172,21 @@ impl Git {
             .collect())
     }
 
+    /// Which of these files, by their paths below the manifest's folder, are not as committed.
+    pub async fn dirty_among(&self, files: &[String]) -> Result<Vec<String>, GitError> {
+        let paths: Vec<String> = files
+            .iter()
+            .map(|file| format!("{}{file}", self.prefix))
+            .collect();
+        let mut command = vec!["--literal-pathspecs", "status", "--porcelain", "--"];
+        command.extend(paths.iter().map(String::as_str));
+        let text = self.ask(&command).await?;
+        Ok(text
+            .lines()
+            .map(|line| line.get(3..).unwrap_or(line).to_owned())
+            .collect())
+    }
+
     /// The branch checked out, if one is.
     pub async fn branch(&self) -> Result<Option<String>, GitError> {
         match self.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await {

@@ -7,11 +7,12 @@ use super::live::Live;
 use super::plain::{Plain, Stamps};
 use super::story::Story;
 use crate::console::Loudness;
-use deploy_core::event::Event;
+use deploy_core::event::{Event, EventKind};
 use deploy_core::id::{Attempt, SliceIx};
 use deploy_core::machine::{Effect, Work};
 use deploy_core::view::result::ending;
 use insta::assert_snapshot;
+use std::time::Duration;
 use streams::Stream;
 
 fn plain(loudness: Loudness, narrow: bool, stamps: Stamps, events: &[Event]) -> String {
@@ -233,6 +234,43 @@ fn what_was_taken_up_by_another_process() {
     "#);
 }
 
+#[test]
+fn a_long_silence_says_what_it_is_at_every_ten_seconds() {
+    let mut story = Story::new(Loudness::Normal, false);
+    story.about(Some(streams::release()));
+    let mut plain = Plain::new(story, Stamps::On, Paint::new(false));
+    let mut out = Vec::new();
+    let mut begun = None;
+    for event in Stream::success().events() {
+        plain.on(&event, &mut out).expect("writing to memory");
+        if matches!(
+            event.kind,
+            EventKind::SliceActivated {
+                slice: SliceIx(1),
+                ..
+            }
+        ) {
+            begun = Some(event.at);
+            break;
+        }
+    }
+    let begun = begun.expect("web-1 is activated");
+    out.clear();
+    for second in 1..=35_u64 {
+        let now = begun.after(Duration::from_secs(second));
+        let effect = Effect {
+            attempt: Attempt(1),
+            work: Work::Verify(SliceIx(1)),
+        };
+        let note = format!("ready: {second}s of 1m healthy, 3ms");
+        plain.progress(effect, &note, 0, 0);
+        plain.alive(now, &mut out).expect("writing to memory");
+        // A clock that is asked more often says nothing more.
+        plain.alive(now, &mut out).expect("writing to memory");
+    }
+    assert_snapshot!(String::from_utf8_lossy(&out));
+}
+
 /// Live and stored are one: what a terminal keeps is what `deploy show` prints, byte for byte.
 #[test]
 fn what_is_stored_reads_as_it_did_live() {
@@ -319,7 +357,6 @@ fn events_of_others_and_of_newer_versions_do_no_harm() {
 
 #[test]
 fn spans_are_short() {
-    use std::time::Duration;
     for (ms, text) in [
         (0, "0.0s"),
         (620, "0.6s"),

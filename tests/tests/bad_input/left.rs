@@ -1,0 +1,91 @@
+//! What `status` says of a deployment that somebody drives, that was left, and that needs a human: each time the command that
+//! gets out, and that command does.
+
+use std::os::unix::fs::symlink;
+
+use deploy_tests::scratch::Scratch;
+use deploy_tests::wait::{PATIENCE, until};
+use insta::assert_snapshot;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::world::{MANIFEST, look, next, recovers, serves, shop, up};
+
+#[test]
+fn driven_and_then_left() {
+    let shop = up(MANIFEST);
+    next(&shop, "v2");
+    shop.write("hold", "");
+    let mut run = shop.spawn(&["up", "-e", "development"]);
+    until(PATIENCE, "web to be switched", || serves(&shop, "web") == "v2\n");
+    let next_of = |verb: &str| {
+        let status = status(&shop);
+        let next = status["next"].as_str().unwrap_or_default().to_owned();
+        let id = status["deployment"].as_str().unwrap();
+        assert_eq!(next, format!("deploy {verb} {}", &id[..10]), "{status}");
+        status
+    };
+    let driven = next_of("watch");
+    let pid = format!("(pid {})", run.pid());
+    assert!(driven["driver"].as_str().unwrap().contains(&pid), "{driven}");
+    run.signal(Signal::KILL);
+    run.wait(PATIENCE);
+    std::fs::remove_file(shop.path("hold")).unwrap();
+    let left = next_of("resume");
+    assert_eq!(left["driver"], Value::Null);
+    assert_snapshot!("left half-way", look(&shop, &shop.deploy(&["status"])));
+    let next = left["next"].as_str().unwrap().to_owned();
+    let ended = shop.deploy(&next.split(' ').skip(1).collect::<Vec<_>>());
+    assert!(matches!(ended.code, Some(0 | 3)), "{ended:?}");
+    recovers(&shop);
+}
+
+#[test]
+fn looking_where_nothing_was_deployed() {
+    let shop = shop(MANIFEST);
+    shop.write("live/web/page", "by hand\n");
+    let looked = shop.deploy(&["status", "--refresh"]).expect_code(0);
+    assert_snapshot!("looked at before the first deployment", look(&shop, &looked));
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    assert_eq!(serves(&shop, "api"), "v1\n");
+    // What lay there by hand was taken over as it was: its path is what is switched.
+    assert_eq!(
+        std::fs::read_to_string(shop.path("live/web/page")).unwrap(),
+        "v1\n"
+    );
+}
+
+#[test]
+fn what_needs_a_human_names_the_way_out() {
+    let shop = up(MANIFEST);
+    next(&shop, "v2");
+    shop.write("hold", "");
+    let mut run = shop.spawn(&["up", "-e", "development"]);
+    until(PATIENCE, "web to be switched", || serves(&shop, "web") == "v2\n");
+    run.signal(Signal::KILL);
+    run.wait(PATIENCE);
+    std::fs::remove_file(shop.path("hold")).unwrap();
+    // Somebody puts something of their own there.
+    shop.write("live/mine/page", "mine\n");
+    std::fs::remove_file(shop.path("live/web/current")).unwrap();
+    symlink("../mine", shop.path("live/web/current")).unwrap();
+    shop.deploy(&["resume"]).expect_code(4);
+    let asked = status(&shop);
+    assert_eq!(asked["state"], "needs_human", "{asked}");
+    let looked = shop.deploy(&["status", "--refresh"]).expect_code(0);
+    assert_snapshot!("needs a human", look(&shop, &looked));
+    let next = asked["next"].as_str().unwrap().to_owned();
+    shop.deploy(&next.split(' ').skip(1).collect::<Vec<_>>())
+        .expect_code(0);
+    assert_eq!(
+        (serves(&shop, "api"), serves(&shop, "web")),
+        ("v1\n".into(), "v1\n".into())
+    );
+    assert_eq!(status(&shop)["state"], "steady");
+}
+
+fn status(shop: &Scratch) -> Value {
+    let output = shop.deploy(&["status", "--json"]).expect_code(0);
+    let all: Value = serde_json::from_str(&output.stdout).unwrap();
+    all["environments"][0].clone()
+}
