@@ -2,7 +2,7 @@
 
 use super::up::{asked, deploy};
 use crate::args::deploying::Rollback;
-use crate::context::{Context, Signals, known};
+use crate::context::{Context, Signals};
 use crate::error::{CliError, Exit};
 use deploy_core::plan::Kind;
 use deploy_engine::api::{DeployAsk, What};
@@ -13,15 +13,13 @@ pub(crate) async fn run(
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
-    known(&engine.environments(), &args.environment)?;
-    let confirmed = context
-        .confirmed(&engine, &args.environment, Kind::Rollback)
-        .await?;
+    let environment = context.environment(&engine.environments(), args.environment)?;
+    let confirmed = context.confirmed(&engine, &environment, Kind::Rollback).await?;
     let what = args.to.map_or(What::Previous, What::Release);
     let ask = DeployAsk {
         confirmed,
         services: args.services,
-        ..asked(Kind::Rollback, args.environment, what, &args.how)
+        ..asked(Kind::Rollback, environment, what, &args.how)
     };
     deploy(context, &engine, signals, &args.how, ask).await
 }

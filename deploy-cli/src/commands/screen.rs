@@ -132,13 +132,13 @@ impl Screen {
         }
     }
 
-    /// Shows the end; in text only, as programs get the result.
-    pub(crate) fn close(&mut self, code: u8) {
+    /// Shows the end; in text only, as programs get the result. `now`: where somebody looked on until now.
+    pub(crate) fn close(&mut self, code: u8, now: Option<Timestamp>) {
         let _gone = match &mut self.reader {
-            Reader::Live(live) => live.close(code, &mut Stdout),
-            Reader::Log(plain) => plain.close(code, &mut Stdout),
+            Reader::Live(live) => live.close(code, now, &mut Stdout),
+            Reader::Log(plain) => plain.close(code, now, &mut Stdout),
             Reader::Aside(plain) if plain.story.loudness() > Loudness::Quiet => {
-                plain.close(code, &mut io::stderr())
+                plain.close(code, now, &mut io::stderr())
             }
             Reader::Aside(_) | Reader::Events(_) => Ok(()),
         };

@@ -85,8 +85,11 @@ impl Plain {
     }
 
     /// Prints the end.
-    pub(crate) fn close(&mut self, code: u8, out: &mut impl Write) -> io::Result<()> {
-        let lines = self.story.close(code);
+    pub(crate) fn close(&mut self, code: u8, now: Option<Timestamp>, out: &mut impl Write) -> io::Result<()> {
+        if let (Some(now), Some(false)) = (now, self.story.view().map(|view| view.ended)) {
+            self.latest = self.latest.max(now);
+        }
+        let lines = self.story.close(code, now);
         self.print(&lines, out)
     }
 

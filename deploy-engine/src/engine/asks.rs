@@ -8,7 +8,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Approval;
 use deploy_core::id::{DeploymentId, EnvName};
 use deploy_core::machine::{Ask, Input};
-use deploy_core::port::journal::Stream;
+use deploy_core::port::journal::{LeaseHolder, LeaseToken, Stream};
 use deploy_core::view::Phase;
 use std::time::Duration;
 
@@ -32,10 +32,19 @@ impl Engine {
             .lease_holder(&environment)
             .await
             .map_err(journal_error)?
-            && let Err(EngineError::Held(_)) = self.probe_lease(&environment).await
         {
-            self.leave(&environment, &deployment, ask).await?;
-            return Ok(AskOutcome::Left { holder: holder.who });
+            // A holder that is silent is watched for a whole term. What is asked is left for it first where asking twice is asking
+            // once, so that it is heard even if we do not wait that long.
+            let first = ask == Ask::Cancel;
+            if first {
+                self.leave(&environment, &deployment, ask).await?;
+            }
+            if let Err(EngineError::Held(_)) = self.probe_lease(&environment).await {
+                if !first {
+                    self.leave(&environment, &deployment, ask).await?;
+                }
+                return Ok(AskOutcome::Left { holder: holder.who });
+            }
         }
         let lease = self
             .lease(&environment, Duration::ZERO, Some(&deployment))
@@ -59,6 +68,52 @@ impl Engine {
                 .await?;
         }
         Ok(AskOutcome::Done)
+    }
+
+    /// Which deployment is meant, and who drives it: what a person should know while an answer takes its time.
+    ///
+    /// # Errors
+    /// No such deployment, or the state cannot be read.
+    pub async fn driven_by(
+        &self,
+        id: Option<&str>,
+    ) -> Result<(DeploymentId, Option<LeaseHolder>), EngineError> {
+        let (environment, deployment) = self.one_open(id).await?;
+        let holder = self
+            .store
+            .lease_holder(&environment)
+            .await
+            .map_err(journal_error)?;
+        Ok((deployment, holder))
+    }
+
+    /// The deployment that this process began and did not get to tell of, where there is one. To be asked when nothing is driven here
+    /// any more.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub async fn begun_here(&self) -> Result<Option<DeploymentId>, EngineError> {
+        for (name, view) in self.views().await?.environments {
+            let holder = self.store.lease_holder(&name).await.map_err(journal_error)?;
+            if holder.is_none_or(|holder| holder.who != self.identity.who) {
+                continue;
+            }
+            // Writes are done in turn: when this one is refused, all that were under way before it are stored or not.
+            let nobodys = LeaseToken {
+                environment: name.clone(),
+                term: 0,
+            };
+            let _refused = self.store.renew_lease(&nobodys, "").await;
+            let views = self.views().await?;
+            let now = views.environment(&name);
+            let begun = now
+                .unended
+                .into_keys()
+                .filter(|id| !view.unended.contains_key(id));
+            let open = view.unended.values().filter(|view| view.is_active());
+            return Ok(begun.chain(open.map(|view| view.id.clone())).max());
+        }
+        Ok(None)
     }
 
     /// Whether somebody alive holds the lease: taking it and giving it back is the only way to know.
@@ -93,19 +148,21 @@ impl Engine {
             .values()
             .flat_map(|view| view.unended.keys().map(|id| (view.name.clone(), id.clone())))
             .collect();
-        match open.as_slice() {
-            [one] => Ok(one.clone()),
-            [] => Err(usage(
-                Code::UnknownName,
-                "no deployment is open",
-                "deploy history shows what happened",
-            )),
-            _ => Err(usage(
-                Code::Usage,
-                "several deployments are open",
-                "name one: deploy history shows them",
-            )),
-        }
+        only(open, "is open", "deploy history shows what happened")
+    }
+
+    /// The only deployment that waits for people or time.
+    ///
+    /// # Errors
+    /// None does, or several do: they are named.
+    pub async fn only_waiting(&self) -> Result<(EnvName, DeploymentId), EngineError> {
+        let views = self.views().await?;
+        let waiting: Vec<_> = views
+            .environments
+            .values()
+            .flat_map(|view| view.waiting().map(|waits| (view.name.clone(), waits.id.clone())))
+            .collect();
+        only(waiting, "waits", "deploy status shows where each environment is")
     }
 
     /// A deployment by its id or the beginning of one.
@@ -249,6 +306,29 @@ impl Engine {
         let draft = self.draft(None, EventKind::Unyanked { release });
         self.append_facts(&Stream::Project, vec![draft]).await?;
         Ok(release)
+    }
+}
+
+/// The only one, or which there are.
+fn only(
+    found: Vec<(EnvName, DeploymentId)>,
+    what: &str,
+    look: &str,
+) -> Result<(EnvName, DeploymentId), EngineError> {
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(usage(Code::UnknownName, format!("no deployment {what}"), look)),
+        several => {
+            let names: Vec<_> = several
+                .iter()
+                .map(|(environment, id)| format!("{} ({environment})", id.short()))
+                .collect();
+            Err(usage(
+                Code::Usage,
+                format!("which deployment? there are {}", names.join(", ")),
+                "name one of them",
+            ))
+        }
     }
 }
 

@@ -276,7 +276,9 @@ impl Engine {
             ),
         };
         if failure.code != Code::StateCorrupt {
-            let driven = matches!(self.store.lease_holder(environment).await, Ok(Some(_)));
+            // A lease that we could not give back is no other's.
+            let holder = self.store.lease_holder(environment).await.ok().flatten();
+            let driven = holder.is_some_and(|holder| holder.who != self.identity.who);
             let verb = if driven { "watch" } else { "resume" };
             failure.next = format!("deploy {verb} {short}");
         }

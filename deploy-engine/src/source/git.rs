@@ -198,16 +198,19 @@ impl Git {
 
     /// The branches that contain a commit, local ones and remote ones without their remote's name.
     pub async fn branches_containing(&self, commit: &CommitId) -> Result<Vec<String>, GitError> {
-        let text = self
-            .ask(&[
-                "for-each-ref",
-                "--contains",
-                commit.as_str(),
-                "--format=%(refname)",
-                "refs/heads",
-                "refs/remotes",
-            ])
-            .await?;
+        self.branches_that(&["--contains", commit.as_str()]).await
+    }
+
+    /// All branches there are, as [`Self::branches_containing`] names them.
+    pub async fn branches(&self) -> Result<Vec<String>, GitError> {
+        self.branches_that(&[]).await
+    }
+
+    async fn branches_that(&self, which: &[&str]) -> Result<Vec<String>, GitError> {
+        let mut command = vec!["for-each-ref", "--format=%(refname)"];
+        command.extend(which);
+        command.extend(["refs/heads", "refs/remotes"]);
+        let text = self.ask(&command).await?;
         let mut names: Vec<_> = text
             .lines()
             .filter_map(|name| {

@@ -24,7 +24,7 @@ fn plain(loudness: Loudness, narrow: bool, stamps: Stamps, events: &[Event]) -> 
         plain.on(event, &mut out).expect("writing to memory");
     }
     let code = plain.story.view().map_or(0, |view| ending(view).code);
-    plain.close(code, &mut out).expect("writing to memory");
+    plain.close(code, None, &mut out).expect("writing to memory");
     String::from_utf8(out).expect("text")
 }
 
@@ -256,6 +256,18 @@ fn a_long_silence_says_what_it_is_at_every_ten_seconds() {
     }
     let begun = begun.expect("web-1 is activated");
     out.clear();
+    // What is left lasted until it was left, not until its last event.
+    let mut left = Vec::new();
+    let lines = plain.story.close(9, Some(begun.after(Duration::from_mins(5))));
+    left.extend(
+        lines
+            .iter()
+            .map(|line| line.text(plain.story.columns(), Paint::new(false))),
+    );
+    assert!(
+        left[0].starts_with("… open: left activating") && left[0].contains("5m"),
+        "{left:?}"
+    );
     for second in 1..=35_u64 {
         let now = begun.after(Duration::from_secs(second));
         let effect = Effect {
@@ -268,7 +280,11 @@ fn a_long_silence_says_what_it_is_at_every_ten_seconds() {
         // A clock that is asked more often says nothing more.
         plain.alive(now, &mut out).expect("writing to memory");
     }
-    assert_snapshot!(String::from_utf8_lossy(&out));
+    assert_snapshot!(String::from_utf8_lossy(&out), @r#"
+    07:00:27   … web     web-1    verifying: ready: 10s of 1m healthy, 3ms
+    07:00:37   … web     web-1    verifying: ready: 20s of 1m healthy, 3ms
+    07:00:47   … web     web-1    verifying: ready: 30s of 1m healthy, 3ms
+    "#);
 }
 
 /// Live and stored are one: what a terminal keeps is what `deploy show` prints, byte for byte.
@@ -289,7 +305,7 @@ fn what_is_stored_reads_as_it_did_live() {
             live.progress(effect, "ready: 503", 1, 4);
         }
         let code = live.plain().story.view().map_or(0, |view| ending(view).code);
-        live.close(code, &mut kept).expect("writing to memory");
+        live.close(code, None, &mut kept).expect("writing to memory");
 
         // As the journal gives them back.
         let text: Vec<String> = events
@@ -304,7 +320,7 @@ fn what_is_stored_reads_as_it_did_live() {
             let event: Event = serde_json::from_str(event).expect("an event");
             stored.on(&event, &mut shown).expect("writing to memory");
         }
-        stored.close(code, &mut shown).expect("writing to memory");
+        stored.close(code, None, &mut shown).expect("writing to memory");
         assert_eq!(String::from_utf8_lossy(&kept), String::from_utf8_lossy(&shown));
     }
 }
