@@ -6,4 +6,5 @@ mod left;
 mod signals;
 mod source;
 mod state;
+mod texts;
 mod world;

@@ -23,7 +23,7 @@ needs = ["api"]
 [services.web.ssh]
 source = "web/"
 path = "live/web"
-restart = "echo restarted; while test -e ../../../hold; do sleep 0.1; done"
+restart = "echo restarted; while test -e ../../../../hold; do sleep 0.1; done"
 [services.web.health.ready]
 command = "true"
 healthy_for = "100ms"
