@@ -6,6 +6,7 @@ use super::phase::Phase;
 use super::slice::{Running, in_words};
 use crate::event::{Event, EventKind};
 use crate::id::{DeploymentId, ServiceName};
+use crate::machine::Outcome;
 use crate::model::ReleaseRef;
 use crate::plan::Change;
 use crate::port::target::{HealthSeen, Runs};
@@ -43,6 +44,22 @@ impl Observed {
 }
 
 impl EnvironmentView {
+    /// It went back whole, which was observed: what a slice runs is the base again, also where both releases have the same content,
+    /// and where that content came with an earlier one.
+    fn all_back(&mut self, view: &DeploymentView) {
+        let Some(base) = view.previous() else { return };
+        for slice in &view.slices {
+            let of_service = self.observed.get_mut(&slice.service);
+            let seen = of_service.and_then(|slices| slices.get_mut(&slice.slice));
+            if let Some(seen) = seen
+                && matches!(seen.runs, Some(Runs::Release { .. }))
+                && matches!(seen.running, Running::Old | Running::New)
+            {
+                seen.release = Some(base);
+            }
+        }
+    }
+
     pub(super) fn observe(&mut self, view: &DeploymentView, event: &Event) {
         if let EventKind::FinishBegun = event.kind {
             for service in view.plan.iter().flat_map(|plan| &plan.services) {
@@ -50,6 +67,14 @@ impl EnvironmentView {
                     self.observed.remove(&service.name);
                 }
             }
+            return;
+        }
+        if let EventKind::Ended {
+            outcome: Outcome::RolledBack,
+            ..
+        } = event.kind
+        {
+            self.all_back(view);
             return;
         }
         let removed = |name: &ServiceName| {

@@ -174,8 +174,10 @@ fn looked_at(
     health: HealthSeen,
     at: Timestamp,
 ) -> Observed {
-    let release = match &seen.runs {
-        Ok(Runs::Release { release, .. }) => *release,
+    let release = match (&seen.runs, &before) {
+        // The host names the release that brought the content first; the journal knows as which one it serves now.
+        (Ok(is), Some(before)) if before.runs.as_ref().is_some_and(|was| same(was, is)) => before.release,
+        (Ok(Runs::Release { release, .. }), _) => *release,
         _ => None,
     };
     let running = match (&before, &seen.runs) {

@@ -84,6 +84,42 @@ fn what_needs_a_human_names_the_way_out() {
     assert_eq!(status(&shop)["state"], "steady");
 }
 
+/// Content that comes again with a later release, and a service that a release does not change, are no drift.
+#[test]
+fn what_went_back_is_where_it_was() {
+    let shop = shop(MANIFEST);
+    let page = shop.path("live/web/current/page").display().to_string();
+    let looks = format!("command = \"! grep -q bad {page}\"\ndeadline = \"2s\"");
+    let web = MANIFEST.split("[services.web.health.ready]").nth(1).unwrap();
+    let looked = web.replacen("command = \"true\"", &looks, 1);
+    shop.write("deploy.toml", MANIFEST.replace(web, &looked));
+    shop.commit("Look at the page");
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    let all_is_well = |release: &str| {
+        for flags in [&["status", "--json"][..], &["status", "--json", "--refresh"]] {
+            let output = shop.deploy(flags).expect_code(0);
+            let all: Value = serde_json::from_str(&output.stdout).unwrap();
+            for service in all["environments"][0]["services"].as_array().unwrap() {
+                assert_eq!(
+                    (service["release"].as_str(), service["drift"].as_str()),
+                    (Some(release), Some("none")),
+                    "{flags:?} {service}"
+                );
+            }
+        }
+    };
+    all_is_well("v1");
+    // The same web with another api, then a web that is not well.
+    shop.write("api/page", "v2\n");
+    shop.commit("Another api");
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    all_is_well("v2");
+    shop.write("web/page", "bad\n");
+    shop.commit("Not well");
+    shop.deploy(&["up", "-e", "development"]).expect_code(3);
+    all_is_well("v2");
+}
+
 fn status(shop: &Scratch) -> Value {
     let output = shop.deploy(&["status", "--json"]).expect_code(0);
     let all: Value = serde_json::from_str(&output.stdout).unwrap();
