@@ -145,9 +145,9 @@ impl Context<'_> {
                 Ok(only.clone())
             }
             (None, several) => {
-                let names: Vec<&str> = several.iter().map(EnvName::as_str).collect();
-                let first = names.first().copied().unwrap_or("ENV");
-                let message = format!("which environment? there are {}", names.join(", "));
+                let them: Vec<&str> = several.iter().map(EnvName::as_str).collect();
+                let first = them.first().copied().unwrap_or("ENV");
+                let message = format!("which environment? there are {}", them.join(", "));
                 Err(CliError::usage(message, format!("name one: -e {first}")))
             }
         }

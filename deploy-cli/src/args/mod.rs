@@ -65,6 +65,7 @@ pub(crate) fn command() -> clap::Command {
     name = "deploy",
     version,
     help_template = TOP,
+    override_usage = "deploy [OPTIONS] <COMMAND>",
     arg_required_else_help = true,
     subcommand_required = true,
     disable_help_subcommand = false,

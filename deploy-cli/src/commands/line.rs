@@ -10,10 +10,10 @@ pub(crate) async fn freeze(context: &mut Context<'_>, args: Freeze) -> Result<Ex
     let engine = context.open(Access::Write).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
     engine.freeze(&environment, args.reason).await?;
-    let next = format!("deploy unfreeze -e {}", environment);
+    let next = format!("deploy unfreeze -e {environment}");
     done(
         context,
-        &format!("{} is frozen: nothing goes forward there", environment),
+        &format!("{environment} is frozen: nothing goes forward there"),
         Some(&next),
     );
     Ok(Exit::Done)
@@ -23,6 +23,6 @@ pub(crate) async fn unfreeze(context: &mut Context<'_>, args: Unfreeze) -> Resul
     let engine = context.open(Access::Write).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
     engine.unfreeze(&environment).await?;
-    done(context, &format!("{} is open again", environment), None);
+    done(context, &format!("{environment} is open again"), None);
     Ok(Exit::Done)
 }

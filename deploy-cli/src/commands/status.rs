@@ -12,9 +12,7 @@ use deploy_engine::api::Access;
 use std::fmt::Write as _;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, CliError> {
-    let engine = context
-        .open(if args.refresh { Access::Write } else { Access::Read })
-        .await?;
+    let engine = context.open(Access::Read).await?;
     if let Some(environment) = &args.environment {
         known(&engine.environments(), environment)?;
     }

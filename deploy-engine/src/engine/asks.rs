@@ -310,7 +310,7 @@ impl Engine {
 }
 
 /// The only one, or which there are.
-fn only(
+pub(super) fn only(
     found: Vec<(EnvName, DeploymentId)>,
     what: &str,
     look: &str,

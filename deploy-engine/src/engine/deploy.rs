@@ -1,5 +1,6 @@
 //! Deploying: from a request to a deployment, and driving one as far as it goes.
 
+use super::asks::only;
 use super::judge::{Bench, Case, verdict};
 use super::plan::Shape;
 use super::scene::Views;
@@ -535,25 +536,7 @@ impl Engine {
             .filter(|view| environment.is_none_or(|name| *name == view.name))
             .flat_map(|view| view.unended.keys().map(|id| (view.name.clone(), id.clone())))
             .collect();
-        match open.as_slice() {
-            [one] => Ok(one.clone()),
-            [] => Err(usage(
-                Code::UnknownName,
-                "no deployment is left to resume",
-                "deploy history shows what happened",
-            )),
-            many => {
-                let names: Vec<_> = many
-                    .iter()
-                    .map(|(name, id)| format!("{} ({name})", id.short()))
-                    .collect();
-                Err(usage(
-                    Code::Usage,
-                    format!("several deployments are open: {}", names.join(", ")),
-                    "name one: deploy resume ID",
-                ))
-            }
-        }
+        only(open, "is left to resume", "deploy history shows what happened")
     }
 }
 

@@ -4,20 +4,17 @@
 use std::os::unix::fs::symlink;
 
 use deploy_tests::scratch::Scratch;
-use deploy_tests::wait::{PATIENCE, until};
+use deploy_tests::wait::PATIENCE;
 use insta::assert_snapshot;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::world::{MANIFEST, look, next, recovers, serves, shop, up};
+use crate::world::{MANIFEST, half_way, look, recovers, serves, shop, up};
 
 #[test]
 fn driven_and_then_left() {
     let shop = up(MANIFEST);
-    next(&shop, "v2");
-    shop.write("hold", "");
-    let mut run = shop.spawn(&["up", "-e", "development"]);
-    until(PATIENCE, "web to be switched", || serves(&shop, "web") == "v2\n");
+    let mut run = half_way(&shop);
     let next_of = |verb: &str| {
         let status = status(&shop);
         let next = status["next"].as_str().unwrap_or_default().to_owned();
@@ -46,6 +43,7 @@ fn looking_where_nothing_was_deployed() {
     shop.write("live/web/page", "by hand\n");
     let looked = shop.deploy(&["status", "--refresh"]).expect_code(0);
     assert_snapshot!("looked at before the first deployment", look(&shop, &looked));
+    assert!(!shop.path(".deploy").exists(), "looking writes nothing");
     shop.deploy(&["up", "-e", "development"]).expect_code(0);
     assert_eq!(serves(&shop, "api"), "v1\n");
     // What lay there by hand was taken over as it was: its path is what is switched.
@@ -58,10 +56,7 @@ fn looking_where_nothing_was_deployed() {
 #[test]
 fn what_needs_a_human_names_the_way_out() {
     let shop = up(MANIFEST);
-    next(&shop, "v2");
-    shop.write("hold", "");
-    let mut run = shop.spawn(&["up", "-e", "development"]);
-    until(PATIENCE, "web to be switched", || serves(&shop, "web") == "v2\n");
+    let mut run = half_way(&shop);
     run.signal(Signal::KILL);
     run.wait(PATIENCE);
     std::fs::remove_file(shop.path("hold")).unwrap();
@@ -122,6 +117,6 @@ fn what_went_back_is_where_it_was() {
 
 fn status(shop: &Scratch) -> Value {
     let output = shop.deploy(&["status", "--json"]).expect_code(0);
-    let all: Value = serde_json::from_str(&output.stdout).unwrap();
+    let all: Value = serde_json::from_str(&output.stdout).expect("one object");
     all["environments"][0].clone()
 }

@@ -1,10 +1,10 @@
 //! What a person reads when something refuses or does not answer: the reason, what was said last, and what to do.
 
-use deploy_tests::wait::{PATIENCE, until};
+use deploy_tests::wait::PATIENCE;
 use insta::assert_snapshot;
 use rustix::process::Signal;
 
-use crate::world::{MANIFEST, look, next, recovers, serves, shop, up};
+use crate::world::{MANIFEST, half_way, look, next, recovers, serves, shop, up};
 
 #[test]
 fn a_check_that_fails_shows_its_last_lines() {
@@ -49,10 +49,7 @@ fn several_files_are_not_committed() {
 #[test]
 fn asking_a_holder_that_does_not_answer() {
     let shop = up(MANIFEST);
-    next(&shop, "v2");
-    shop.write("hold", "");
-    let mut run = shop.spawn(&["up", "-e", "development"]);
-    until(PATIENCE, "web to be switched", || serves(&shop, "web") == "v2\n");
+    let mut run = half_way(&shop);
     run.signal(Signal::STOP);
     std::fs::remove_file(shop.path("hold")).unwrap();
     let asked = shop.deploy(&["cancel"]);

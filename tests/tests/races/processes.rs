@@ -81,6 +81,11 @@ fn one_stopped_past_its_lease_writes_nothing_more() {
             !matches!(woken.code, Some(0 | 3) | None),
             "{point}: it lost its lease and says otherwise\n{woken:?}"
         );
+        // What the other made of it is over: there is nothing to resume.
+        assert!(
+            woken.stderr.contains("deploy show 01") && !woken.stderr.contains("deploy resume"),
+            "{point}\n{woken:?}"
+        );
         assert_eq!(shop.whole(), live, "{point}\n{woken:?}");
         assert_eq!(Hosts::of(&shop), hosts, "{point}\n{woken:?}");
         assert_eq!(journal(&shop, &[]), rows, "{point}\n{woken:?}");
