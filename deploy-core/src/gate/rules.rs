@@ -160,7 +160,13 @@ pub struct Comparison {
 impl Comparison {
     /// Whether any line is looser.
     pub fn loosened(&self) -> bool {
-        self.lines.iter().any(|line| line.moved == Moved::Looser)
+        self.looser().next().is_some()
+    }
+
+    /// The lines that are looser, for people.
+    pub fn looser(&self) -> impl Iterator<Item = &str> {
+        let looser = self.lines.iter().filter(|line| line.moved == Moved::Looser);
+        looser.map(|line| line.text.as_str())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::wiring::Eyes;
 use deploy_core::failure::Failure;
-use deploy_core::health::{ProbeSpec, Verdict};
+use deploy_core::health::{ProbeSpec, State, Verdict};
 use deploy_core::machine::Failed;
 use deploy_core::port::target::HealthSeen;
 use deploy_core::time::format_duration;
@@ -31,11 +31,21 @@ pub(super) async fn settle(
     }
     let settled = until_all_healthy(&*eyes.probe, specs, &SystemClock, switched, &mut |progress| {
         on_look(match &progress.look.verdict {
-            Verdict::Healthy => format!(
-                "{}: healthy, {}",
-                progress.name,
-                format_duration(progress.look.latency)
-            ),
+            Verdict::Healthy => {
+                let wanted = specs.iter().find(|spec| spec.name == progress.name);
+                let wanted = wanted.map(|spec| spec.healthy_for).unwrap_or_default();
+                let healthy = match progress.state {
+                    State::Pending { healthy } => Duration::from_secs(healthy.as_secs()),
+                    State::Healthy { .. } | State::Late(_) => wanted,
+                };
+                format!(
+                    "{}: {} of {} healthy, {}",
+                    progress.name,
+                    format_duration(healthy),
+                    format_duration(wanted),
+                    format_duration(progress.look.latency)
+                )
+            }
             Verdict::Unhealthy(reason) | Verdict::Unreachable(reason) => {
                 format!("{}: {reason}", progress.name)
             }
@@ -45,9 +55,7 @@ pub(super) async fn settle(
     for (spec, settled) in specs.iter().zip(&settled) {
         if let Some(failure) = settled.failure(spec) {
             let how = match &settled.state {
-                deploy_core::health::State::Late(late)
-                    if late.fault == deploy_core::health::Fault::Unreachable =>
-                {
+                State::Late(late) if late.fault == deploy_core::health::Fault::Unreachable => {
                     Failed::Unreachable
                 }
                 _ => Failed::Unhealthy,

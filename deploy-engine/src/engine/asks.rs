@@ -8,7 +8,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Approval;
 use deploy_core::id::{DeploymentId, EnvName};
 use deploy_core::machine::{Ask, Input};
-use deploy_core::port::journal::Stream;
+use deploy_core::port::journal::{LeaseHolder, LeaseToken, Stream};
 use deploy_core::view::Phase;
 use std::time::Duration;
 
@@ -32,10 +32,19 @@ impl Engine {
             .lease_holder(&environment)
             .await
             .map_err(journal_error)?
-            && let Err(EngineError::Held(_)) = self.probe_lease(&environment).await
         {
-            self.leave(&environment, &deployment, ask).await?;
-            return Ok(AskOutcome::Left { holder: holder.who });
+            // A holder that is silent is watched for a whole term. What is asked is left for it first where asking twice is asking
+            // once, so that it is heard even if we do not wait that long.
+            let first = ask == Ask::Cancel;
+            if first {
+                self.leave(&environment, &deployment, ask).await?;
+            }
+            if let Err(EngineError::Held(_)) = self.probe_lease(&environment).await {
+                if !first {
+                    self.leave(&environment, &deployment, ask).await?;
+                }
+                return Ok(AskOutcome::Left { holder: holder.who });
+            }
         }
         let lease = self
             .lease(&environment, Duration::ZERO, Some(&deployment))
@@ -59,6 +68,52 @@ impl Engine {
                 .await?;
         }
         Ok(AskOutcome::Done)
+    }
+
+    /// Which deployment is meant, and who drives it: what a person should know while an answer takes its time.
+    ///
+    /// # Errors
+    /// No such deployment, or the state cannot be read.
+    pub async fn driven_by(
+        &self,
+        id: Option<&str>,
+    ) -> Result<(DeploymentId, Option<LeaseHolder>), EngineError> {
+        let (environment, deployment) = self.open_one(id, None).await?;
+        let holder = self
+            .store
+            .lease_holder(&environment)
+            .await
+            .map_err(journal_error)?;
+        Ok((deployment, holder))
+    }
+
+    /// The deployment that this process began and did not get to tell of, where there is one. To be asked when nothing is driven here
+    /// any more.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub async fn begun_here(&self) -> Result<Option<DeploymentId>, EngineError> {
+        for (name, view) in self.views().await?.environments {
+            let holder = self.store.lease_holder(&name).await.map_err(journal_error)?;
+            if holder.is_none_or(|holder| holder.who != self.identity.who) {
+                continue;
+            }
+            // Writes are done in turn: when this one is refused, all that were under way before it are stored or not.
+            let nobodys = LeaseToken {
+                environment: name.clone(),
+                term: 0,
+            };
+            let _refused = self.store.renew_lease(&nobodys, "").await;
+            let views = self.views().await?;
+            let now = views.environment(&name);
+            let begun = now
+                .unended
+                .into_keys()
+                .filter(|id| !view.unended.contains_key(id));
+            let open = view.unended.values().filter(|view| view.is_active());
+            return Ok(begun.chain(open.map(|view| view.id.clone())).max());
+        }
+        Ok(None)
     }
 
     /// Whether somebody alive holds the lease: taking it and giving it back is the only way to know.

@@ -92,6 +92,7 @@ impl Engine {
         }
         self.refuse_not_acting(&ask.environment, ask.kind).await?;
         let configured = self.environment(&ask.environment).await?;
+        self.refuse_edited(&ask, &configured).await?;
         self.record_rules(&configured, &self.views().await?.environment(&ask.environment))
             .await?;
         let release = self.release_for(&ask, &mut |_| {}).await?;
@@ -253,7 +254,7 @@ impl Engine {
                 Ok(driven)
             }
             Ok(Left::Waiting | Left::Paused | Left::Stopped) => self.driven(deployment).await,
-            Err(error) => Err(self.open_error(environment, deployment, error)),
+            Err(error) => Err(self.left_open(environment, deployment, error).await),
         }
     }
 }

@@ -48,15 +48,28 @@ impl Engine {
         Ok(())
     }
 
-    /// A drive that ended before its deployment did.
-    pub(super) fn open_error(
+    /// Why this process drives the deployment no more. Where somebody else took it over, that is what matters: how it ended, or who
+    /// drives it now.
+    pub(super) async fn left_open(
         &self,
         environment: &EnvName,
         deployment: &DeploymentId,
         error: DriveError,
     ) -> EngineError {
-        let next = format!("deploy resume {}", deployment.short());
-        let failure = match &error {
+        let short = deployment.short();
+        if let Ok(view) = self.deployment_view(deployment).await
+            && view.ended
+        {
+            return EngineError::Held(Box::new(Failure::new(
+                Code::LeaseLost,
+                format!(
+                    "somebody else took deployment {short} over while this process was away: it is {}",
+                    view.phase().as_str()
+                ),
+                format!("deploy show {short}"),
+            )));
+        }
+        let mut failure = match &error {
             DriveError::Journal(error) => crate::store::journal_failure(error),
             DriveError::Lease(error) => lease_failure(error),
             DriveError::Wiring(failure) => (**failure).clone(),
@@ -66,9 +79,12 @@ impl Engine {
                 "deploy audit verify",
             ),
         };
-        let mut failure = failure;
         if failure.code != Code::StateCorrupt {
-            failure.next = next;
+            // A lease that we could not give back is no other's.
+            let holder = self.store.lease_holder(environment).await.ok().flatten();
+            let driven = holder.is_some_and(|holder| holder.who != self.identity.who);
+            let verb = if driven { "watch" } else { "resume" };
+            failure.next = format!("deploy {verb} {short}");
         }
         EngineError::Open {
             deployment: deployment.clone(),

@@ -26,25 +26,21 @@ impl Engine {
             .filter(|view| environment.is_none_or(|name| *name == view.name))
             .flat_map(|view| view.unended.keys().map(|id| (view.name.clone(), id.clone())))
             .collect();
-        match open.as_slice() {
-            [one] => Ok(one.clone()),
-            [] => Err(usage(
-                Code::UnknownName,
-                "no deployment is open",
-                "deploy history shows what happened",
-            )),
-            many => {
-                let names: Vec<_> = many
-                    .iter()
-                    .map(|(name, id)| format!("{} ({name})", id.short()))
-                    .collect();
-                Err(usage(
-                    Code::Usage,
-                    format!("several deployments are open: {}", names.join(", ")),
-                    "deploy history shows them; name one by its id",
-                ))
-            }
-        }
+        only(open, "is open", "deploy history shows what happened")
+    }
+
+    /// The only deployment that waits for people or time.
+    ///
+    /// # Errors
+    /// None does, or several do: they are named.
+    pub async fn only_waiting(&self) -> Result<(EnvName, DeploymentId), EngineError> {
+        let views = self.views().await?;
+        let waiting: Vec<_> = views
+            .environments
+            .values()
+            .flat_map(|view| view.waiting().map(|waits| (view.name.clone(), waits.id.clone())))
+            .collect();
+        only(waiting, "waits", "deploy status shows where each environment is")
     }
 
     /// A deployment by its id or the beginning of one.
@@ -101,5 +97,28 @@ impl Engine {
             deployment: id.clone(),
             result: result(&view, &project),
         })
+    }
+}
+
+/// The only one, or which there are.
+fn only(
+    found: Vec<(EnvName, DeploymentId)>,
+    what: &str,
+    look: &str,
+) -> Result<(EnvName, DeploymentId), EngineError> {
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(usage(Code::UnknownName, format!("no deployment {what}"), look)),
+        several => {
+            let names: Vec<_> = several
+                .iter()
+                .map(|(environment, id)| format!("{} ({environment})", id.short()))
+                .collect();
+            Err(usage(
+                Code::Usage,
+                format!("which deployment? there are {}", names.join(", ")),
+                "name one of them",
+            ))
+        }
     }
 }

@@ -179,7 +179,7 @@ impl StoreError {
                 "make `{}` and its folder writable for this user; `deploy status` and `deploy history` work without",
                 path.display()
             ),
-            Self::Full { .. } => "free space on its disk, then run `deploy resume`".to_owned(),
+            Self::Full { .. } => "free space on its disk, then run the command again".to_owned(),
             Self::Unreadable { path, .. } => {
                 format!("run `ls -l {}`: it must belong to this user", path.display())
             }
@@ -250,7 +250,15 @@ pub fn lease_failure(error: &LeaseError) -> Failure {
                 "{} has driven {environment} since {}, now at: {}",
                 holder.who, holder.since, holder.step
             ),
-            format!("wait with --lock-wait 15m, or look on with `deploy watch -e {environment}`"),
+            match &holder.deployment {
+                Some(id) => format!(
+                    "wait with --lock-wait 15m, or look on with `deploy watch {}`",
+                    id.short()
+                ),
+                None => {
+                    format!("wait with --lock-wait 15m; `deploy status -e {environment}` shows how far it is")
+                }
+            },
         ),
     }
 }

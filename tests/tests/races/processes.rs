@@ -121,6 +121,11 @@ fn stop_past_the_lease(shop: &Shop, round: usize, point: &str) {
         !matches!(woken.code, Some(0 | 3) | None),
         "round {round}, {point}: it lost its lease and says otherwise\n{woken:?}"
     );
+    // What the other made of it is over: there is nothing to resume.
+    assert!(
+        woken.stderr.contains("deploy show 01") && !woken.stderr.contains("deploy resume"),
+        "round {round}, {point}\n{woken:?}"
+    );
     assert_eq!(shop.whole(), live, "round {round}, {point}\n{woken:?}");
     assert_eq!(Hosts::of(shop), hosts, "round {round}, {point}\n{woken:?}");
     assert_eq!(journal(shop, &[]), rows, "round {round}, {point}\n{woken:?}");

@@ -369,7 +369,7 @@ fn how_the_errors_read() {
       next    make `/srv/shop/.deploy/state.db` and its folder writable for this user; `deploy status` and `deploy history` work without
     DPL0206 /srv/shop/.deploy/state.db cannot be written
       because Error code 13: database or disk is full
-      next    free space on its disk, then run `deploy resume`
+      next    free space on its disk, then run the command again
     DPL0201 SQLite 3.50.0 is too old: 3.51.3 or newer is needed
       next    build deploy with its own SQLite (the default)
     DPL0207 /srv/shop/.deploy/state.db is locked by another process
