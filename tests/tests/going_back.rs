@@ -1,7 +1,5 @@
 //! Going back on this machine: the reason that people read, the last look at everything, and what may hold it up.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails there")]
-
 use deploy_tests::scratch::Scratch;
 use deploy_tests::{service, wait};
 use rustix::process::Signal;
