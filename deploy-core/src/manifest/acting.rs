@@ -96,13 +96,7 @@ fn of_project(manifest: &Manifest) -> Vec<NotYet> {
     if manifest.root.at(&["server"]).is_some() {
         add(&["server"], "there is no `deploy serve`");
     }
-    for (name, entry) in manifest
-        .root
-        .at(&["checks"])
-        .and_then(super::node::Node::as_table)
-        .into_iter()
-        .flat_map(|t| &t.0)
-    {
+    for (name, entry) in manifest.root.entries(&["checks"]) {
         if entry.node.at(&["github"]).is_some() {
             add(
                 &["checks", name, "github"],

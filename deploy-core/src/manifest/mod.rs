@@ -16,7 +16,9 @@ mod node;
 mod parse;
 mod read;
 mod schema;
+mod slip;
 mod suggest;
+mod syntax;
 
 pub use assemble::parse_env_file;
 pub use keys::artifact::{

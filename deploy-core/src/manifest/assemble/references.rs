@@ -6,7 +6,7 @@ use super::super::node::Node;
 use super::super::parse::Draft;
 use super::super::read::{Cx, FromNode};
 use super::service::Assembled;
-use crate::id::ServiceName;
+use crate::id::{EnvName, ServiceName};
 use std::collections::BTreeMap;
 
 /// The names that an environment's keys refer to.
@@ -28,12 +28,7 @@ pub(super) fn names_exist(manifest: Draft<'_>, node: &Node, cx: &mut Cx<'_>) {
             }
         };
     let groups = known("groups");
-    for (rule, entry) in node
-        .at(&["approvals"])
-        .and_then(Node::as_table)
-        .into_iter()
-        .flat_map(|table| &table.0)
-    {
+    for (rule, entry) in node.entries(&["approvals"]) {
         refer(
             &format!("approvals.{rule}.from"),
             graph::names(entry.node.at(&["from"])),
@@ -79,12 +74,7 @@ pub(super) fn names_exist(manifest: Draft<'_>, node: &Node, cx: &mut Cx<'_>) {
         }
     }
     let services = known("services");
-    for (name, entry) in node
-        .at(&["services"])
-        .and_then(Node::as_table)
-        .into_iter()
-        .flat_map(|table| &table.0)
-    {
+    for (name, entry) in node.entries(&["services"]) {
         if !services.contains(&name.as_str()) {
             cx.within("services", |cx| {
                 graph::unknown(cx, entry.key, "service", name, services.iter().copied());
@@ -118,6 +108,34 @@ pub(super) fn needs(assembled: &BTreeMap<ServiceName, Assembled>, cx: &mut Cx<'_
     if let Err(circle) = graph::order(&graph) {
         cx.within("services", |cx| graph::circle(cx, &graph, "needs", &circle));
     }
+}
+
+/// An environment without hosts has no service that runs on them.
+pub(super) fn hosts_there(
+    manifest: Draft<'_>,
+    name: &EnvName,
+    assembled: &BTreeMap<ServiceName, Assembled>,
+    cx: &mut Cx<'_>,
+) {
+    let wanting: Vec<&str> = assembled
+        .iter()
+        .filter(|(_, one)| one.wants_hosts)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if wanting.is_empty() {
+        return;
+    }
+    let entry = manifest.root.at(&["environments"]).and_then(Node::as_table);
+    let span = entry.and_then(|table| Some(table.0.get(name.as_str())?.key));
+    let runs = if wanting.len() == 1 { "runs" } else { "run" };
+    cx.problem(
+        span.unwrap_or_default(),
+        format!(
+            "environment `{name}` has no hosts, and {} {runs} on hosts",
+            wanting.join(", ")
+        ),
+        format!("add `[environments.{name}.hosts]`, or `enabled = false` for such a service there"),
+    );
 }
 
 /// A service's folder on a host reached by ssh is absolute; on this machine it may be relative to the manifest.
