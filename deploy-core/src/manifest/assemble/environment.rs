@@ -84,7 +84,7 @@ pub(in super::super) fn environment(
             references::hosts_there(manifest, name, &assembled, cx)
         });
     }
-    references::hosts_reachable(node, &assembled, &mut cx);
+    references::folders(node, &assembled, &mut cx);
     let whole = (|| {
         let read = Read {
             keys: keys?,

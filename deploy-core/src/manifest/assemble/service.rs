@@ -11,11 +11,11 @@ use super::super::parse::Draft;
 use super::super::read::{Cx, FromNode};
 use super::super::scope::{Given, Scope};
 use super::super::template::{Fact, VarName};
-use super::decide;
 use super::kind::{Layers, unusable, usable_defaults};
 use super::probes;
 use super::variables::{self, Variables};
 use super::{Inputs, settings};
+use super::{decide, facts};
 use crate::id::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -205,6 +205,10 @@ fn read(
     let strategy = keys
         .as_ref()
         .and_then(|keys| decide::strategy(kind, keys, &node, cx));
+    let ports = keys.as_ref().is_some_and(|keys| keys.strategy.ports.is_some());
+    if let (TargetKind::Ssh, Some(health), Some(vars)) = (kind, &health, &vars) {
+        facts::never_known(ports, health, vars, &node, cx);
+    }
     let target = keys
         .as_ref()
         .and_then(|keys| decide::target(kind, keys, &node, cx));
