@@ -4,8 +4,10 @@ use crate::args::setup::Check;
 use crate::context::{Context, exit_of};
 use crate::error::{CliError, Exit};
 use deploy_core::id::{EnvName, ServiceName};
+use deploy_core::manifest::Unfilled;
 use deploy_core::manifest::acting::{NotYet, not_yet, not_yet_in};
 use deploy_engine::api::{Access, GateReport};
+use deploy_engine::configure;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -16,12 +18,18 @@ struct Answer<'a> {
     project: &'a str,
     environments: Vec<&'a str>,
     not_yet_acting: &'a [NotYet],
+    to_fill_in: &'a [Unfilled],
     #[serde(skip_serializing_if = "Option::is_none")]
     wanted: Option<&'a GateReport>,
 }
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, CliError> {
     let manifest = context.manifest()?;
+    let missing = configure::not_there(&manifest, &context.folder());
+    if !missing.is_empty() {
+        return Err(missing.into());
+    }
+    let unfilled = manifest.unfilled();
     let mut later = not_yet(&manifest);
     if let Some(name) = &args.environment {
         let environment = context.resolved(&manifest, name).await?;
@@ -48,6 +56,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
         project: manifest.name().as_str(),
         environments: manifest.environments().iter().map(EnvName::as_str).collect(),
         not_yet_acting: &later,
+        to_fill_in: &unfilled,
         wanted: wanted.as_ref(),
     };
     let paint = context.console.paint();
@@ -59,6 +68,9 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
             paint.good("✓"),
             answer.project
         );
+        for part in &unfilled {
+            let _ = writeln!(text, "  {} {part}", paint.warn("!"));
+        }
         for part in &later {
             let _ = writeln!(text, "  {} {part}", paint.warn("!"));
         }

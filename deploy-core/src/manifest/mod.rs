@@ -12,6 +12,7 @@ pub mod template;
 mod assemble;
 mod graph;
 mod merge;
+mod named;
 mod node;
 mod parse;
 mod read;
@@ -43,6 +44,7 @@ pub use model::{
     Content, Environment, HealthProbe, Host, HostAddress, NamedHook, Origin, Project, Service,
     ServiceStrategy, Setting, config_version,
 };
+pub use named::{Found, Unfilled, stands_for_a_server};
 pub use parse::{MAX_BYTES, Manifest, parse};
 pub use schema::{Explanation, explain, schema};
 pub use suggest::nearest;
