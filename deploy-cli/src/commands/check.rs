@@ -8,6 +8,7 @@ use deploy_core::manifest::Unfilled;
 use deploy_core::manifest::acting::{NotYet, not_yet, not_yet_in};
 use deploy_engine::api::{Access, GateReport};
 use deploy_engine::configure;
+use deploy_engine::configure::registry::Kit;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -30,7 +31,8 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
         return Err(missing.into());
     }
     let unfilled = manifest.unfilled();
-    let mut later = not_yet(&manifest);
+    let acts = Kit::default().acts();
+    let mut later = not_yet(&manifest, &acts);
     if let Some(name) = &args.environment {
         let environment = context.resolved(&manifest, name).await?;
         let missing = args
@@ -41,7 +43,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
             let names: Vec<&str> = environment.services.keys().map(ServiceName::as_str).collect();
             return Err(CliError::unknown("service", service.as_str(), &names));
         }
-        later = not_yet_in(&manifest, &environment);
+        later = not_yet_in(&manifest, &environment, &acts);
     }
     let wanted = match (&args.branch, &args.environment) {
         (Some(branch), Some(name)) => {
