@@ -3,6 +3,10 @@
 //!
 //! Readers tolerate kinds that they do not know; the folds that decide refuse them.
 
+mod options;
+
+pub use options::RequestOptions;
+
 use crate::digest::Digest;
 use crate::failure::Failure;
 use crate::gate::{Approval, Evidence, Unmet};
@@ -16,7 +20,6 @@ use crate::port::journal::Stream;
 use crate::port::target::{Checkpoint, Runs};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Version of the form of events. Raised when a field is added, not when it is used.
 pub const SCHEMA: u32 = 1;
@@ -130,9 +133,9 @@ pub struct Request {
     pub services: Vec<crate::id::ServiceName>,
     /// Whether places of other states may be taken.
     pub adopt: crate::port::target::Adopt,
-    /// Options that change what is allowed or done: `allow_dirty`, `strategy`, …
+    /// Options that change what is allowed or done.
     #[serde(default)]
-    pub options: BTreeMap<String, String>,
+    pub options: RequestOptions,
 }
 
 /// What happened. Events of a deployment are emitted by [`crate::machine::Machine::decide`] alone, in the order given here; the

@@ -7,7 +7,7 @@ pub use window::{Fault, Late, Pace, State, Window};
 
 use crate::failure::{Code, printable};
 use crate::port::target::HealthSeen;
-use crate::time::human;
+use crate::time::{human, optional_human};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -261,29 +261,6 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)
-    }
-}
-
-/// Serde for durations that may be absent.
-mod optional_human {
-    use super::{Duration, human};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    struct Human(#[serde(with = "human")] Duration);
-
-    #[expect(clippy::ref_option, reason = "serde calls it so")]
-    pub(super) fn serialize<S: Serializer>(
-        span: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        span.map(Human).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<Human>::deserialize(deserializer)?.map(|human| human.0))
     }
 }
 

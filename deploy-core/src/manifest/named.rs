@@ -5,7 +5,7 @@ use super::SshAddress;
 use super::node::{Node, Span};
 use super::parse::Manifest;
 use super::read::Cx;
-use crate::problem::{Problem, Problems, position};
+use crate::problem::{Problems, position};
 use serde::{Deserialize, Serialize};
 
 /// What is at a path.
@@ -45,80 +45,104 @@ pub fn stands_for_a_server(address: &SshAddress) -> bool {
     address.host.ends_with(".example")
 }
 
+/// A key below a table, what it names, and what to do where that is not there.
+type Key = (&'static [&'static str], Found, &'static str);
+
+const FOLDER: &str = "name a folder of the project; `.` is all of it";
+const ARTIFACT: &[Key] = &[
+    (&["dir"], Found::Folder, FOLDER),
+    (&["docker"], Found::Folder, FOLDER),
+];
+const CHECK: &[Key] = &[(&["dir"], Found::Folder, FOLDER)];
+const SERVICE: &[Key] = &[(&["ssh", "source"], Found::Folder, FOLDER)];
+const ENVIRONMENT: &[Key] = &[
+    (
+        &["env_file"],
+        Found::File,
+        "write it, with `NAME=value` lines, or remove `env_file`",
+    ),
+    (
+        &["ssh_config"],
+        Found::File,
+        "write it, or remove `ssh_config`: ~/.ssh/config holds too",
+    ),
+];
+
+/// A path that stands in the manifest.
+struct Named<'m> {
+    key: String,
+    node: &'m Node,
+    wanted: Found,
+    help: &'static str,
+}
+
 impl Manifest {
     /// Each file and folder of the project that the manifest names and that is not there. `look` is given paths below the
     /// manifest's folder. A path that depends on variables is not judged, and neither are those of kinds that bring checks of
     /// their own.
     pub fn not_there(&self, look: &dyn Fn(&str) -> Found) -> Problems {
         let mut cx = Cx::new(&self.file, &self.text);
-        let mut judge = |path: &str, node: Option<&Node>, wanted: Found, help: &str| {
-            let Some((node, text)) = node.and_then(|node| Some((node, node.as_str()?))) else {
-                return;
+        for named in self.named() {
+            let Some(text) = named.node.as_str() else {
+                continue;
             };
             // What has no right form has been reported as that.
             if text.contains("${") || super::RelPath::new(text).is_err() {
-                return;
+                continue;
             }
-            let found = look(text);
-            let message = match (found, wanted) {
+            let message = match (look(text), named.wanted) {
                 (Found::Nothing, Found::Folder) => format!("there is no folder `{text}`"),
                 (Found::Nothing, _) => format!("there is no file `{text}`"),
                 (Found::File, Found::Folder) => format!("`{text}` is a file, and a folder is wanted"),
                 (Found::Folder, Found::File) => format!("`{text}` is a folder, and a file is wanted"),
-                _ => return,
+                _ => continue,
             };
-            cx.within(path, |cx| cx.problem(node.span, message, help));
-        };
+            cx.within(named.key, |cx| cx.problem(named.node.span, message, named.help));
+        }
+        cx.into_problems().into()
+    }
+
+    /// Every path below the manifest's folder that must be there before a deployment.
+    fn named(&self) -> Vec<Named<'_>> {
         let root = &self.root;
-        let source = |layer: &Node, path: &str, judge: &mut dyn FnMut(&str, Option<&Node>, Found, &str)| {
-            let node = layer.at(&["ssh", "source"]);
-            judge(
-                &format!("{path}.ssh.source"),
-                node,
-                Found::Folder,
-                "name a folder of the project; `.` is all of it",
+        // Tables, each with its path, and the keys of interest in it.
+        let mut tables: Vec<(String, &Node, &'static [Key])> = Vec::new();
+        for (table, keys) in [("artifacts", ARTIFACT), ("checks", CHECK), ("services", SERVICE)] {
+            tables.extend(
+                root.entries(&[table])
+                    .map(|(name, entry)| (format!("{table}.{name}"), &entry.node, keys)),
             );
-        };
-        if let Some(defaults) = root.at(&["defaults"]) {
-            source(defaults, "defaults", &mut judge);
         }
-        for (name, entry) in root.entries(&["services"]) {
-            source(&entry.node, &format!("services.{name}"), &mut judge);
-        }
-        for (table, key) in [("artifacts", "dir"), ("artifacts", "docker"), ("checks", "dir")] {
-            for (name, entry) in root.entries(&[table]) {
-                let help = "name a folder of the project";
-                judge(
-                    &format!("{table}.{name}.{key}"),
-                    entry.node.at(&[key]),
-                    Found::Folder,
-                    help,
-                );
-            }
-        }
+        tables.extend(
+            root.at(&["defaults"])
+                .map(|node| ("defaults".to_owned(), node, SERVICE)),
+        );
         for (name, entry) in root.entries(&["environments"]) {
             let path = format!("environments.{name}");
-            for (key, help) in [
-                (
-                    "env_file",
-                    "write it, with `NAME=value` lines, or remove `env_file`",
-                ),
-                (
-                    "ssh_config",
-                    "write it, or remove `ssh_config`: ~/.ssh/config holds too",
-                ),
-            ] {
-                judge(&format!("{path}.{key}"), entry.node.at(&[key]), Found::File, help);
-            }
-            if let Some(defaults) = entry.node.at(&["defaults"]) {
-                source(defaults, &format!("{path}.defaults"), &mut judge);
-            }
-            for (service, layer) in entry.node.entries(&["services"]) {
-                source(&layer.node, &format!("{path}.services.{service}"), &mut judge);
+            tables.extend(
+                entry
+                    .node
+                    .at(&["defaults"])
+                    .map(|node| (format!("{path}.defaults"), node, SERVICE)),
+            );
+            let services = entry.node.entries(&["services"]);
+            tables.extend(
+                services.map(|(service, entry)| (format!("{path}.services.{service}"), &entry.node, SERVICE)),
+            );
+            tables.push((path, &entry.node, ENVIRONMENT));
+        }
+        let mut found = Vec::new();
+        for (path, table, keys) in tables {
+            for (key, wanted, help) in keys {
+                found.extend(table.at(key).map(|node| Named {
+                    key: format!("{path}.{}", key.join(".")),
+                    node,
+                    wanted: *wanted,
+                    help,
+                }));
             }
         }
-        let problems: Vec<Problem> = cx.into_problems();
-        problems.into()
+        found
     }
 
     /// What `deploy init` wrote for a person to fill in, and that still stands, in the order of the file.

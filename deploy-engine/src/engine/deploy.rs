@@ -176,15 +176,13 @@ impl Engine {
         let shape = Shape {
             kind: request.kind,
             environment: environment.clone(),
-            strategy: option(&request, "strategy", deploy_core::manifest::StrategyKind::named)?,
-            timeout: option(&request, "timeout", |text| {
-                deploy_core::time::parse_duration(text).ok()
-            })?,
+            strategy: request.options.strategy,
+            timeout: request.options.timeout,
             differences: false,
-            retire: option(&request, "retire", |text| text.parse().ok())?,
+            retire: request.options.retire.clone(),
         };
         // Confirmed once is confirmed: the request says so.
-        let confirmed = confirmed || request.options.contains_key("confirmed");
+        let confirmed = confirmed || request.options.confirmed;
         let bench = Bench {
             engine: self.clone(),
             deployment: deployment.clone(),
@@ -345,7 +343,7 @@ impl Engine {
         let deployment = DeploymentId::new(ulid::Ulid::new().to_string()).expect("a ULID is one");
         self.supersede(&ask.environment, &deployment, lease, ask.kind)
             .await?;
-        let request = self.request(ask, release, &deployment).await?;
+        let request = self.request(ask, release, shape, &deployment).await?;
         let drafts = [
             EventKind::Requested {
                 request: request.clone(),
@@ -531,27 +529,6 @@ impl Engine {
                 ))
             }
         }
-    }
-}
-
-/// An option of a stored request.
-///
-/// # Errors
-/// If it cannot be read: a newer version wrote it, and leaving it out would make another deployment of it.
-fn option<T>(
-    request: &Request,
-    name: &str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, EngineError> {
-    match request.options.get(name) {
-        None => Ok(None),
-        Some(text) => read(text).map(Some).ok_or_else(|| {
-            failed(Failure::new(
-                Code::StateNewer,
-                format!("the option {name} = {text} of the deployment cannot be read by this version"),
-                "use the version that made the deployment",
-            ))
-        }),
     }
 }
 

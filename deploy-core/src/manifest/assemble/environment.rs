@@ -81,7 +81,7 @@ pub(in super::super) fn environment(
     references::needs(&assembled, &mut cx);
     if around.no_hosts {
         cx.within(&place, |cx| {
-            references::hosts_there(manifest, name, &assembled, cx)
+            references::hosts_there(manifest, name, &assembled, cx);
         });
     }
     references::folders(node, &assembled, &mut cx);

@@ -27,7 +27,7 @@ pub(super) fn never_known(
             .at(&["health", name.as_str(), key])
             .map_or(node.span, |node| node.span);
         cx.within(format!("health.{name}.{key}"), |cx| {
-            judge(template, ports, span, cx)
+            judge(template, ports, span, cx);
         });
     }
     for (name, template) in vars {

@@ -209,7 +209,7 @@ pub(super) fn folders(node: &Node, assembled: &BTreeMap<ServiceName, Assembled>,
                 );
                 let help = "remove one, or put `${host}` into the service's `path`";
                 cx.within(format!("hosts.{}", host.name), |cx| {
-                    cx.problem(host.at, message, help)
+                    cx.problem(host.at, message, help);
                 });
             }
         }
