@@ -5,6 +5,7 @@ mod window;
 
 pub use window::{Fault, Late, Pace, State, Window};
 
+use crate::command::Command;
 use crate::failure::{Code, printable};
 use crate::port::target::HealthSeen;
 use crate::time::{human, optional_human};
@@ -74,21 +75,11 @@ pub enum ProbeKind {
     /// A command whose exit status is judged, and its standard output as a body is.
     Command {
         /// What to run.
-        line: CommandLine,
+        line: Command,
         /// The folder to run it in.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dir: Option<String>,
     },
-}
-
-/// A command as manifests have it: a string is for `sh -c`, an array is argv.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum CommandLine {
-    /// For `sh -c`.
-    Shell(String),
-    /// Program and arguments, as they are.
-    Argv(Vec<String>),
 }
 
 /// Where a look is done from.

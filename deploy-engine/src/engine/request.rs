@@ -181,16 +181,7 @@ impl Engine {
         if keys.is_empty() || kind == Kind::Rollback {
             return Ok(());
         }
-        let unmet: Vec<_> = keys
-            .iter()
-            .map(|key| Unmet {
-                gate: deploy_core::gate::GateKind::NotYetActing,
-                reason: format!("{key} does not act in this version, and leaving it out would weaken a gate"),
-                earliest: None,
-                opens: deploy_core::gate::Opens::Never,
-                next: "remove it, or enabled = false for its service in this environment; deploy check lists all".to_owned(),
-            })
-            .collect();
+        let unmet = deploy_core::gate::not_acting(&keys);
         let failure = Failure::new(
             Code::NotYetActing,
             format!(

@@ -6,8 +6,8 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::SliceName;
 use deploy_core::manifest::{self, Fact, HookPoint, HostAddress, StrategyKind, TargetConfig, TargetKind};
 use deploy_target_ssh::{
-    Address, CheckState, CommandWords, Connections, Failpoint, Hook, HostBinding, HostScript, SshAddress,
-    SshBinding, SshTarget,
+    Address, CheckState, Connections, Failpoint, Hook, HostBinding, HostScript, SshAddress, SshBinding,
+    SshTarget,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -138,11 +138,10 @@ fn absolute(folder: &Path, path: &str) -> String {
 }
 
 fn script(command: &manifest::Command, limit: Duration) -> HostScript {
-    let command = match command {
-        manifest::Command::Shell(line) => CommandWords::Shell(line.clone()),
-        manifest::Command::Argv(argv) => CommandWords::Argv(argv.clone()),
-    };
-    HostScript { command, limit }
+    HostScript {
+        command: command.clone(),
+        limit,
+    }
 }
 
 fn hook(hook: &manifest::NamedHook) -> Option<Hook> {
