@@ -341,13 +341,51 @@ fn a_deploy_yaml() {
 
     [artifacts.frontend]
     build = "npm run build"
-    inputs = ["**"]
     output = "."
 
     [services.frontend]
     artifact = "frontend"
     [services.frontend.ssh]
     path = "/opt/shop/frontend"
+
+    [environments.production.hosts]
+    server = { ssh = "deploy@server.example" }
+    "#);
+}
+
+#[test]
+fn what_an_old_file_says_and_a_manifest_cannot_is_named() {
+    let yaml = "targets:\n  agent:\n    source: /srv/agent\n    path: opt/agent\n    restart: \"true\"\n    health_check: localhost:3000/health\n  controller:\n    source: ./controller/\n    path: /opt/controller\n    restart: \"true\"\n    health_check: test -f /tmp/x\n";
+    let home = Home::with(&[(".deploy.yaml", yaml), ("controller/server.js", "")]);
+    assert_snapshot!(made(&home, &["import"]), @r#"
+    exit 0
+    --- stdout
+      ! still to be filled in: the source of agent, now all of the project: /srv/agent is outside of it
+      ! still to be filled in: the path of agent, now /opt/agent: opt/agent is not absolute
+      ! still to be filled in: the server, now deploy@server.example: .deploy.yaml names none; DEPLOY_SERVER and DEPLOY_USER do
+    ✓ deploy.toml written
+      next       fill in what is missing, then deploy check
+    --- deploy.toml
+    [project]
+    name = "project"
+
+    [services.agent]
+    [services.agent.ssh]
+    source = "."
+    path = "/opt/agent"
+    restart = "true"
+    [services.agent.health.ready]
+    http = "http://localhost:3000/health"
+    healthy_for = "10s"
+
+    [services.controller]
+    [services.controller.ssh]
+    source = "controller/"
+    path = "/opt/controller"
+    restart = "true"
+    [services.controller.health.ready]
+    command = "test -f /tmp/x"
+    healthy_for = "10s"
 
     [environments.production.hosts]
     server = { ssh = "deploy@server.example" }

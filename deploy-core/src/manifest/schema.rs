@@ -189,6 +189,9 @@ fn kind(schema: &Value) -> String {
         }));
     }
     words.dedup();
+    if words.is_empty() {
+        return "anything".to_owned();
+    }
     words.join(", ")
 }
 
