@@ -178,9 +178,12 @@ fn platforms_are_recognised() {
     }
 }
 
+/// A folder's files with their texts.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
 #[test]
 fn languages_are_recognised() {
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[(Files<'_>, &[&str])] = &[
         (
             &[(
                 "Cargo.toml",
