@@ -201,7 +201,7 @@ fn files_that_are_not_there() {
           |          ^^^^^ name a folder of the project; `.` is all of it
     deploy.toml:15:7: `deploy.toml` is a file, and a folder is wanted
        15 | dir = "deploy.toml"
-          |       ^^^^^^^^^^^^^ name a folder of the project
+          |       ^^^^^^^^^^^^^ name a folder of the project; `.` is all of it
     deploy.toml:18:12: there is no file `production.env`
        18 | env_file = "production.env"
           |            ^^^^^^^^^^^^^^^^ write it, with `NAME=value` lines, or remove `env_file`
