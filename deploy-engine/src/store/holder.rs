@@ -46,7 +46,7 @@ impl Holder {
     }
 }
 
-/// The process that holds the writer's byte of this file. A line, as proc_locks(5) has it:
+/// The process that holds the writer's byte of this file. A line, as `proc_locks(5)` has it:
 /// `1: POSIX  ADVISORY  WRITE 32361 fe:00:5693492 120 120`. One that waits has `->` before its kind.
 fn writer(locks: &str, device: u64, inode: u64) -> Option<u32> {
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
