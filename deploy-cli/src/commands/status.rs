@@ -97,7 +97,10 @@ fn of_service(text: &mut String, service: &ServiceStatus, width: usize, paint: P
         drift(service.drift)
     );
     let telling = |slice: &&SliceStatus| {
-        slice.health != service.health || slice.drift != service.drift || slice.release != service.release
+        slice.health != service.health
+            || slice.drift != service.drift
+            || slice.release != service.release
+            || !slice.edited.is_empty()
     };
     for slice in service.slices.iter().filter(telling) {
         let release = slice
@@ -108,7 +111,11 @@ fn of_service(text: &mut String, service: &ServiceStatus, width: usize, paint: P
             "      {}  {}  {release}{}",
             marked(slice.health, paint),
             slice.slice,
-            drift(slice.drift)
+            if slice.edited.is_empty() {
+                drift(slice.drift).to_owned()
+            } else {
+                format!("  drifted: {}", slice.edited.join(", "))
+            }
         );
     }
 }

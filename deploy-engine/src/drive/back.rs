@@ -1,6 +1,6 @@
 //! Effects of going back and of the end: putting back, looking at what was put back, cleaning up.
 
-use super::calls::{PATIENCE_GOING_BACK, SHORT_LIMIT, failed, limited, platform_says};
+use super::calls::{PATIENCE_GOING_BACK, SHORT_LIMIT, failed, limited, platform_says, with_edits};
 use super::facts::Facts;
 use super::health;
 use super::retry::{Patience, retry};
@@ -30,17 +30,21 @@ impl Runner {
         let eyes = self.eyes(slice).filter(|_| was_healthy);
         let sink = Arc::clone(&op.progress);
         Box::pin(async move {
-            if let Err(answer) = platform_says(&*bound.target, &op, &name, &wanted).await {
-                return answer;
-            }
+            let inside = match platform_says(&*bound.target, &op, &name, &wanted).await {
+                Ok(inside) => inside,
+                Err(answer) => return answer,
+            };
             let Some(eyes) = eyes else {
                 return Answer::Done {
-                    note: "as it was".to_owned(),
+                    note: with_edits("as it was".to_owned(), &inside),
                     warning: None,
                 };
             };
             match health::settle(&eyes, &eyes.old, None, &mut |line| sink.step(0, 0, &line)).await {
-                Ok(note) => Answer::Done { note, warning: None },
+                Ok(note) => Answer::Done {
+                    note: with_edits(note, &inside),
+                    warning: None,
+                },
                 Err(not_well) => Answer::Failed {
                     how: not_well.how,
                     slice: Some(slice),

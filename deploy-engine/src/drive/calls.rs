@@ -8,7 +8,8 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::StoreId;
 use deploy_core::machine::{Answer, Failed};
 use deploy_core::port::target::{
-    Adopt, Cause, Certainty, Checkpoint, Claim, ClaimRequest, HealthSeen, Op, Runs, Target, TargetError,
+    Adopt, Cause, Certainty, Checkpoint, Claim, ClaimRequest, HealthSeen, Inside, Op, Runs, Target,
+    TargetError,
 };
 use std::future::Future;
 use std::time::Duration;
@@ -72,17 +73,17 @@ pub(super) async fn claim_adopting(
     }
 }
 
-/// What the platform says runs; an answer where that is not what is wanted.
+/// What the platform says runs: what is inside it, or an answer where it is not what is wanted.
 pub(super) async fn platform_says(
     target: &dyn Target,
     op: &Op,
     slice: &deploy_core::id::SliceName,
     wanted: &Runs,
-) -> Result<(), Answer> {
+) -> Result<Inside, Answer> {
     let verb = retry(Patience::Transient(op.limit), || target.verify(op, slice, wanted));
     let seen = limited(op.limit, verb).await.map_err(failed)?;
     match seen.runs {
-        Ok(runs) if same(&runs, wanted) => Ok(()),
+        Ok(runs) if same(&runs, wanted) => Ok(seen.inside),
         Ok(runs) => Err(Answer::Failed {
             how: Failed::Overtaken,
             slice: None,
@@ -98,6 +99,28 @@ pub(super) async fn platform_says(
             failure,
         }),
     }
+}
+
+/// A note of what was verified, with what is not as it was put there: no failure, and nothing to keep quiet about.
+pub(super) fn with_edits(note: String, inside: &Inside) -> String {
+    if inside.edited.is_empty() {
+        return note;
+    }
+    format!(
+        "{note}; changed since it was put there: {}",
+        inside.edited.join(", ")
+    )
+}
+
+/// The same with what still runs from another release, where no probe proves which version answers.
+pub(super) fn with_left(note: String, inside: &Inside) -> String {
+    if inside.left.is_empty() {
+        return note;
+    }
+    format!(
+        "{note}; but {}: no probe here has `version`",
+        inside.left.join(", ")
+    )
 }
 
 pub(super) fn told(runs: &Runs) -> String {

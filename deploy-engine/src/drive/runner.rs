@@ -4,7 +4,7 @@
 use super::bake::Watched;
 use super::calls::{
     PATIENCE_GOING_BACK, SHORT_LIMIT, claim_adopting, done, failed, health_before, how, limited,
-    platform_says,
+    platform_says, with_edits, with_left,
 };
 use super::facts::Facts;
 use super::health;
@@ -438,17 +438,32 @@ impl Runner {
         let switched = machine.state().slice(slice).moves.then_some(Duration::ZERO);
         let sink = Arc::clone(&op.progress);
         Box::pin(async move {
-            if let Err(answer) = platform_says(&*bound.target, &op, &name, &wanted).await {
-                return answer;
-            }
+            let mut inside = match platform_says(&*bound.target, &op, &name, &wanted).await {
+                Ok(inside) => inside,
+                Err(answer) => return answer,
+            };
             let Some(eyes) = eyes else {
+                let note = "no health check: only the platform was asked".to_owned();
                 return Answer::Done {
-                    note: "no health check: only the platform was asked".to_owned(),
+                    note: with_left(with_edits(note, &inside), &inside),
                     warning: None,
                 };
             };
             match health::settle(&eyes, &eyes.new, switched, &mut |line| sink.step(0, 0, &line)).await {
-                Ok(note) => Answer::Done { note, warning: None },
+                Ok(note) => {
+                    // A probe that saw the version has proven more than a list of processes could.
+                    let proven = eyes.new.iter().any(|spec| spec.version.is_some());
+                    if !proven && !inside.left.is_empty() {
+                        // What was draining at the first look is gone by now.
+                        inside = match platform_says(&*bound.target, &op, &name, &wanted).await {
+                            Ok(inside) => inside,
+                            Err(answer) => return answer,
+                        };
+                    }
+                    let note = with_edits(note, &inside);
+                    let note = if proven { note } else { with_left(note, &inside) };
+                    Answer::Done { note, warning: None }
+                }
                 Err(not_well) => Answer::Failed {
                     how: not_well.how,
                     slice: Some(slice),

@@ -151,6 +151,7 @@ impl Engine {
                         Ok(Runs::Release { release, .. }) => *release,
                         _ => None,
                     };
+                    observed.edited = seen.inside.edited;
                     observed.runs = seen.runs.ok();
                 }
             }
@@ -201,13 +202,22 @@ impl Engine {
             .filter(|service| services.is_empty() || services.contains(&service.name));
         for service in wanted {
             let made = binder.target(service).await.map_err(failed)?;
+            let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
+            let seen = made.target.observe(&names).await;
+            let seen = seen.map_err(|error| EngineError::Unreachable(error.failure))?;
             for (slice, eyes) in binder.eyes(service, &made).await.map_err(failed)? {
-                let (health, note) = word(&eyes).await;
+                let (health, mut note) = word(&eyes).await;
+                let inside = seen.iter().find(|seen| seen.slice == slice);
+                let edited = inside.map(|seen| seen.inside.edited.clone()).unwrap_or_default();
+                if !edited.is_empty() {
+                    note = format!("{note}; drifted: {}", edited.join(", "));
+                }
                 found.push(SliceHealth {
                     service: service.name.clone(),
                     slice,
                     health,
                     note,
+                    edited,
                 });
             }
         }

@@ -1,6 +1,7 @@
 //! From what a step answered, or did not, to the port's errors: which code, which cause, and whether it may have
 //! happened. The one place that knows the names which steps give to failures.
 
+use crate::inside;
 use crate::transport::{Broken, Reply};
 use crate::words;
 use deploy_core::failure::{Code, Failure, printable};
@@ -129,7 +130,16 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
             )
         }
         "lost" => {
-            let message = format!("the checkpoint in {path} on {host} is gone or damaged");
+            let message = match words.get(1..).filter(|file| !file.is_empty()) {
+                Some(file) => {
+                    let file = file.join(" ");
+                    let file = printable(file.strip_prefix("./").unwrap_or(&file), 200);
+                    format!(
+                        "what ran before in {path} on {host} is not whole any more: {file} is gone or cannot be read"
+                    )
+                }
+                None => format!("the checkpoint in {path} on {host} is gone or damaged"),
+            };
             let next = "deploy a known release forward";
             (Cause::CheckpointLost, new(Code::CheckpointLost, message, next))
         }
@@ -140,6 +150,13 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
                 Cause::Transient,
                 new(Code::ContentMismatch, message, "it is sent again at the next try"),
             )
+        }
+        "edited" => {
+            let files = inside::few(&inside::edited(reply));
+            let message =
+                format!("what serves in {path} on {host} is not the release, somebody changed it: {files}");
+            let next = "put it back as it was, or commit it, or list it in `shared` if the service writes it";
+            (Cause::Final, new(Code::ContentMismatch, message, next))
         }
         "missing" => {
             let message = format!("the release {} is not in {path} on {host}", word(1));

@@ -15,6 +15,7 @@ mod exec;
 mod finish;
 mod hooks;
 mod host;
+mod inside;
 mod layout;
 pub mod listing;
 mod observe;
@@ -175,9 +176,9 @@ impl Target for SshTarget {
         self.on(host, activate::activate(self, host, op, step).await)
     }
 
-    async fn verify(&self, _: &Op, slice: &SliceName, wanted: &Runs) -> Result<SliceSeen, TargetError> {
+    async fn verify(&self, op: &Op, slice: &SliceName, wanted: &Runs) -> Result<SliceSeen, TargetError> {
         let host = self.host(slice)?;
-        self.on(host, observe::verify(host, slice, wanted).await)
+        self.on(host, observe::verify(host, op, slice, wanted).await)
     }
 
     async fn renew(&self, _: &Op, slice: &SliceName, _: Duration) -> Result<(), TargetError> {

@@ -5,6 +5,7 @@ use crate::config::{HookPoint, SshBinding};
 use crate::environment;
 use crate::hooks;
 use crate::host::{Host, Request, SEAL};
+use crate::inside;
 use crate::layout;
 use crate::seen::{self, Seen, look};
 use crate::transport::{Input, Reply};
@@ -45,7 +46,13 @@ pub(crate) async fn prepare(
     }
     let reply = match seal(host, op, step, &id, binding).await {
         // Somebody changed a kept release: it was marked as not whole, and is sent anew.
-        Err(error) if error.failure.code == Code::ContentMismatch && seen.has(&id) => {
+        Err(error)
+            if error.failure.code == Code::ContentMismatch
+                && error.cause == Cause::Transient
+                && seen.has(&id) =>
+        {
+            op.progress
+                .line(&format!("{}: sent again: {}", host.name(), error.failure.message));
             send(target, host, op, to, digest, &id, &seen).await?;
             seal(host, op, step, &id, binding)
                 .await
@@ -53,6 +60,14 @@ pub(crate) async fn prepare(
         }
         other => other.map_err(|error| by_a_hook(error, binding))?,
     };
+    let edited = inside::edited(&reply);
+    if !edited.is_empty() {
+        let files = inside::few(&edited);
+        op.progress.line(&format!(
+            "{}: what serves was changed since it was deployed ({files}); going back puts it back as it is now",
+            host.name()
+        ));
+    }
     let checkpoint = checkpoint(host, step, &reply)?;
     let will_be = if seen::fingerprint(&checkpoint.was) == id {
         checkpoint.was.clone()
@@ -68,7 +83,7 @@ fn by_a_hook(mut error: TargetError, binding: &SshBinding) -> TargetError {
         .hooks_at(HookPoint::Prepare)
         .map(|hook| hook.name.as_str())
         .collect();
-    if error.failure.code == Code::ContentMismatch && !names.is_empty() {
+    if error.cause == Cause::Transient && error.failure.code == Code::ContentMismatch && !names.is_empty() {
         error.cause = Cause::Final;
         error.failure.code = Code::HookFailed;
         error.failure.message = format!(

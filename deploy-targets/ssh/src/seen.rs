@@ -2,10 +2,11 @@
 
 use crate::error;
 use crate::host::{Host, LOOK, Request};
+use crate::inside;
 use crate::transport::Reply;
 use deploy_core::id::Fingerprint;
 use deploy_core::model::ReleaseRef;
-use deploy_core::port::target::{Held, Runs, TargetError};
+use deploy_core::port::target::{Held, Inside, Runs, TargetError};
 use deploy_core::tree::Listing;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub(crate) struct Seen {
     pub(crate) held: Option<Held>,
     /// A switch began whose restart has not ended.
     pub(crate) moving: bool,
+    /// How what runs differs from what was put there, and what is there besides.
+    pub(crate) inside: Inside,
     /// The release that `current` names, if it is one of ours.
     pub(crate) at: Option<String>,
     pub(crate) kept: Vec<Kept>,
@@ -43,9 +46,32 @@ pub(crate) struct Base {
     pub(crate) hooks: Vec<u8>,
 }
 
+/// How closely a look compares what runs with what was put there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// By size, mode and time of change; only what differs there is read.
+    Quick,
+    /// Every file is read, and what is there besides is listed.
+    All,
+}
+
 /// Looks. `wanted` names the release whose listing is to come along: `current`, an id, or none.
 pub(crate) async fn look(host: &Host, wanted: &str) -> Result<Seen, TargetError> {
-    let reply = host.run(LOOK, Request::new(LOOK_LIMIT).arg(wanted)).await?;
+    look_into(host, wanted, Depth::Quick, LOOK_LIMIT).await
+}
+
+/// The same, as closely as is said.
+pub(crate) async fn look_into(
+    host: &Host,
+    wanted: &str,
+    depth: Depth,
+    limit: Duration,
+) -> Result<Seen, TargetError> {
+    let depth = match depth {
+        Depth::Quick => "quick",
+        Depth::All => "all",
+    };
+    let reply = host.run(LOOK, Request::new(limit).arg(wanted).arg(depth)).await?;
     Ok(read(&reply))
 }
 
@@ -105,6 +131,11 @@ fn read(reply: &Reply) -> Seen {
         runs: runs(told, release),
         held: error::holder(reply),
         moving: reply.get("moving").is_some(),
+        inside: Inside {
+            edited: inside::edited(reply),
+            besides: inside::besides(reply),
+            left: inside::left(reply),
+        },
         at: reply.word("at").map(str::to_owned),
         kept,
         base,

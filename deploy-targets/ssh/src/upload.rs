@@ -148,7 +148,7 @@ struct Parcel {
 }
 
 fn parcel(target: &SshTarget, host: &Host, to: &Desired, content: &Content, base: Option<&Base>) -> Parcel {
-    let (mut sums, mut odd, mut copy) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut sums, mut odd, mut copy, mut links) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut send = Vec::new();
     let mut total = 0;
     for (path, node) in &content.listing.nodes {
@@ -169,6 +169,10 @@ fn parcel(target: &SshTarget, host: &Host, to: &Desired, content: &Content, base
                 continue;
             }
             total += size;
+        } else if plain && matches!(node, Node::Link { .. }) {
+            links.extend_from_slice(b"./");
+            links.extend_from_slice(bytes);
+            links.push(0);
         }
         send.push((path.clone(), node.clone()));
     }
@@ -176,6 +180,7 @@ fn parcel(target: &SshTarget, host: &Host, to: &Desired, content: &Content, base
         ("listing", 0o644, content.listing.to_text()),
         ("sums", 0o644, sums),
         ("odd", 0o644, odd),
+        ("links", 0o644, links),
         ("copy", 0o644, copy),
         (
             "hooks",

@@ -14,11 +14,17 @@ if [ "$linked" = "$release" ] && [ -z "$moving" ]; then
 fi
 if [ "$fingerprint" != "$expect" ] && [ "$linked" != "$release" ]; then fail overtaken "${fingerprint:-nothing}"; fi
 if [ -d "$link" ] && [ ! -L "$link" ] && [ "$layout" = inside ]; then fail not-a-link "$link"; fi
+edited=$(cd "$home" && differs quick)
+# What was edited before is no work of ours.
+ours_now() { [ -n "$edited" ] || ( cd "$home" && take_as_ours ); }
 before=$1
 shift
 while [ "$before" -gt 0 ]; do
     hook "$1" "$home" "$settings_file" "$2"
-    [ "$status" = 0 ] || fail hook "$status"
+    if [ "$status" != 0 ]; then
+        ours_now
+        fail hook "$status"
+    fi
     shift 2
     before=$((before - 1))
 done
@@ -55,6 +61,7 @@ while [ "$after" -gt 0 ]; do
     shift 2
     after=$((after - 1))
 done
+ours_now
 rm -f "$store/moving"
 flush "$store"
 look_at_link

@@ -1,9 +1,9 @@
 //! What can go wrong on a host, and what must not come of it.
 
-use super::common::{World, bring, claim, deployment, hook, place, request, seen, shell, slice, step};
+use super::common::{World, back, bring, claim, deployment, hook, place, request, seen, shell, slice, step};
 use crate::{FAILPOINTS, Failpoint, HookPoint};
 use deploy_core::failure::Code;
-use deploy_core::port::target::{Cause, Certainty, Cleanup, Restore, Runs, Target as _};
+use deploy_core::port::target::{Cause, Certainty, Cleanup, Runs, Target as _};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::sync::{Arc, Mutex};
@@ -11,14 +11,6 @@ use std::time::{Duration, Instant};
 
 fn text(world: &World, name: &str) -> String {
     fs::read_to_string(world.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-fn back(prepared: &deploy_core::port::target::Prepared) -> Restore {
-    Restore {
-        slice: slice(),
-        checkpoint: prepared.checkpoint.clone(),
-        ours: vec![prepared.will_be.clone()],
-    }
 }
 
 #[tokio::test]
@@ -77,6 +69,24 @@ async fn an_adoption_that_was_cut_short_is_undone_by_the_next_claim() {
     assert_eq!(target.restore(&op, &back(&prepared)).await.unwrap(), live);
     assert_eq!(target.activate(&op, &step).await.unwrap(), prepared.will_be);
     assert_eq!(text(&world, "index.html"), "new");
+}
+
+/// Cut before the first rename: the live folder is where it was, and the restart runs in it.
+#[tokio::test]
+async fn an_adoption_that_was_cut_before_it_moved_anything_goes_back() {
+    let world = World::local();
+    fs::create_dir_all(world.path()).unwrap();
+    fs::write(world.path().join("index.html"), "live").unwrap();
+    let target = world.target();
+    let live = seen(&target).await;
+    let first = world.release(1, &[("index.html", "new")]);
+    let op = world.op(&claim(&target, 1).await.unwrap());
+    let step = step(&target, &first).await;
+    let prepared = target.prepare(&op, &step).await.unwrap();
+    let moving = world.path().with_file_name("app.deploy").join("moving");
+    fs::write(moving, format!("{} x\n", deployment(1))).unwrap();
+    assert_eq!(target.restore(&op, &back(&prepared)).await.unwrap(), live);
+    assert_eq!(text(&world, "index.html"), "live");
 }
 
 #[tokio::test]
