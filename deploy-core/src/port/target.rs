@@ -263,6 +263,8 @@ pub struct Inside {
     /// Processes that still run from another release: `pid 4711 (python3) still runs from releases/0123456789abcdef`. They may be
     /// about to end, or somebody's shell: no proof of anything.
     pub left: Vec<String>,
+    /// Why the last move there has not ended, where one has not: what an observer after a crash goes by.
+    pub unfinished: Option<String>,
 }
 
 /// A change, as a person reads it.

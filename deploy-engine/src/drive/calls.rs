@@ -3,7 +3,7 @@
 use super::health;
 use super::look::same;
 use super::retry::{Patience, retry};
-use super::wiring::{Eyes, Wiring};
+use super::wiring::{Eyes, Fate, Wiring};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::StoreId;
 use deploy_core::machine::{Answer, Failed};
@@ -19,7 +19,8 @@ pub(super) const SHORT_LIMIT: Duration = Duration::from_secs(60);
 /// How long going back waits for what cannot be reached before it is called unknown.
 pub(super) const PATIENCE_GOING_BACK: Duration = Duration::from_secs(30);
 
-/// Claims a place; where a deployment of this state that has ended still holds it, from that one.
+/// Claims a place; where a deployment of this state that has ended still holds it, from that one. One that the journal does not
+/// know is another state's in all but name: it is taken from only where that was asked for, and named as adopted.
 pub(super) async fn claim_from_ended(
     target: &dyn Target,
     place: &deploy_core::id::PlaceId,
@@ -41,11 +42,28 @@ pub(super) async fn claim_from_ended(
     let (Some(holder), true) = (held.deployment, held.store == request.store) else {
         return Err(error);
     };
-    if !wiring.has_ended(&holder).await {
-        return Err(error);
-    }
+    let adopted = match (wiring.fate(&holder).await, request.adopt) {
+        (Fate::Open, _) => return Err(error),
+        (Fate::Ended, _) => None,
+        (Fate::Unknown, Adopt::Take) => Some(held.store),
+        (Fate::Unknown, Adopt::Refuse) => {
+            let failure = Failure::new(
+                Code::ClaimForeign,
+                format!(
+                    "{place} is held by this state's own deployment {}, which this journal does not know: the state was put back \
+                     from a backup, or copied",
+                    holder.short()
+                ),
+                "if the state it was copied from is gone, take it over: --adopt",
+            );
+            return Err(TargetError {
+                failure: Box::new(failure),
+                ..error
+            });
+        }
+    };
     request.may_take.push(holder);
-    claim(request).await.map(|claim| (claim, None))
+    claim(request).await.map(|claim| (claim, adopted))
 }
 
 /// Takes another state's place over, as was asked; a place of our own is claimed as ever.
@@ -66,8 +84,8 @@ pub(super) async fn claim_adopting(
                 .held
                 .map(|held| held.store)
                 .filter(|store| *store != request.store);
-            let (claim, _) = claim_from_ended(target, place, request, wiring, patience).await?;
-            Ok((claim, other))
+            let (claim, own) = claim_from_ended(target, place, request, wiring, patience).await?;
+            Ok((claim, other.or(own)))
         }
         result => result,
     }

@@ -19,7 +19,7 @@ mod wiring;
 pub use facts::Facts;
 pub use lease::LeaseKeeper;
 pub(crate) use look::same;
-pub use wiring::{Bound, Epochs, Eyes, Wiring};
+pub use wiring::{Bound, Epochs, Eyes, Fate, Wiring};
 
 use crate::clock::Clock;
 use crate::failpoint;

@@ -267,7 +267,8 @@ fn said(host: &str, step: &str, path: &str, output: &str) -> (Cause, Failure) {
     (Cause::Final, Failure::new(code, message, next))
 }
 
-fn ended(status: &str) -> String {
+/// How a command ended that did not end well.
+pub(crate) fn ended(status: &str) -> String {
     match status {
         "124" | "137" => "was ended: it took longer than its time limit".to_owned(),
         "127" => "was not found (status 127)".to_owned(),

@@ -77,9 +77,10 @@ impl SshTarget {
         Ok(Self { binding, hosts })
     }
 
-    /// Looks at every host: reach, rights, room, clock, tools. Changes nothing.
+    /// Looks at every host: reach, rights, room, clock, tools, the restart command. Changes nothing.
     pub async fn doctor(&self) -> Vec<Check> {
-        let looks = self.hosts.iter().map(doctor::look);
+        let restart = self.binding.restart.as_ref().map(|script| &script.command);
+        let looks = self.hosts.iter().map(|host| doctor::look(host, restart));
         together::all(looks.collect())
             .await
             .into_iter()

@@ -14,12 +14,19 @@ use deploy_core::tree::{Listing, Node};
 /// One look at one slice; what goes wrong is part of what was seen.
 pub(crate) async fn observe(host: &Host, slice: &SliceName) -> SliceSeen {
     let (runs, held, kept, inside) = match look(host, "").await {
-        Ok(seen) => (
-            Ok(seen.runs.clone()),
-            seen.held.clone(),
-            seen.kept_refs(),
-            seen.inside,
-        ),
+        Ok(seen) => {
+            let (held, kept) = (seen.held.clone(), seen.kept_refs());
+            let unfinished = seen.moving.map(|moving| moving.why(host.name()));
+            (
+                Ok(seen.runs),
+                held,
+                kept,
+                Inside {
+                    unfinished,
+                    ..seen.inside
+                },
+            )
+        }
         Err(error) => (Err(*error.failure), None, Vec::new(), Inside::default()),
     };
     SliceSeen {
@@ -48,12 +55,12 @@ pub(crate) async fn verify(
             .trim_end_matches("+interrupted")
             .to_owned()
     };
-    if seen.moving {
-        let message = format!(
-            "the switch on {} was cut short before its restart had ended",
-            host.name()
-        );
-        let failure = Failure::new(Code::RemoteFailed, message, "deploy resume");
+    if let Some(moving) = &seen.moving {
+        let next = match moving.stopped {
+            Some(_) => "run it by hand on the host",
+            None => "deploy resume",
+        };
+        let failure = Failure::new(Code::RemoteFailed, moving.why(host.name()), next);
         return Err(TargetError::not_done(Cause::Final, failure));
     }
     if plain(&seen.runs) != plain(wanted) {
@@ -98,7 +105,7 @@ pub(crate) async fn plan(
         ));
     };
     let id = layout::release_id(artifact.digest(), to.config, &target.binding, &host.binding);
-    if seen.at.as_deref() == Some(&id) && !seen.moving {
+    if seen.at.as_deref() == Some(&id) && seen.moving.is_none() {
         return Ok(difference(Vec::new(), Some(0)));
     }
     let mut lines = Vec::new();

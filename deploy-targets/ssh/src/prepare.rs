@@ -2,6 +2,7 @@
 
 use crate::SshTarget;
 use crate::config::{HookPoint, SshBinding};
+use crate::doctor;
 use crate::environment;
 use crate::hooks;
 use crate::host::{Host, Request, SEAL};
@@ -36,6 +37,25 @@ pub(crate) async fn prepare(
     op: &Op,
     step: &Move,
 ) -> Result<Prepared, TargetError> {
+    match bring(target, host, op, step).await {
+        Err(error) if error.failure.code == Code::TargetFull => Err(no_room(host, error).await),
+        other => other,
+    }
+}
+
+/// Adds how much room there is, and what takes it.
+async fn no_room(host: &Host, mut error: TargetError) -> TargetError {
+    if let Some(room) = doctor::room(host).await {
+        error.failure.message = format!("{}: {room}", error.failure.message);
+    }
+    let releases = format!("{}/releases", host.path);
+    error.failure.next = format!(
+        "free space or inodes there, or lower `keep`, which bounds how many releases stay; what takes it: du -sh {releases}/*"
+    );
+    error
+}
+
+async fn bring(target: &SshTarget, host: &Host, op: &Op, step: &Move) -> Result<Prepared, TargetError> {
     let binding = &target.binding;
     let to = &*step.to;
     let digest = tree(&to.entry, &step.slice)?;

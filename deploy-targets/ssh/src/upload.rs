@@ -102,6 +102,7 @@ pub(crate) async fn upload(
     base: Option<&Base>,
 ) -> Result<(), TargetError> {
     let parcel = parcel(target, host, to, content, base);
+    let total = parcel.total;
     let (sender, pieces) = mpsc::channel(PIECES);
     let progress = Arc::clone(&op.progress);
     let writing = tokio::task::spawn_blocking(move || {
@@ -135,7 +136,17 @@ pub(crate) async fn upload(
             );
             Err(TargetError::not_done(Cause::Final, failure.caused_by(&error)))
         }
-        (Err(error), _) => Err(error),
+        (Err(mut error), _) => {
+            if error.failure.code == Code::TargetFull {
+                let message = format!(
+                    "{} for {} KiB to send",
+                    error.failure.message,
+                    total.div_ceil(1024)
+                );
+                error.failure.message = message;
+            }
+            Err(error)
+        }
     }
 }
 

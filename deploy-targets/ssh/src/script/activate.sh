@@ -50,14 +50,20 @@ else
 fi
 if [ -n "$restart_command" ]; then
     restart "$restart_limit" "$home" "$settings_file" "$restart_command"
-    [ "$status" = 0 ] || fail restart "$status"
+    if [ "$status" != 0 ]; then
+        stopped restart
+        fail restart "$status"
+    fi
 fi
 after=$1
 shift
 while [ "$after" -gt 0 ]; do
     run "$1" "$home" "$settings_file" "$2"
     child=
-    [ "$status" = 0 ] || fail hook "$status"
+    if [ "$status" != 0 ]; then
+        stopped hook
+        fail hook "$status"
+    fi
     shift 2
     after=$((after - 1))
 done

@@ -8,6 +8,7 @@ emit_claim
 look
 [ -z "$fingerprint" ] || emit runs "$fingerprint"
 [ -z "$moving" ] || emit moving "$mover" "$moving"
+[ -z "$stopped_with" ] || emit stopped "$stopped_at" "$stopped_with" "$store/failed.log"
 [ -z "$at" ] || emit at "$at"
 for entry in "$releases"/*; do
     [ -e "$entry/.deploy/complete" ] || continue

@@ -70,7 +70,12 @@ if [ -n "$restart_command" ]; then
     restart "$restart_limit" "$folder" "$settings_file" "$restart_command"
     if [ "$status" != 0 ]; then
         # Nothing is there to be started: that it does not start is what is wanted.
-        if [ "$kind" = absent ]; then emit note "restart ended with $status, with nothing to start"; else fail restart "$status"; fi
+        if [ "$kind" = absent ]; then
+            emit note "restart ended with $status, with nothing to start"
+        else
+            stopped restart
+            fail restart "$status"
+        fi
     fi
 fi
 while [ $# -gt 0 ]; do

@@ -1,7 +1,7 @@
 //! What can go wrong on a host, and what must not come of it.
 
 use super::common::{World, back, bring, claim, deployment, hook, place, request, seen, shell, slice, step};
-use crate::{FAILPOINTS, Failpoint, HookPoint};
+use crate::{CheckState, FAILPOINTS, Failpoint, HookPoint};
 use deploy_core::failure::Code;
 use deploy_core::port::target::{Cause, Certainty, Cleanup, Runs, Target as _};
 use std::fs;
@@ -264,6 +264,46 @@ async fn a_failed_restart_is_unknown_is_not_verified_and_goes_back() {
     target.verify(&op, &slice(), &was).await.unwrap();
 }
 
+/// Whoever looks after the deployer was killed learns why, and none of what the command printed.
+#[tokio::test]
+async fn the_place_says_why_a_switch_has_not_ended() {
+    let mut world = World::local();
+    world.binding.restart = Some(shell("echo \"port in use, $TOKEN\"; exit 3"));
+    let target = world.target();
+    let op = world.op(&claim(&target, 1).await.unwrap());
+    let mut step = step(&target, &world.release(1, &[("a", "1")])).await;
+    let prepared = target.prepare(&op, &step).await.unwrap();
+    step.checkpoint = Some(prepared.checkpoint.clone());
+    target.activate(&op, &step).await.unwrap_err();
+    let told = target
+        .observe(&[slice()])
+        .await
+        .unwrap()
+        .remove(0)
+        .inside
+        .unfinished
+        .unwrap();
+    let log = world.path().join(".deploy/failed.log");
+    assert!(
+        told.contains("restart command ended with status 3") && told.contains(log.to_str().unwrap()),
+        "{told}"
+    );
+    assert!(!told.contains("port"), "{told}");
+    assert!(fs::read_to_string(&log).unwrap().starts_with("port in use"));
+    for file in ["failed.log", "restart.log"] {
+        let mode = fs::metadata(log.with_file_name(file)).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let error = target.verify(&op, &slice(), &prepared.will_be).await.unwrap_err();
+    assert!(error.failure.message.contains("status 3"), "{error}");
+    assert_eq!(
+        target.restore(&op, &back(&prepared)).await.unwrap(),
+        Runs::Nothing
+    );
+    let after = target.observe(&[slice()]).await.unwrap().remove(0).inside;
+    assert_eq!(after.unfinished, None);
+}
+
 #[tokio::test]
 async fn what_somebody_else_changed_is_neither_overwritten_nor_adopted() {
     let world = World::local();
@@ -477,6 +517,12 @@ async fn no_room_is_said_and_changes_nothing() {
         (Code::TargetFull, Certainty::NotDone),
         "{error:?}"
     );
+    let told = &error.failure.message;
+    assert!(
+        told.contains("for 3907 KiB to send: ") && told.contains(" inodes free"),
+        "{told}"
+    );
+    assert!(error.failure.next.contains("keep"), "{error}");
     assert_eq!(seen(&target).await, was);
     target
         .finish(&op, &place(&target).await, &Cleanup::ReleaseOnly)
@@ -621,4 +667,49 @@ async fn remove_leaves_claim_and_shared_data() {
     assert_eq!(seen(&target).await, Runs::Nothing);
     assert!(world.path().join("shared/data/x").exists());
     assert_eq!(claim(&target, 2).await.unwrap().epoch, op.claim.epoch.next());
+}
+
+/// The first word of the restart command is looked for, and room, inodes and clock are numbers.
+#[tokio::test]
+async fn doctor_says_what_a_deployment_will_miss() {
+    let mut world = World::local();
+    let found = async |world: &World, name: &str| {
+        let checks = world.target().doctor().await;
+        let check = checks.into_iter().find(|check| check.name == name);
+        check.map(|check| (matches!(check.state, CheckState::Bad { .. }), check.detail))
+    };
+    world.binding.restart = Some(shell("no-such-program restart web"));
+    let (bad, detail) = found(&world, "restart").await.unwrap();
+    assert!(bad && detail.contains("`no-such-program`"), "{detail}");
+    world.binding.restart = Some(shell("true"));
+    assert_eq!(
+        found(&world, "restart").await,
+        Some((false, "`true` is there".to_owned()))
+    );
+    world.binding.restart = Some(shell("./restart.sh"));
+    assert_eq!(found(&world, "restart").await, None);
+    let (_, room) = found(&world, "room").await.unwrap();
+    assert!(room.contains("iB"), "{room}");
+    assert_eq!(found(&world, "clock").await, Some((false, "as ours".to_owned())));
+}
+
+/// `sudo -n -l` says whether a command may be run without a password.
+#[tokio::test]
+async fn doctor_asks_sudo_about_the_restart_command() {
+    let mut world = World::local();
+    let tools = world.dir.path().join("tools");
+    fs::create_dir(&tools).unwrap();
+    let sudo = tools.join("sudo");
+    fs::write(&sudo, "#!/bin/sh\n[ \"$*\" = '-n -l systemctl restart web' ]\n").unwrap();
+    fs::set_permissions(&sudo, fs::Permissions::from_mode(0o755)).unwrap();
+    for tool in ["sh", "timeout", "setsid"] {
+        symlink(format!("/usr/bin/{tool}"), tools.join(tool)).unwrap();
+    }
+    world.connections = crate::Connections::with_tools(tools);
+    for (unit, bad) in [("web", false), ("other", true)] {
+        world.binding.restart = Some(shell(&format!("sudo systemctl restart {unit}")));
+        let checks = world.target().doctor().await;
+        let check = checks.iter().find(|check| check.name == "restart").unwrap();
+        assert_eq!(matches!(check.state, CheckState::Bad { .. }), bad, "{check:?}");
+    }
 }
