@@ -1,16 +1,14 @@
 //! What every command has at hand: the flags of everywhere, the console, the manifest and the engine, and the signals.
 
 use crate::args::Global;
-use crate::console::Console;
-use crate::error::{CliError, Exit};
+use crate::console::{Console, Loudness};
+use crate::error::CliError;
 use crate::identity::{self, Variables};
 use deploy_core::failure::Code;
-use deploy_core::gate::Unmet;
 use deploy_core::id::EnvName;
 use deploy_core::manifest::{Environment, Manifest};
 use deploy_core::plan::Kind;
 use deploy_core::time::Timestamp;
-use deploy_core::view::result::refused_code;
 use deploy_engine::Engine;
 use deploy_engine::api::{Access, EngineError, Opening};
 use deploy_engine::configure::{self, ConfigureError};
@@ -22,6 +20,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 #[derive(Debug)]
 pub(crate) struct Context<'c> {
     pub(crate) global: Global,
+    /// The manifest: the one named, or the nearest one from here upwards.
+    pub(crate) file: PathBuf,
     pub(crate) console: &'c mut Console,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn now() -> Timestamp {
 impl Context<'_> {
     /// The manifest's folder.
     pub(crate) fn folder(&self) -> PathBuf {
-        let parent = self.global.file.parent().unwrap_or(Path::new(""));
+        let parent = self.file.parent().unwrap_or(Path::new(""));
         if parent.as_os_str().is_empty() {
             PathBuf::from(".")
         } else {
@@ -51,7 +51,7 @@ impl Context<'_> {
 
     /// The manifest as it lies there.
     pub(crate) fn manifest(&self) -> Result<Manifest, CliError> {
-        configure::read_manifest(&self.global.file).map_err(unreadable)
+        configure::read_manifest(&self.file).map_err(|error| self.unread(error))
     }
 
     /// One environment of it, with the caller's variables.
@@ -68,12 +68,23 @@ impl Context<'_> {
             .map_err(unreadable)
     }
 
+    /// Where no manifest was named and none was found, that is what to say.
+    fn unread(&self, error: ConfigureError) -> CliError {
+        if self.global.file.is_none() && !self.file.exists() {
+            return no_manifest();
+        }
+        unreadable(error)
+    }
+
     /// Opens the project.
     pub(crate) async fn open(&self, access: Access) -> Result<Engine, CliError> {
+        if self.global.file.is_none() && !self.file.exists() {
+            return Err(no_manifest());
+        }
         let state = self.global.state.clone();
         let identity = identity::identity(&self.folder(), &variable);
         Ok(Engine::open(Opening {
-            manifest: self.global.file.clone(),
+            manifest: self.file.clone(),
             state,
             access,
             identity,
@@ -121,6 +132,44 @@ impl Context<'_> {
         self.typed(name).map(|()| true)
     }
 
+    /// The environment named, or the only one there is: then it is said which.
+    pub(crate) fn environment(
+        &mut self,
+        all: &[EnvName],
+        named: Option<EnvName>,
+    ) -> Result<EnvName, CliError> {
+        match (named, all) {
+            (Some(named), _) => known(all, &named).map(|()| named),
+            (None, [only]) => {
+                self.taken(&format!("environment {only}: the only one there is"));
+                Ok(only.clone())
+            }
+            (None, several) => {
+                let them: Vec<&str> = several.iter().map(EnvName::as_str).collect();
+                let first = them.first().copied().unwrap_or("ENV");
+                let message = format!("which environment? there are {}", them.join(", "));
+                Err(CliError::usage(message, format!("name one: -e {first}")))
+            }
+        }
+    }
+
+    /// Says what was taken where nothing was named.
+    pub(crate) fn taken(&mut self, what: &str) {
+        if self.console.loudness() > Loudness::Quiet {
+            let mark = self.console.paint_err().dim("·");
+            self.console.message(&format!("{mark} {what}"));
+        }
+    }
+
+    /// Says what a person should know before anything begins.
+    pub(crate) async fn forewarn(&mut self, engine: &Engine, name: &EnvName) -> Result<(), CliError> {
+        let mark = self.console.paint_err().warn("!");
+        for line in engine.forewarnings(name).await? {
+            self.console.message(&format!("{mark} {line}"));
+        }
+        Ok(())
+    }
+
     /// Has the environment's name typed.
     pub(crate) fn typed(&mut self, name: &EnvName) -> Result<(), CliError> {
         let answer = self
@@ -147,6 +196,36 @@ pub(crate) fn known(environments: &[EnvName], name: &EnvName) -> Result<(), CliE
     Err(CliError::unknown("environment", name.as_str(), &names))
 }
 
+/// The manifest's name where nothing else is said.
+pub(crate) const MANIFEST: &str = "deploy.toml";
+
+/// The manifest that is meant: the one named, else the nearest from here upwards, as git and cargo look. Where there is none, the
+/// one that would be here.
+pub(crate) fn manifest_file(named: Option<&Path>) -> PathBuf {
+    if let Some(named) = named {
+        return named.to_owned();
+    }
+    let depth = std::env::current_dir().map_or(1, |here| here.ancestors().count());
+    let mut file = PathBuf::from(MANIFEST);
+    for _ in 0..depth {
+        if file.is_file() {
+            return file;
+        }
+        file = Path::new("..").join(file);
+    }
+    PathBuf::from(MANIFEST)
+}
+
+fn no_manifest() -> CliError {
+    let here =
+        std::env::current_dir().map_or_else(|_| "this folder".to_owned(), |here| here.display().to_string());
+    CliError::new(
+        Code::ManifestUnreadable,
+        format!("there is no {MANIFEST} in {here}, nor in a folder above it"),
+        "go to the project's folder, or name the file: -f FILE; deploy init writes a first one here",
+    )
+}
+
 fn unreadable(error: ConfigureError) -> CliError {
     match error {
         ConfigureError::Manifest(problems) => problems.into(),
@@ -157,19 +236,7 @@ fn unreadable(error: ConfigureError) -> CliError {
 impl From<EngineError> for CliError {
     fn from(error: EngineError) -> Self {
         let failure = error.failure();
-        let exit = match &error {
-            EngineError::Manifest(_) | EngineError::Usage(_) => Exit::Usage,
-            EngineError::Held(_) => Exit::Held,
-            EngineError::Refused { unmet, .. } if refused_code(unmet) == Exit::NotAllowed.code() => {
-                Exit::NotAllowed
-            }
-            EngineError::Refused { .. } => Exit::Refused,
-            EngineError::NotAllowed(_) => Exit::NotAllowed,
-            EngineError::Unreachable(_) => Exit::Unreachable,
-            EngineError::Failed(_) => Exit::Failed,
-            EngineError::Open { .. } => Exit::Open,
-            EngineError::Defect(_) => Exit::Defect,
-        };
+        let exit = error.exit();
         let from = Self::from(failure);
         match error {
             EngineError::Manifest(problems) => problems.into(),
@@ -181,17 +248,6 @@ impl From<EngineError> for CliError {
             },
             _ => Self { exit, ..from },
         }
-    }
-}
-
-/// How gates leave whoever asked: 0 where all hold, 11 where waiting helps, else 6 or 7.
-pub(crate) fn exit_of(unmet: &[Unmet]) -> Exit {
-    use deploy_core::gate::Opens;
-    match unmet {
-        [] => Exit::Done,
-        _ if unmet.iter().all(|unmet| unmet.opens != Opens::Never) => Exit::Waiting,
-        _ if refused_code(unmet) == Exit::NotAllowed.code() => Exit::NotAllowed,
-        _ => Exit::Refused,
     }
 }
 

@@ -1,5 +1,4 @@
-//! The one map from what went wrong, or how a deployment ended, to an exit code, and how an error is printed. No other file
-//! knows a number.
+//! Why a command gave no answer, and how that is printed. What it exits with is the core's table.
 
 use crate::args::deploying::Accept;
 use crate::console::Console;
@@ -11,105 +10,16 @@ use deploy_core::problem::Problems;
 use deploy_core::view::result::OutcomeWord;
 use serde::Serialize;
 
-/// How the process ends; the table of `docs` and of `deploy --help`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Exit {
-    /// Done, or nothing to do.
-    Done = 0,
-    /// Failed, and nothing that serves was changed; for what only reads: the answer is no.
-    Failed = 1,
-    /// Wrong usage or manifest.
-    Usage = 2,
-    /// Failed and rolled back.
-    RolledBack = 3,
-    /// Named slices are not where they should be.
-    NeedsHuman = 4,
-    /// Somebody else holds the environment or a place.
-    Held = 5,
-    /// Refused by a gate that waiting does not open.
-    Refused = 6,
-    /// Not allowed.
-    NotAllowed = 7,
-    /// A target could not be reached before anything changed.
-    Unreachable = 8,
-    /// A deployment is left to resume.
-    Open = 9,
-    /// `plan --detailed-exitcode`: there is something to change.
-    Changes = 10,
-    /// Waits for people or time.
-    Waiting = 11,
-    /// Superseded, or cancelled before anything changed.
-    Superseded = 12,
-    /// A defect of ours.
-    Defect = 70,
-    /// Interrupted before anything began.
-    Interrupted = 130,
-}
+pub(crate) use deploy_core::exit::Exit;
 
-impl Exit {
-    const ALL: [Self; 15] = [
-        Self::Done,
-        Self::Failed,
-        Self::Usage,
-        Self::RolledBack,
-        Self::NeedsHuman,
-        Self::Held,
-        Self::Refused,
-        Self::NotAllowed,
-        Self::Unreachable,
-        Self::Open,
-        Self::Changes,
-        Self::Waiting,
-        Self::Superseded,
-        Self::Defect,
-        Self::Interrupted,
-    ];
-
-    /// The number.
-    pub(crate) const fn code(self) -> u8 {
-        self as u8
-    }
-
-    /// How a deployment's final JSON says it ended, with what the caller accepts as done.
-    pub(crate) fn of_result(outcome: OutcomeWord, code: u8, accept: &[Accept]) -> Self {
-        match outcome {
-            OutcomeWord::Waiting if accept.contains(&Accept::Waiting) => Self::Done,
-            OutcomeWord::Superseded | OutcomeWord::Cancelled if accept.contains(&Accept::Superseded) => {
-                Self::Done
-            }
-            // A code that this table does not have is one of a newer core.
-            _ => Self::ALL
-                .into_iter()
-                .find(|exit| exit.code() == code)
-                .unwrap_or(Self::Defect),
+/// How a deployment's final JSON says it ended, with what the caller accepts as done.
+pub(crate) fn exit_of_result(outcome: OutcomeWord, code: u8, accept: &[Accept]) -> Exit {
+    match outcome {
+        OutcomeWord::Waiting if accept.contains(&Accept::Waiting) => Exit::Done,
+        OutcomeWord::Superseded | OutcomeWord::Cancelled if accept.contains(&Accept::Superseded) => {
+            Exit::Done
         }
-    }
-
-    /// Where only a failure's code is known.
-    fn of_code(code: Code) -> Self {
-        match code {
-            Code::ManifestUnreadable
-            | Code::ManifestInvalid
-            | Code::UnknownName
-            | Code::NotYetActing
-            | Code::Usage
-            | Code::VariableUnset
-            | Code::NotARepository
-            | Code::CommitMissing
-            | Code::DirtyTree => Self::Usage,
-            Code::LeaseHeld | Code::ClaimHeld | Code::ClaimForeign => Self::Held,
-            Code::GateUnmet | Code::Yanked | Code::ConfirmationMissing | Code::Older => Self::Refused,
-            Code::NotAllowed => Self::NotAllowed,
-            Code::Unreachable | Code::HostKey => Self::Unreachable,
-            Code::LeaseLost | Code::Fenced | Code::Open => Self::Open,
-            Code::RolledBack => Self::RolledBack,
-            Code::NeedsHuman => Self::NeedsHuman,
-            Code::Cancelled | Code::Superseded => Self::Superseded,
-            Code::Interrupted => Self::Interrupted,
-            Code::Defect => Self::Defect,
-            _ => Self::Failed,
-        }
+        _ => Exit::from_code(code),
     }
 }
 
@@ -189,11 +99,12 @@ impl CliError {
             console.message(&format!("  log      {}", printable(line, 300)));
         }
         for unmet in &self.unmet {
-            console.message(&format!(
-                "  {:<8} {}",
-                crate::render::word(&unmet.gate),
-                unmet.reason
-            ));
+            let mut said = unmet.reason.lines();
+            let first = said.next().unwrap_or_default();
+            console.message(&format!("  {:<8} {first}", crate::render::word(&unmet.gate)));
+            for line in said {
+                console.message(&format!("  log      {}", printable(line, 300)));
+            }
             console.message(&format!("           {}", unmet.next));
         }
         if self.unmet.is_empty() {
@@ -218,7 +129,7 @@ struct ErrorObject<'a> {
 impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
         Self {
-            exit: Exit::of_code(failure.code),
+            exit: Exit::of_failure(failure.code),
             failure: Box::new(failure),
             problems: None,
             unmet: Vec::new(),
@@ -248,15 +159,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_an_exit_and_only_ours_is_a_defect() {
-        for code in Code::ALL {
-            let exit = Exit::of_code(*code);
-            assert_eq!(exit == Exit::Defect, *code == Code::Defect, "{code}");
-            assert_ne!(exit, Exit::Done, "{code}");
-        }
-    }
-
-    #[test]
     fn outcomes_keep_their_codes_unless_they_are_accepted() {
         let both = [Accept::Waiting, Accept::Superseded];
         for (outcome, code, plain, accepted) in [
@@ -272,8 +174,8 @@ mod tests {
             (OutcomeWord::Superseded, 12, Exit::Superseded, Exit::Done),
             (OutcomeWord::Open, 9, Exit::Open, Exit::Open),
         ] {
-            assert_eq!(Exit::of_result(outcome, code, &[]), plain);
-            assert_eq!(Exit::of_result(outcome, code, &both), accepted);
+            assert_eq!(exit_of_result(outcome, code, &[]), plain);
+            assert_eq!(exit_of_result(outcome, code, &both), accepted);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! From the process's arguments to its exit code. Arguments are parsed before anything is built, so that `--version` costs
 //! nothing; whatever panics ends in one line and exit 70.
 
-use crate::args::{Cli, Global};
+use crate::args::{Cli, Global, command};
 use crate::commands;
 use crate::console::Console;
 use crate::error::{CliError, Exit};
+use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, FromArgMatches as _};
 use deploy_core::failure::Code;
 use serde::Serialize;
 use std::panic::AssertUnwindSafe;
@@ -24,7 +24,7 @@ pub(crate) fn main() -> ExitCode {
             said(info.payload())
         ));
     }));
-    let exit = match Cli::command()
+    let exit = match command()
         .try_get_matches()
         .and_then(|matches| Cli::from_arg_matches(&matches))
     {

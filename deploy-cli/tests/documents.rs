@@ -129,3 +129,33 @@ fn every_link_leads_somewhere() {
         }
     }
 }
+
+#[test]
+fn every_exit_is_in_the_readme_and_in_the_first_help() {
+    use deploy_core::exit::Exit;
+    let readme = text("README.md");
+    let table = readme.split("## Exit codes").nth(1).expect("the table");
+    let numbers: BTreeSet<u8> = table
+        .lines()
+        .skip_while(|line| !line.starts_with('|'))
+        .take_while(|line| line.starts_with('|'))
+        .filter_map(|line| line.split('|').nth(1))
+        .flat_map(|cell| cell.split('/'))
+        .filter_map(|number| number.trim().parse().ok())
+        .collect();
+    assert_eq!(numbers, Exit::ALL.map(Exit::code).into_iter().collect());
+
+    let help = Command::new(env!("CARGO_BIN_EXE_deploy"))
+        .arg("--help")
+        .output()
+        .expect("the command runs");
+    let help = String::from_utf8(help.stdout).expect("UTF-8");
+    let exits = help.split("Exit:").nth(1).expect("the exits");
+    let told: BTreeSet<u8> = exits
+        .split([' ', ',', '\n'])
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    // The last two are nobody's business but a script's, which reads the table.
+    let wanted = Exit::ALL.map(Exit::code).into_iter().filter(|code| *code < 70);
+    assert_eq!(told, wanted.collect());
+}

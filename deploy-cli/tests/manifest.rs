@@ -14,9 +14,8 @@ fn no_manifest() {
     assert_snapshot!(Home::new().run(&["check"]), @r#"
     exit 2
     --- stderr
-    error: could not read deploy.toml [DPL0001]
-      because  No such file or directory (os error 2)
-      next     deploy init writes a first one; -f FILE names another
+    error: there is no deploy.toml in [home]/project, nor in a folder above it [DPL0001]
+      next     go to the project's folder, or name the file: -f FILE; deploy init writes a first one here
     "#);
 }
 

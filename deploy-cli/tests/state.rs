@@ -54,6 +54,7 @@ fn a_commit_that_is_not_there() {
     assert_snapshot!(home.run(&["up", "--commit", "0123456789abcdef0123456789abcdef01234567"]), @r#"
     exit 1
     --- stderr
+    · environment development: the only one that comes first
     error: `0123456789abcdef0123456789abcdef01234567` is not in this checkout [DPL0103]
       next     git fetch origin 0123456789abcdef0123456789abcdef01234567, or name another commit
     "#);
@@ -157,7 +158,7 @@ fn nothing_was_deployed_yet() {
     assert_snapshot!(home.run(&["resume"]), @r#"
     exit 2
     --- stderr
-    error: no deployment is left to resume [DPL0003]
+    error: no deployment is open [DPL0003]
       next     deploy history shows what happened
     "#);
     assert_snapshot!(home.run(&["show", "01JB9QF3ZK"]), @r#"

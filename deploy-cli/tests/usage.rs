@@ -63,7 +63,7 @@ fn a_freeze_without_a_reason() {
     error: the following required arguments were not provided:
       --reason <TEXT>
 
-    Usage: deploy freeze --environment <ENV> --reason <TEXT>
+    Usage: deploy freeze --reason <TEXT> --environment <ENV>
 
     For more information, try '--help'.
     "#);
@@ -147,4 +147,111 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+#[test]
+fn below_the_projects_folder_the_project_is_found() {
+    let home = Home::with(&[("deploy.toml", LOCAL), ("app/src/page", "hello\n")]);
+    let below = home.project().join("app/src");
+    assert_snapshot!(home.show(home.command(&["config", "-e", "development", "project"]).current_dir(&below)), @r#"
+    exit 2
+    --- stderr
+    error: there is no key `project` [DPL0003]
+      next     deploy config -e development
+    "#);
+    assert_snapshot!(home.show(home.command(&["status"]).current_dir(&below)), @r#"
+    exit 0
+    --- stdout
+    development  -  empty  never looked at
+    production  -  empty  never looked at
+    "#);
+    assert_snapshot!(home.show(home.command(&["init"]).current_dir(&below)), @r#"
+    exit 0
+    --- stdout
+      · nothing names a platform: taken as files on a server, by ssh
+      ! still to be filled in: the service's unit: `restart` runs systemctl restart src
+      ! still to be filled in: the address of production's server, now deploy@server.example
+    ✓ deploy.toml written
+      next       fill in what is missing, then deploy check
+    "#);
+    assert!(below.join("deploy.toml").exists(), "it writes where one is");
+}
+
+#[test]
+fn where_there_is_no_project_it_says_where_it_looked() {
+    let home = Home::new();
+    assert_snapshot!(home.run(&["status"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no deploy.toml in [home]/project, nor in a folder above it [DPL0001]
+      next     go to the project's folder, or name the file: -f FILE; deploy init writes a first one here
+    "#);
+    assert_snapshot!(home.run(&["check"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no deploy.toml in [home]/project, nor in a folder above it [DPL0001]
+      next     go to the project's folder, or name the file: -f FILE; deploy init writes a first one here
+    "#);
+    assert_snapshot!(home.run(&["-f", "other.toml", "check"]), @r#"
+    exit 2
+    --- stderr
+    error: could not read other.toml [DPL0001]
+      because  No such file or directory (os error 2)
+      next     deploy init writes a first one; -f FILE names another
+    "#);
+}
+
+#[test]
+fn the_environment_may_be_left_out_where_there_is_one() {
+    let home = Home::with(&[("deploy.toml", LOCAL)]);
+    assert_snapshot!(home.run(&["gates"]), @r#"
+    exit 2
+    --- stderr
+    error: which environment? there are development, production [DPL0005]
+      next     name one: -e development
+    "#);
+    let one = LOCAL.split("[environments.production]").next().expect("a part");
+    home.write("deploy.toml", one.as_bytes());
+    assert_snapshot!(home.run(&["freeze", "--reason", "fair"]), @r#"
+    exit 0
+    --- stdout
+    ✓ development is frozen: nothing goes forward there
+      next       deploy unfreeze -e development
+    --- stderr
+    · environment development: the only one there is
+    "#);
+    assert_snapshot!(home.run(&["-q", "unfreeze"]), @r#"
+    exit 0
+    --- stdout
+    ✓ development is open again
+    "#);
+}
+
+#[test]
+fn the_deployment_may_be_left_out_where_there_is_one() {
+    let home = Home::with(&[("deploy.toml", LOCAL)]);
+    assert_snapshot!(home.run(&["show"]), @r#"
+    exit 2
+    --- stderr
+    error: nothing was deployed yet [DPL0003]
+      next     deploy up
+    "#);
+    assert_snapshot!(home.run(&["approve"]), @r#"
+    exit 2
+    --- stderr
+    error: no deployment waits [DPL0003]
+      next     deploy status shows where each environment is
+    "#);
+    assert_snapshot!(home.run(&["resume"]), @r#"
+    exit 2
+    --- stderr
+    error: no deployment is left to resume [DPL0003]
+      next     deploy history shows what happened
+    "#);
+    assert_snapshot!(home.run(&["cancel"]), @r#"
+    exit 2
+    --- stderr
+    error: no deployment is open [DPL0003]
+      next     deploy history shows what happened
+    "#);
 }

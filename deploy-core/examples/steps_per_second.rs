@@ -145,10 +145,11 @@ fn answer(slices: usize, effect: Effect, checkpoint: &Checkpoint, new: &Runs) ->
             armed: true,
         },
         Work::KeepArmed | Work::Watch => return None,
-        _ => Answer::Done {
+        Work::Verify(_) | Work::VerifyOld(_) => Answer::Verified {
+            health: HealthSeen::Healthy,
             note: String::new(),
-            warning: None,
         },
+        _ => Answer::Done { warning: None },
     })
 }
 

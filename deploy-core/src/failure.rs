@@ -170,7 +170,8 @@ codes! {
     StateForeign = "DPL0203", "the state belongs to another project", "A state holds one project. Name another file with --state, or run the command in the right folder.";
     StateCorrupt = "DPL0204", "the state is damaged", "A stored event does not match its hash chain: something other than deploy changed the file. The message names the first bad row. Restore a backup; `deploy audit verify` checks it.";
     StateEphemeral = "DPL0205", "a new state file in CI would be lost with the runner", "Point DEPLOY_STATE or project.state at a state that outlives the job, or say --allow-ephemeral-state if it may be lost.";
-    StateFull = "DPL0206", "the state could not be written", "The disk is full or failing. What was not stored did not happen; free space and run `deploy resume`.";
+    StateFull = "DPL0206", "the state could not be written", "The disk is full or failing. What was not stored did not happen. Free space and run the command again; where a deployment was begun and left, the message names it, and `deploy resume` goes on.";
+    StateLocked = "DPL0207", "another process is writing to the state", "The message names the process where the system tells it. One that is stopped in the middle of a write keeps the state locked until it goes on or ends.";
     LeaseHeld = "DPL0301", "somebody else drives this environment", "The message says who, since when and at which step. --lock-wait waits.";
     LeaseLost = "DPL0302", "the lease was taken over", "Another process took this deployment over because this one was silent for a whole term. Watch it with `deploy watch`.";
     GateUnmet = "DPL0310", "a gate does not hold", "All unmet gates are listed, each with its reason, its evidence, the earliest time and the next command.";

@@ -1,8 +1,10 @@
 //! Health as values: what to look at ([`ProbeSpec`]), what one look saw ([`Look`]), and the fold of looks over a window ([`Window`]).
 //! Pure: times come in as durations since the watch began. Looking itself is an adapter's work, behind [`crate::port::probe`].
 
+mod vigil;
 mod window;
 
+pub use vigil::{Finding, Vigil, Watch};
 pub use window::{Fault, Late, Pace, State, Window};
 
 use crate::failure::{Code, printable};

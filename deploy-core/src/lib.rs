@@ -18,6 +18,7 @@ pub mod digest;
 #[cfg(test)]
 mod edge_cases;
 pub mod event;
+pub mod exit;
 pub mod failure;
 #[cfg(test)]
 mod fixture;

@@ -454,3 +454,32 @@ fn what_up_refuses_is_known_with_the_variables() {
         "the agent has no ports and stays at rolling"
     );
 }
+
+#[test]
+fn a_canary_that_is_to_be_watched_between_its_steps_is_refused() {
+    let refused = |steps: &str| -> Vec<String> {
+        let text = format!(
+            r#"[project]
+name = "shop"
+[services.web.ssh]
+source = "web/"
+path = "live/web"
+[services.web.strategy]
+kind = "canary"
+steps = [{steps}]
+[environments.development.hosts]
+here = {{ local = true }}
+"#
+        );
+        let manifest = manifest::parse("deploy.toml", &text).unwrap_or_else(|problems| panic!("{problems}"));
+        let environment = resolve_with(&text, "development", &[]);
+        let found = manifest::acting::not_yet_in(&manifest, &environment);
+        let weaker = found.into_iter().filter(|one| one.weakens_gate);
+        weaker.map(|one| one.key).collect()
+    };
+    assert!(refused("{ to = 1 }").is_empty());
+    assert_eq!(
+        refused(r#"{ to = 1, for = "5m" }"#),
+        ["services.web.strategy.steps"]
+    );
+}

@@ -2,6 +2,7 @@
 
 use deploy_core::digest::Digest;
 use deploy_core::event::Event;
+use deploy_core::exit::Exit;
 use deploy_core::failure::Failure;
 use deploy_core::gate::{Finding, Unmet, Verdict};
 use deploy_core::id::{Actor, DeploymentId, EnvName, EvidenceName, ServiceName, SliceName};
@@ -246,7 +247,7 @@ pub struct Shown {
     pub events: Vec<Event>,
 }
 
-/// Why a call gave nothing. Each kind has one exit code, which the command line knows.
+/// Why a call gave nothing. Each kind has one exit.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The manifest is wrong: all of it at once.
@@ -289,6 +290,20 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// How a process that ends by it exits.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Manifest(_) | Self::Usage(_) => Exit::Usage,
+            Self::Held(_) => Exit::Held,
+            Self::Refused { unmet, .. } => Exit::of_refusal(unmet),
+            Self::NotAllowed(_) => Exit::NotAllowed,
+            Self::Unreachable(_) => Exit::Unreachable,
+            Self::Failed(_) => Exit::Failed,
+            Self::Open { .. } => Exit::Open,
+            Self::Defect(_) => Exit::Defect,
+        }
+    }
+
     /// For people and programs.
     pub fn failure(&self) -> Failure {
         match self {

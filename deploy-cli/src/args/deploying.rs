@@ -150,9 +150,9 @@ pub(crate) struct Up {
 /// `deploy promote`.
 #[derive(Debug, Args)]
 pub(crate) struct Promote {
-    /// The environment
+    /// The environment; needed where there are several
     #[arg(short, long = "environment", value_name = "ENV")]
-    pub(crate) environment: EnvName,
+    pub(crate) environment: Option<EnvName>,
     /// Only this service; may be given again
     #[arg(short, long = "service", value_name = "SERVICE")]
     pub(crate) services: Vec<ServiceName>,
@@ -169,9 +169,9 @@ pub(crate) struct Promote {
 /// `deploy rollback`.
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
-    /// The environment
+    /// The environment; needed where there are several
     #[arg(short, long = "environment", value_name = "ENV")]
-    pub(crate) environment: EnvName,
+    pub(crate) environment: Option<EnvName>,
     /// Only this service; may be given again
     #[arg(short, long = "service", value_name = "SERVICE")]
     pub(crate) services: Vec<ServiceName>,

@@ -9,17 +9,17 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Everywhere")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Global {
-    /// The manifest
+    /// The manifest [deploy.toml, here or above]
     #[arg(
         short,
         long,
+        help = "The manifest [deploy.toml, here or above]",
         global = true,
         value_name = "FILE",
-        default_value = "deploy.toml",
         env = "DEPLOY_FILE",
         hide_env = true
     )]
-    pub(crate) file: PathBuf,
+    pub(crate) file: Option<PathBuf>,
     /// Where the state is
     #[arg(
         long,

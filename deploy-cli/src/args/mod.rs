@@ -1,5 +1,5 @@
 //! The command line as clap reads it: types and help texts, nothing else. What a flag leads to is in `commands`; every help fits
-//! one screen (40 lines of 80 columns) and has an example.
+//! a small terminal (24 lines of 80 columns) and has an example.
 
 pub(crate) mod deploying;
 pub(crate) mod global;
@@ -9,13 +9,13 @@ pub(crate) mod setup;
 #[cfg(test)]
 mod tests;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub(crate) use global::Global;
 
+/// The first help: what there is, by what one wants to do.
 const TOP: &str = "\
 {about}
-
 {usage-heading} deploy [OPTIONS] COMMAND
 
 Start:    demo       a guided tour on this machine: real, and gone afterwards
@@ -31,22 +31,41 @@ Gates:    gates      what holds and what does not; attest brings evidence
           approve    lets a waiting deployment go on; reject ends it
           freeze     stops the line; unfreeze; yank a release; retire a service
 Look:     status     what runs where; verify asks for health now
-          history    what happened; show ID, releases, audit
-Shell:    completions SHELL, man
+          history    what happened; show [ID], releases, audit
+Shell:    completions SHELL, man, help COMMAND (has an example), --version
 
-{options}
+Options:  -f FILE (deploy.toml, here or above)  --state URL  --json  --events
+          --no-input  --yes  --confirm ENV  -q  -v     (deploy man: all of them)
+Exit:     0 done, 1 failed, 2 usage, 3 rolled back, 4 needs a human, 5 held,
+          6 refused, 7 not allowed, 8 unreachable, 9 open, 10 changes (plan),
+          11 waiting, 12 superseded  Example: deploy up -e development";
 
-Example:  deploy up -e development && deploy promote -e staging
-Exit:     0 done · 1 failed, nothing changed · 2 usage · 3 rolled back
-          4 needs a human · 5 held · 6 refused · 7 not allowed · 8 unreachable
-          9 open · 10 changes (plan) · 11 waiting · 12 superseded, cancelled";
+/// The help of a command: its own flags, and where the others are.
+const BELOW: &str = "\
+{about}
+{usage-heading} {usage}
 
-/// Takes one commit through its environments as one release that goes forward, or back, as a unit.
+{all-args}
+
+Also:     -f, --state, --json, --events, --yes, --confirm, -q, -v (deploy -h){after-help}";
+
+/// The command line as it is parsed: flags of everywhere are told once, so that every help fits a small terminal.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
+        .mut_args(|arg| {
+            let everywhere = arg.is_global_set();
+            arg.hide(everywhere)
+        })
+        .mut_subcommands(|below| below.help_template(BELOW))
+}
+
+/// Takes one commit through its environments, as one release
 #[derive(Debug, Parser)]
 #[command(
     name = "deploy",
     version,
     help_template = TOP,
+    override_usage = "deploy [OPTIONS] <COMMAND>",
     arg_required_else_help = true,
     subcommand_required = true,
     disable_help_subcommand = false,
@@ -101,9 +120,8 @@ pub(crate) enum Command {
         after_help = "Example:  deploy plan -e staging --out staging.plan && deploy apply staging.plan"
     )]
     Apply(deploying::Apply),
-    /// Makes the release of the commit (or takes the one with the same inputs) and deploys it
-    #[command(after_help = "Example:  deploy up -e development -s web\n\n\
-        Where an environment comes `after` others, it takes what those verified.")]
+    /// Makes the release of the commit, or takes the one it made, and deploys it
+    #[command(after_help = "Example:  deploy up -e development -s web")]
     Up(deploying::Up),
     /// Brings what the environments before verified into this one
     #[command(after_help = "Example:  deploy promote -e production --confirm production")]

@@ -9,9 +9,9 @@ use std::time::Duration;
 /// `deploy approve` and `deploy reject`.
 #[derive(Debug, Args)]
 pub(crate) struct Decide {
-    /// The deployment that waits
+    /// The deployment; left out where only one waits
     #[arg(value_name = "ID")]
-    pub(crate) id: String,
+    pub(crate) id: Option<String>,
     /// Why, for the journal
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
@@ -55,9 +55,9 @@ pub(crate) struct Attest {
 /// `deploy freeze`.
 #[derive(Debug, Args)]
 pub(crate) struct Freeze {
-    /// The environment
+    /// The environment; needed where there are several
     #[arg(short, long = "environment", value_name = "ENV")]
-    pub(crate) environment: EnvName,
+    pub(crate) environment: Option<EnvName>,
     /// Why, for everybody who meets it
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
@@ -66,9 +66,9 @@ pub(crate) struct Freeze {
 /// `deploy unfreeze`.
 #[derive(Debug, Args)]
 pub(crate) struct Unfreeze {
-    /// The environment
+    /// The environment; needed where there are several
     #[arg(short, long = "environment", value_name = "ENV")]
-    pub(crate) environment: EnvName,
+    pub(crate) environment: Option<EnvName>,
 }
 
 /// `deploy yank`.
@@ -91,7 +91,7 @@ pub(crate) struct Retire {
     /// The service
     #[arg(value_name = "SERVICE")]
     pub(crate) service: ServiceName,
-    /// The environment
+    /// The environment; needed where there are several
     #[arg(short, long = "environment", value_name = "ENV")]
-    pub(crate) environment: EnvName,
+    pub(crate) environment: Option<EnvName>,
 }

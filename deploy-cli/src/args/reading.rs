@@ -12,9 +12,9 @@ use deploy_core::time::Timestamp;
 /// `deploy gates`.
 #[derive(Debug, Args)]
 pub(crate) struct Gates {
-    /// The environment
+    /// The environment; needed where there are several
     #[arg(short, long = "environment", value_name = "ENV")]
-    pub(crate) environment: EnvName,
+    pub(crate) environment: Option<EnvName>,
     /// For this release [what could come next]
     #[arg(long, value_name = "R")]
     pub(crate) release: Option<String>,
@@ -42,9 +42,9 @@ pub(crate) struct Status {
 /// `deploy verify`.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// The environment
+    /// The environment; needed where there are several
     #[arg(short, long = "environment", value_name = "ENV")]
-    pub(crate) environment: EnvName,
+    pub(crate) environment: Option<EnvName>,
     /// Only this service; may be given again
     #[arg(short, long = "service", value_name = "SERVICE")]
     pub(crate) services: Vec<ServiceName>,
@@ -75,9 +75,9 @@ pub(crate) struct History {
 /// `deploy show`.
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// The deployment; its first characters will do
+    /// The deployment; its first characters will do [the last]
     #[arg(value_name = "ID")]
-    pub(crate) id: String,
+    pub(crate) id: Option<String>,
 }
 
 /// `deploy audit`.

@@ -58,9 +58,9 @@ pub(crate) struct Check {
 /// `deploy config`.
 #[derive(Debug, Args)]
 pub(crate) struct Config {
-    /// The environment
+    /// The environment; needed where there are several
     #[arg(short, long = "environment", value_name = "ENV")]
-    pub(crate) environment: EnvName,
+    pub(crate) environment: Option<EnvName>,
     /// Only keys that begin so
     #[arg(value_name = "KEY")]
     pub(crate) key: Option<String>,
@@ -77,9 +77,9 @@ pub(crate) struct Explain {
 /// `deploy doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// The environment
+    /// The environment; needed where there are several
     #[arg(short, long = "environment", value_name = "ENV")]
-    pub(crate) environment: EnvName,
+    pub(crate) environment: Option<EnvName>,
 }
 
 /// `deploy import`.

@@ -1,8 +1,7 @@
 //! `deploy apply`: exactly what a plan says, or nothing.
 
-use super::follow::follow;
 use super::plan::{PlanFile, SCHEMA};
-use super::up::asked;
+use super::up::{asked, deploy};
 use crate::args::deploying::Apply;
 use crate::context::{Context, Signals, known};
 use crate::error::{CliError, Exit};
@@ -33,10 +32,7 @@ pub(crate) async fn run(
             &args.how,
         )
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |wires| {
-        engine.deploy(ask, wires)
-    })
-    .await
+    deploy(context, &engine, signals, &args.how, ask).await
 }
 
 fn load(path: &Path) -> Result<PlanFile, CliError> {

@@ -1,7 +1,7 @@
 //! `deploy check`: the manifest, one environment's variables, and what a deployment from a branch would require.
 
 use crate::args::setup::Check;
-use crate::context::{Context, exit_of};
+use crate::context::Context;
 use crate::error::{CliError, Exit};
 use deploy_core::id::{EnvName, ServiceName};
 use deploy_core::manifest::acting::{NotYet, not_yet, not_yet_in};
@@ -67,9 +67,11 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
         }
         text
     });
-    Ok(wanted.map_or(Exit::Done, |report| match exit_of(&report.unmet) {
-        // Nothing waits here: what is not met would hold a deployment up.
-        Exit::Waiting => Exit::Refused,
-        exit => exit,
-    }))
+    Ok(
+        wanted.map_or(Exit::Done, |report| match Exit::of_gates(&report.unmet) {
+            // Nothing waits here: what is not met would hold a deployment up.
+            Exit::Waiting => Exit::Refused,
+            exit => exit,
+        }),
+    )
 }

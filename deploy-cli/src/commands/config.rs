@@ -25,7 +25,8 @@ struct Row<'a> {
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Config) -> Result<Exit, CliError> {
     let manifest = context.manifest()?;
-    let environment = context.resolved(&manifest, &args.environment).await?;
+    let name = context.environment(manifest.environments(), args.environment)?;
+    let environment = context.resolved(&manifest, &name).await?;
     let wanted = |setting: &&Setting| {
         args.key
             .as_deref()
@@ -40,7 +41,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Config) -> Result<Exit,
             .collect();
         let mut error = CliError::unknown("key", key, &keys);
         if error.failure.next.starts_with("one of") {
-            error.failure.next = format!("deploy config -e {}", args.environment);
+            error.failure.next = format!("deploy config -e {name}");
         }
         return Err(error);
     }
@@ -54,7 +55,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Config) -> Result<Exit,
     let rows: Vec<(String, String, String)> = settings.iter().map(row).collect();
     let answer = Answer {
         schema: "deploy.config/1",
-        environment: args.environment.as_str(),
+        environment: name.as_str(),
         version: config_version(&environment).to_string(),
         settings: rows
             .iter()

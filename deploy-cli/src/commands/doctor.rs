@@ -1,7 +1,7 @@
 //! `deploy doctor`: what an environment needs, tried; and how to mend what is not well.
 
 use crate::args::setup::Doctor;
-use crate::context::{Context, known};
+use crate::context::Context;
 use crate::error::{CliError, Exit};
 use deploy_core::failure::printable;
 use deploy_engine::api::{Access, Diagnosis};
@@ -17,8 +17,8 @@ struct Answer<'a> {
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Doctor) -> Result<Exit, CliError> {
     let engine = context.open(Access::Read).await?;
-    known(&engine.environments(), &args.environment)?;
-    let checks = engine.doctor(&args.environment).await?;
+    let environment = context.environment(&engine.environments(), args.environment)?;
+    let checks = engine.doctor(&environment).await?;
     let well = checks.iter().all(|check| check.well);
     let paint = context.console.paint();
     context.console.answer(

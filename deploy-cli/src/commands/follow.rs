@@ -5,11 +5,13 @@
 use super::screen::Screen;
 use super::teller::Teller;
 use crate::args::deploying::Accept;
-use crate::context::{Context, Interruption, Signals};
-use crate::error::{CliError, Exit};
+use crate::context::{Context, Interruption, Signals, now};
+use crate::error::{CliError, Exit, exit_of_result};
 use deploy_core::failure::Code;
 use deploy_core::id::DeploymentId;
 use deploy_core::machine::Ask;
+use deploy_core::plan::Kind;
+use deploy_core::view::{DeploymentView, Phase};
 use deploy_engine::api::{AskOutcome, Driven, EngineError};
 use deploy_engine::drive::Told;
 use deploy_engine::{Engine, Wires};
@@ -18,12 +20,15 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, interval, sleep_until};
 
 /// Told and not yet shown: enough that showing never holds a deployment up.
 const TOLD: usize = 4096;
 /// After a request to stop, the process is gone by then.
 const STOPS_WITHIN: Duration = Duration::from_millis(4500);
+
+/// How often it is looked whether a sign of life is due.
+const PULSE: Duration = Duration::from_secs(1);
 
 /// Runs `start` and shows what it tells.
 pub(crate) async fn follow<F>(
@@ -52,8 +57,8 @@ where
         .await;
     match result {
         Ok(driven) => {
-            let exit = Exit::of_result(driven.result.ending.outcome, driven.result.ending.code, accept);
-            following.teller.screen.close(exit.code());
+            let exit = exit_of_result(driven.result.ending.outcome, driven.result.ending.code, accept);
+            following.teller.screen.close(exit.code(), Some(now()));
             if context.console.is_machine() {
                 context.console.last(&driven.result);
             }
@@ -61,8 +66,28 @@ where
         }
         Err(error) => {
             following.teller.screen.clear();
-            Err(error)
+            Err(if error.exit == Exit::Interrupted {
+                interrupted(engine).await
+            } else {
+                error
+            })
         }
+    }
+}
+
+/// Interrupted before a deployment was heard of: it may have been stored just then, and then it is one to resume.
+async fn interrupted(engine: &Engine) -> CliError {
+    match engine.begun_here().await {
+        Ok(Some(id)) => {
+            let message = format!("interrupted just after deployment {} began", id.short());
+            let next = format!("deploy resume {0} goes on, deploy cancel {0} ends it", id.short());
+            CliError {
+                deployment: Some(id),
+                ..CliError::new(Code::Open, message, next)
+            }
+        }
+        Ok(None) => CliError::interrupted(),
+        Err(error) => error.into(),
     }
 }
 
@@ -83,6 +108,7 @@ impl Following<'_> {
         signals: &mut Signals,
         context: &mut Context<'_>,
     ) -> Result<Driven, CliError> {
+        let mut pulse = interval(PULSE);
         let result = loop {
             let leave_by = self.leave_by;
             tokio::select! {
@@ -90,6 +116,7 @@ impl Following<'_> {
                 signal = signals.next() => self.interrupted(signal, context)?,
                 Some(told) = self.told.recv() => self.teller.take(told).await,
                 answer = answered(&mut self.question) => self.take_answer(answer, context).await,
+                _ = pulse.tick() => self.teller.screen.alive(now()),
                 () = sleep_until(leave_by.unwrap_or_else(Instant::now)), if leave_by.is_some() => return Err(self.left()),
                 result = &mut work => break result,
             }
@@ -112,9 +139,9 @@ impl Following<'_> {
             && self.leave_by.is_none()
         {
             self.teller.screen.asking(true);
-            context
-                .console
-                .message("\nThe deployment goes on while you decide: [b] go back, [l] leave it, [c] go on");
+            let back = self.teller.screen.view().is_some_and(may_go_back);
+            let narrow = context.console.width().is_some_and(|width| width < WIDE);
+            context.console.message(&question(back, narrow));
             self.question = Some(tokio::task::spawn_blocking(read_line));
         } else {
             self.leave(&id, context);
@@ -142,6 +169,12 @@ impl Following<'_> {
         };
         match answer.as_deref().map(|answer| answer.trim().to_lowercase()) {
             Some(answer) if answer.starts_with('b') => {
+                if !self.teller.screen.view().is_some_and(may_go_back) {
+                    context
+                        .console
+                        .message("there is nothing to go back from any more");
+                    return;
+                }
                 let (tell, _told) = mpsc::channel(1);
                 let asked = self
                     .engine
@@ -186,6 +219,28 @@ impl Following<'_> {
     }
 }
 
+/// A terminal of fewer columns gets one answer a line.
+const WIDE: usize = 80;
+
+/// What may be done about a deployment that goes on; going back only where it does not do so already.
+fn question(back: bool, narrow: bool) -> String {
+    let mut answers = vec!["[l] leave it", "[c] go on"];
+    if back {
+        answers.insert(0, "[b] go back");
+    }
+    let (before, between) = if narrow { ("\n  ", "\n  ") } else { (" ", ", ") };
+    format!(
+        "\nThe deployment goes on while you decide:{before}{}",
+        answers.join(between)
+    )
+}
+
+/// Whether asking it to go back could make a difference.
+fn may_go_back(view: &DeploymentView) -> bool {
+    let over = view.ended || view.turned_back.is_some() || view.phase() == Phase::Finishing;
+    !over && view.kind() != Some(Kind::Rollback)
+}
+
 async fn answered(question: &mut Option<JoinHandle<Option<String>>>) -> Option<String> {
     match question {
         Some(question) => question.await.ok().flatten(),
@@ -197,4 +252,22 @@ fn read_line() -> Option<String> {
     let mut line = String::new();
     let read = std::io::stdin().read_line(&mut line).ok()?;
     (read > 0).then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::question;
+
+    #[test]
+    fn the_question_fits_a_narrow_terminal_and_offers_what_makes_a_difference() {
+        insta::assert_snapshot!(question(true, false), @"The deployment goes on while you decide: [b] go back, [l] leave it, [c] go on");
+        insta::assert_snapshot!(question(true, true), @r"
+        The deployment goes on while you decide:
+          [b] go back
+          [l] leave it
+          [c] go on
+        ");
+        insta::assert_snapshot!(question(false, false), @"The deployment goes on while you decide: [l] leave it, [c] go on");
+        assert!(question(true, true).lines().all(|line| line.len() <= 40));
+    }
 }

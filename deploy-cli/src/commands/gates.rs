@@ -2,7 +2,7 @@
 
 use super::answers;
 use crate::args::reading::Gates;
-use crate::context::{Context, exit_of, known};
+use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::render::{Paint, moment};
 use deploy_engine::api::{Access, GateReport};
@@ -10,13 +10,13 @@ use std::fmt::Write as _;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Gates) -> Result<Exit, CliError> {
     let engine = context.open(Access::Read).await?;
-    known(&engine.environments(), &args.environment)?;
+    let environment = context.environment(&engine.environments(), args.environment)?;
     let report = engine
-        .gates(&args.environment, args.release.as_deref(), args.at)
+        .gates(&environment, args.release.as_deref(), args.at)
         .await?;
     let paint = context.console.paint();
     context.console.answer(&report, || text(&report, paint));
-    Ok(exit_of(&report.unmet))
+    Ok(Exit::of_gates(&report.unmet))
 }
 
 /// The report for people.

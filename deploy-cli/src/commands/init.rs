@@ -38,7 +38,7 @@ pub(crate) fn server() -> Option<String> {
 
 /// Checks a draft, writes it, and says so.
 pub(crate) fn save(context: &mut Context<'_>, draft: &Draft) -> Result<Exit, CliError> {
-    let path = context.global.file.clone();
+    let path = context.file.clone();
     let file = path.display().to_string();
     // What is written must pass `deploy check`; if it would not, that is told before anything is.
     deploy_core::manifest::parse(&file, &draft.text)?;

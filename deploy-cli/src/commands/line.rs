@@ -2,18 +2,18 @@
 
 use super::answers::done;
 use crate::args::people::{Freeze, Unfreeze};
-use crate::context::{Context, known};
+use crate::context::Context;
 use crate::error::{CliError, Exit};
 use deploy_engine::api::Access;
 
 pub(crate) async fn freeze(context: &mut Context<'_>, args: Freeze) -> Result<Exit, CliError> {
     let engine = context.open(Access::Write).await?;
-    known(&engine.environments(), &args.environment)?;
-    engine.freeze(&args.environment, args.reason).await?;
-    let next = format!("deploy unfreeze -e {}", args.environment);
+    let environment = context.environment(&engine.environments(), args.environment)?;
+    engine.freeze(&environment, args.reason).await?;
+    let next = format!("deploy unfreeze -e {environment}");
     done(
         context,
-        &format!("{} is frozen: nothing goes forward there", args.environment),
+        &format!("{environment} is frozen: nothing goes forward there"),
         Some(&next),
     );
     Ok(Exit::Done)
@@ -21,8 +21,8 @@ pub(crate) async fn freeze(context: &mut Context<'_>, args: Freeze) -> Result<Ex
 
 pub(crate) async fn unfreeze(context: &mut Context<'_>, args: Unfreeze) -> Result<Exit, CliError> {
     let engine = context.open(Access::Write).await?;
-    known(&engine.environments(), &args.environment)?;
-    engine.unfreeze(&args.environment).await?;
-    done(context, &format!("{} is open again", args.environment), None);
+    let environment = context.environment(&engine.environments(), args.environment)?;
+    engine.unfreeze(&environment).await?;
+    done(context, &format!("{environment} is open again"), None);
     Ok(Exit::Done)
 }

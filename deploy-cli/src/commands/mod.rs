@@ -39,13 +39,19 @@ mod yank;
 
 use crate::args::{Cli, Command};
 use crate::console::Console;
-use crate::context::{Context, Signals};
+use crate::context::{Context, MANIFEST, Signals, manifest_file};
 use crate::error::{CliError, Exit};
 use deploy_core::failure::{Code, Failure};
 
 /// Does what was asked.
 pub(crate) fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
+    // What writes a manifest writes it here, whatever there is above.
+    let named = match &cli.command {
+        Command::Init(_) | Command::Import(_) => cli.global.file.clone().or_else(|| Some(MANIFEST.into())),
+        _ => cli.global.file.clone(),
+    };
     let mut context = Context {
+        file: manifest_file(named.as_deref()),
         global: cli.global,
         console,
     };

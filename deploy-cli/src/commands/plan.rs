@@ -4,7 +4,7 @@
 use super::answers;
 use super::up::{asked, branch, chosen, commit};
 use crate::args::deploying::{How, Plan as Args};
-use crate::context::{Context, known};
+use crate::context::Context;
 use crate::error::{CliError, Exit};
 use deploy_core::digest::Digest;
 use deploy_core::failure::{Code, Failure};
@@ -41,8 +41,7 @@ pub(crate) struct PlanFile {
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, CliError> {
     let engine = context.open_to_deploy(args.allow_ephemeral_state).await?;
-    let environment = chosen(&engine, args.environment).await?;
-    known(&engine.environments(), &environment)?;
+    let environment = chosen(context, &engine, args.environment).await?;
     let (kind, what) = match (args.rollback, args.release) {
         (true, to) => (Kind::Rollback, to.map_or(What::Previous, What::Release)),
         (false, Some(release)) => (Kind::Promote, What::Release(release)),

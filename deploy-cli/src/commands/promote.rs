@@ -1,9 +1,8 @@
 //! `deploy promote`: what the environments before verified, into this one.
 
-use super::follow::follow;
-use super::up::{asked, branch};
+use super::up::{asked, branch, deploy};
 use crate::args::deploying::Promote;
-use crate::context::{Context, Signals, known};
+use crate::context::{Context, Signals};
 use crate::error::{CliError, Exit};
 use deploy_core::plan::Kind;
 use deploy_engine::api::{DeployAsk, What};
@@ -14,19 +13,14 @@ pub(crate) async fn run(
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
-    known(&engine.environments(), &args.environment)?;
-    let confirmed = context
-        .confirmed(&engine, &args.environment, Kind::Promote)
-        .await?;
+    let environment = context.environment(&engine.environments(), args.environment)?;
+    let confirmed = context.confirmed(&engine, &environment, Kind::Promote).await?;
     let what = args.release.map_or(What::Upstream, What::Release);
     let ask = DeployAsk {
         confirmed,
         services: args.services,
         branch: branch(args.branch),
-        ..asked(Kind::Promote, args.environment, what, &args.how)
+        ..asked(Kind::Promote, environment, what, &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |wires| {
-        engine.deploy(ask, wires)
-    })
-    .await
+    deploy(context, &engine, signals, &args.how, ask).await
 }

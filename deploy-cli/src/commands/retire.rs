@@ -2,7 +2,7 @@
 
 use super::follow::follow;
 use crate::args::people::Retire;
-use crate::context::{Context, Signals, known};
+use crate::context::{Context, Signals};
 use crate::error::{CliError, Exit};
 use deploy_core::failure::Code;
 use deploy_engine::api::Access;
@@ -13,8 +13,8 @@ pub(crate) async fn run(
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
     let engine = context.open(Access::Write).await?;
-    known(&engine.environments(), &args.environment)?;
-    let environment = &args.environment;
+    let environment = context.environment(&engine.environments(), args.environment)?;
+    let environment = &environment;
     match &context.global.confirm {
         Some(named) if named == environment => {}
         Some(named) => {
@@ -32,6 +32,7 @@ pub(crate) async fn run(
             ));
         }
     }
+    context.forewarn(&engine, environment).await?;
     follow(context, &engine, signals, &[], |wires| {
         engine.retire(&args.service, environment, true, wires)
     })

@@ -1,9 +1,8 @@
 //! `deploy rollback`: back to the previous good release, or to the one named.
 
-use super::follow::follow;
-use super::up::asked;
+use super::up::{asked, deploy};
 use crate::args::deploying::Rollback;
-use crate::context::{Context, Signals, known};
+use crate::context::{Context, Signals};
 use crate::error::{CliError, Exit};
 use deploy_core::plan::Kind;
 use deploy_engine::api::{DeployAsk, What};
@@ -14,18 +13,13 @@ pub(crate) async fn run(
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
-    known(&engine.environments(), &args.environment)?;
-    let confirmed = context
-        .confirmed(&engine, &args.environment, Kind::Rollback)
-        .await?;
+    let environment = context.environment(&engine.environments(), args.environment)?;
+    let confirmed = context.confirmed(&engine, &environment, Kind::Rollback).await?;
     let what = args.to.map_or(What::Previous, What::Release);
     let ask = DeployAsk {
         confirmed,
         services: args.services,
-        ..asked(Kind::Rollback, args.environment, what, &args.how)
+        ..asked(Kind::Rollback, environment, what, &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |wires| {
-        engine.deploy(ask, wires)
-    })
-    .await
+    deploy(context, &engine, signals, &args.how, ask).await
 }

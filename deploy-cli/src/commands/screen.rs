@@ -8,6 +8,7 @@ use crate::render::{Paint, json};
 use deploy_core::event::Event;
 use deploy_core::id::DeploymentId;
 use deploy_core::model::Release;
+use deploy_core::time::Timestamp;
 use deploy_core::view::DeploymentView;
 use deploy_engine::drive::Progress;
 use std::io;
@@ -105,9 +106,23 @@ impl Screen {
 
     /// Shows how far something is.
     pub(crate) fn progress(&mut self, progress: &Progress) {
-        if let Reader::Live(live) = &mut self.reader {
-            live.progress(progress.effect, &progress.note, progress.done, progress.total);
+        let (effect, note) = (progress.effect, &progress.note);
+        match &mut self.reader {
+            Reader::Live(live) => live.progress(effect, note, progress.done, progress.total),
+            Reader::Log(plain) | Reader::Aside(plain) => {
+                plain.progress(effect, note, progress.done, progress.total);
+            }
+            Reader::Events(_) => {}
         }
+    }
+
+    /// Shows that it goes on, to whoever sees nothing move.
+    pub(crate) fn alive(&mut self, now: Timestamp) {
+        let _gone = match &mut self.reader {
+            Reader::Log(plain) => plain.alive(now, &mut Stdout),
+            Reader::Aside(plain) => plain.alive(now, &mut io::stderr()),
+            Reader::Live(_) | Reader::Events(_) => Ok(()),
+        };
     }
 
     /// Leaves the terminal to a question, or takes it back.
@@ -117,13 +132,13 @@ impl Screen {
         }
     }
 
-    /// Shows the end; in text only, as programs get the result.
-    pub(crate) fn close(&mut self, code: u8) {
+    /// Shows the end; in text only, as programs get the result. `now`: where somebody looked on until now.
+    pub(crate) fn close(&mut self, code: u8, now: Option<Timestamp>) {
         let _gone = match &mut self.reader {
-            Reader::Live(live) => live.close(code, &mut Stdout),
-            Reader::Log(plain) => plain.close(code, &mut Stdout),
+            Reader::Live(live) => live.close(code, now, &mut Stdout),
+            Reader::Log(plain) => plain.close(code, now, &mut Stdout),
             Reader::Aside(plain) if plain.story.loudness() > Loudness::Quiet => {
-                plain.close(code, &mut io::stderr())
+                plain.close(code, now, &mut io::stderr())
             }
             Reader::Aside(_) | Reader::Events(_) => Ok(()),
         };

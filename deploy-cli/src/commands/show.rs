@@ -25,14 +25,22 @@ struct Answer<'a> {
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Show) -> Result<Exit, CliError> {
     let engine = context.open(Access::Read).await?;
-    let shown = engine.show(&args.id).await?;
+    let id = match args.id {
+        Some(id) => id,
+        None => {
+            let last = engine.newest().await?;
+            context.taken(&format!("deployment {}: the last one", last.short()));
+            last.to_string()
+        }
+    };
+    let shown = engine.show(&id).await?;
     let ending = ending(&shown.view);
     let mode = context.console.mode();
     if mode != Mode::Json {
         let mut screen = Screen::stored(context.console);
         screen.about(shown.release.clone());
         shown.events.iter().for_each(|event| screen.event(event));
-        screen.close(ending.code);
+        screen.close(ending.code, None);
     }
     if mode != Mode::Text {
         // With `--events` they were told already.

@@ -6,14 +6,13 @@ use crate::error::{CliError, Exit};
 use crate::render::{Paint, ago, word};
 use deploy_core::port::target::HealthSeen;
 use deploy_core::time::Timestamp;
+use deploy_core::view::Phase;
 use deploy_core::view::status::{Drift, EnvStatus, ServiceStatus, SliceStatus, Status};
 use deploy_engine::api::Access;
 use std::fmt::Write as _;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, CliError> {
-    let engine = context
-        .open(if args.refresh { Access::Write } else { Access::Read })
-        .await?;
+    let engine = context.open(Access::Read).await?;
     if let Some(environment) = &args.environment {
         known(&engine.environments(), environment)?;
     }
@@ -61,9 +60,14 @@ fn of_environment(text: &mut String, environment: &EnvStatus, now: Timestamp, pa
         of_service(text, service, width, paint);
     }
     if let (Some(id), Some(phase)) = (&environment.deployment, environment.phase) {
+        let who = match &environment.driver {
+            Some(who) => format!(", driven by {who}"),
+            None if phase == Phase::Waiting => String::new(),
+            None => ", and nobody drives it".to_owned(),
+        };
         let _ = writeln!(
             text,
-            "  {} deployment {} is {}",
+            "  {} deployment {} is {}{who}",
             paint.warn("…"),
             id.short(),
             word(&phase)
@@ -85,9 +89,11 @@ fn of_environment(text: &mut String, environment: &EnvStatus, now: Timestamp, pa
 }
 
 fn of_service(text: &mut String, service: &ServiceStatus, width: usize, paint: Paint) {
-    let release = service
-        .release
-        .map_or_else(|| "-".to_owned(), |release| release.to_string());
+    let release = match service.slices.split_first() {
+        Some((first, rest)) if rest.iter().all(|slice| slice.runs == first.runs) => &first.runs,
+        Some(_) => "mixed",
+        None => "-",
+    };
     let health = marked(service.health, paint);
     let _ = writeln!(
         text,
@@ -99,18 +105,16 @@ fn of_service(text: &mut String, service: &ServiceStatus, width: usize, paint: P
     let telling = |slice: &&SliceStatus| {
         slice.health != service.health
             || slice.drift != service.drift
-            || slice.release != service.release
+            || slice.runs != release
             || !slice.edited.is_empty()
     };
     for slice in service.slices.iter().filter(telling) {
-        let release = slice
-            .release
-            .map_or_else(|| "-".to_owned(), |release| release.to_string());
         let _ = writeln!(
             text,
-            "      {}  {}  {release}{}",
+            "      {}  {}  {}{}",
             marked(slice.health, paint),
             slice.slice,
+            slice.runs,
             if slice.edited.is_empty() {
                 drift(slice.drift).to_owned()
             } else {

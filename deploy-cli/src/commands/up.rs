@@ -2,7 +2,7 @@
 
 use super::follow::follow;
 use crate::args::deploying::{From, How, Up};
-use crate::context::{Context, Signals, known, variable};
+use crate::context::{Context, Signals, variable};
 use crate::error::{CliError, Exit};
 use crate::identity;
 use deploy_core::id::{EnvName, ServiceName};
@@ -17,7 +17,7 @@ pub(crate) async fn run(
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
-    let environment = chosen(&engine, args.environment).await?;
+    let environment = chosen(context, &engine, args.environment).await?;
     let confirmed = context.confirmed(&engine, &environment, Kind::Deploy).await?;
     let what = commit(&args.from);
     let ask = DeployAsk {
@@ -26,21 +26,33 @@ pub(crate) async fn run(
         branch: branch(args.from.branch),
         ..asked(Kind::Deploy, environment, what, &args.how)
     };
-    follow(context, &engine, signals, &args.how.wait.accept, |wires| {
+    deploy(context, &engine, signals, &args.how, ask).await
+}
+
+/// Says what should be known before anything begins, and does it.
+pub(crate) async fn deploy(
+    context: &mut Context<'_>,
+    engine: &Engine,
+    signals: &mut Signals,
+    how: &How,
+    ask: DeployAsk,
+) -> Result<Exit, CliError> {
+    context.forewarn(engine, &ask.environment).await?;
+    follow(context, engine, signals, &how.wait.accept, |wires| {
         engine.deploy(ask, wires)
     })
     .await
 }
 
 /// The environment named, or the only one that comes first.
-pub(crate) async fn chosen(engine: &Engine, named: Option<EnvName>) -> Result<EnvName, CliError> {
+pub(crate) async fn chosen(
+    context: &mut Context<'_>,
+    engine: &Engine,
+    named: Option<EnvName>,
+) -> Result<EnvName, CliError> {
     let all = engine.environments();
-    if let Some(named) = named {
-        known(&all, &named)?;
-        return Ok(named);
-    }
-    if let [only] = all.as_slice() {
-        return Ok(only.clone());
+    if named.is_some() || all.len() == 1 {
+        return context.environment(&all, named);
     }
     let mut first = Vec::new();
     for name in all {
@@ -49,7 +61,10 @@ pub(crate) async fn chosen(engine: &Engine, named: Option<EnvName>) -> Result<En
         }
     }
     match first.as_slice() {
-        [only] => Ok(only.clone()),
+        [only] => {
+            context.taken(&format!("environment {only}: the only one that comes first"));
+            Ok(only.clone())
+        }
         several => {
             let them: Vec<&str> = several.iter().map(EnvName::as_str).collect();
             let message = format!("which environment? {} come first", them.join(", "));

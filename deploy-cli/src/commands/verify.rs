@@ -1,7 +1,7 @@
 //! `deploy verify`: the health of every slice, now.
 
 use crate::args::reading::Verify;
-use crate::context::{Context, known};
+use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::render::table::Table;
 use crate::render::word;
@@ -18,8 +18,8 @@ struct Answer<'a> {
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Verify) -> Result<Exit, CliError> {
     let engine = context.open(Access::Read).await?;
-    known(&engine.environments(), &args.environment)?;
-    let slices = engine.verify(&args.environment, &args.services).await?;
+    let environment = context.environment(&engine.environments(), args.environment)?;
+    let slices = engine.verify(&environment, &args.services).await?;
     let healthy = slices.iter().all(|slice| slice.health == HealthSeen::Healthy);
     let answer = Answer {
         schema: "deploy.verify/1",

@@ -79,6 +79,7 @@ impl Activity {
                 self.back = true;
                 self.whole("going back");
             }
+            EventKind::AllBack { .. } => self.whole("looking at every slice"),
             EventKind::Committed => self.whole("confirming"),
             EventKind::BakeBegun { .. } => self.whole("watching"),
             EventKind::FinishBegun => self.whole("cleaning up"),

@@ -6,16 +6,19 @@ use super::story::{Story, details};
 use super::{moment, span, word};
 use deploy_core::gate::Unmet;
 use deploy_core::plan::{Base, Kind};
+use deploy_core::time::Timestamp;
 use deploy_core::view::DeploymentView;
 use deploy_core::view::result::{OutcomeWord, ending};
 
 impl Story {
-    /// The last lines. `code`: what the process exits with.
-    pub(crate) fn close(&self, code: u8) -> Vec<Line> {
+    /// The last lines. `code`: what the process exits with; `now`: until when it lasted, where somebody looked on and it has not
+    /// ended (else until its last event).
+    pub(crate) fn close(&self, code: u8, now: Option<Timestamp>) -> Vec<Line> {
         let Some(view) = &self.view else { return Vec::new() };
         let outcome = ending(view).outcome;
         let (mark, words) = headline(view, outcome);
-        let took = span(view.finished_at.unwrap_or(view.latest).since(view.started_at));
+        let until = view.finished_at.or(now).unwrap_or(view.latest);
+        let took = span(until.since(view.started_at));
         let mut lines = vec![Line::Turn {
             mark,
             text: format!("{words} · {took} · exit {code}"),
@@ -146,14 +149,14 @@ fn untouched(view: &DeploymentView) -> Vec<String> {
     names.into_iter().map(|(_, name)| name).collect()
 }
 
-/// The failure, where no line about a slice told it already.
+/// The failure, where no line above told it already, and what to do about it.
 fn why(view: &DeploymentView) -> Vec<Line> {
-    let Some(failure) = view.failure.as_ref().filter(|failure| failure.slice.is_none()) else {
+    let Some(failure) = &view.failure else {
         return Vec::new();
     };
     let mut lines = Vec::new();
-    // A place that refused its claim has a line of its own.
-    if view.claim_refused.is_none() {
+    // A slice that failed, and a place that refused its claim, have lines of their own.
+    if failure.slice.is_none() && view.claim_refused.is_none() {
         lines.push(Line::Tail {
             label: "because",
             text: format!("{} [{}]", failure.message, failure.code),
@@ -172,19 +175,24 @@ fn why(view: &DeploymentView) -> Vec<Line> {
 
 /// A gate that does not hold: why, from when it could, and what to do.
 pub(crate) fn unmet(unmet: &Unmet) -> Vec<Line> {
+    let mut said = unmet.reason.lines();
+    let first = said.next().unwrap_or_default();
     let reason = match unmet.earliest {
-        Some(earliest) => format!("{} (earliest {})", unmet.reason, moment(earliest)),
-        None => unmet.reason.clone(),
+        Some(earliest) => format!("{first} (earliest {})", moment(earliest)),
+        None => first.to_owned(),
     };
     let gate = word(&unmet.gate);
-    vec![
-        Line::Tail {
-            label: "unmet",
-            text: format!("{gate}: {reason}"),
-        },
-        Line::Tail {
-            label: "next",
-            text: unmet.next.clone(),
-        },
-    ]
+    let mut lines = vec![Line::Tail {
+        label: "unmet",
+        text: format!("{gate}: {reason}"),
+    }];
+    lines.extend(said.map(|line| Line::Tail {
+        label: "log",
+        text: line.to_owned(),
+    }));
+    lines.push(Line::Tail {
+        label: "next",
+        text: unmet.next.clone(),
+    });
+    lines
 }

@@ -6,6 +6,7 @@ use super::plain::Plain;
 use deploy_core::event::Event;
 use deploy_core::failure::printable;
 use deploy_core::machine::Effect;
+use deploy_core::time::Timestamp;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -87,9 +88,9 @@ impl Live {
     }
 
     /// Removes what is redrawn, and prints the end.
-    pub(crate) fn close(&mut self, code: u8, out: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn close(&mut self, code: u8, now: Option<Timestamp>, out: &mut impl Write) -> io::Result<()> {
         self.clear();
-        self.plain.close(code, out)
+        self.plain.close(code, now, out)
     }
 
     /// Removes what is redrawn.

@@ -7,6 +7,7 @@ pub(crate) mod json;
 pub(crate) mod line;
 pub(crate) mod live;
 pub(crate) mod plain;
+mod pulse;
 pub(crate) mod story;
 pub(crate) mod table;
 #[cfg(test)]

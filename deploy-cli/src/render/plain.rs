@@ -2,9 +2,13 @@
 //! things took. `deploy show` prints stored events through this too.
 
 use super::Paint;
-use super::line::Line;
+use super::activity::{Doing, Subject};
+use super::line::{Line, Mark};
+use super::pulse::Pulse;
 use super::story::Story;
+use crate::console::Loudness;
 use deploy_core::event::Event;
+use deploy_core::machine::Effect;
 use deploy_core::time::Timestamp;
 use std::io::{self, Write};
 
@@ -24,6 +28,7 @@ pub(crate) struct Plain {
     stamps: Stamps,
     paint: Paint,
     latest: Timestamp,
+    pulse: Pulse,
 }
 
 impl Plain {
@@ -34,19 +39,57 @@ impl Plain {
             stamps,
             paint,
             latest: Timestamp(0),
+            pulse: Pulse::default(),
         }
     }
 
     /// Prints what an event is worth.
     pub(crate) fn on(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
         self.latest = event.at;
+        self.pulse.on(event);
         let lines = self.story.on(event);
         self.print(&lines, out)
     }
 
+    /// Takes note of how far something is.
+    pub(crate) fn progress(&mut self, effect: Effect, note: &str, done: u64, total: u64) {
+        self.pulse.progress(effect, note, done, total);
+    }
+
+    /// Prints a sign of life for each step that has been silent for a while.
+    pub(crate) fn alive(&mut self, now: Timestamp, out: &mut impl Write) -> io::Result<()> {
+        let due = self.pulse.due(now);
+        if due.is_empty() || self.story.loudness() == Loudness::Quiet {
+            return Ok(());
+        }
+        let of = |(subject, doing): (Subject, Doing)| {
+            let (service, slice) = match subject {
+                Subject::Whole => (String::new(), String::new()),
+                Subject::Slice(slice) => self.story.names(slice),
+            };
+            let note = match doing.note.as_str() {
+                "" => doing.verb.to_owned(),
+                seen => format!("{}: {seen}", doing.verb),
+            };
+            Line::Step {
+                mark: Mark::Wait,
+                service,
+                slice,
+                note,
+                took: None,
+            }
+        };
+        let lines: Vec<Line> = due.into_iter().map(of).collect();
+        self.latest = self.latest.max(now);
+        self.print(&lines, out)
+    }
+
     /// Prints the end.
-    pub(crate) fn close(&mut self, code: u8, out: &mut impl Write) -> io::Result<()> {
-        let lines = self.story.close(code);
+    pub(crate) fn close(&mut self, code: u8, now: Option<Timestamp>, out: &mut impl Write) -> io::Result<()> {
+        if let (Some(now), Some(false)) = (now, self.story.view().map(|view| view.ended)) {
+            self.latest = self.latest.max(now);
+        }
+        let lines = self.story.close(code, now);
         self.print(&lines, out)
     }
 

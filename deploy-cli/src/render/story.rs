@@ -10,6 +10,7 @@ use deploy_core::id::{ReleaseNumber, SliceIx};
 use deploy_core::machine::{Ask, TurnReason, Verb};
 use deploy_core::model::Release;
 use deploy_core::plan::{Base, Kind, Plan};
+use deploy_core::port::target::HealthSeen;
 use deploy_core::time::Timestamp;
 use deploy_core::view::DeploymentView;
 use std::collections::{BTreeMap, BTreeSet};
@@ -153,13 +154,21 @@ impl Story {
                     because(format!("rejected by {by}"), reason.as_deref()),
                 )]
             }
-            EventKind::AttemptBegun { reason, driver, .. } => {
+            EventKind::AttemptBegun {
+                reason,
+                driver,
+                because,
+                ..
+            } => {
                 let who = driver
                     .as_ref()
                     .map_or("another process", |driver| driver.who.as_str());
                 match reason {
                     AttemptReason::Start | AttemptReason::TurnedBack => Vec::new(),
                     AttemptReason::Takeover => vec![step(Mark::Warn, format!("taken up again by {who}"))],
+                    AttemptReason::UnknownOutcome if because.is_some() => because
+                        .as_ref()
+                        .map_or_else(Vec::new, |because| self.looks_again(because)),
                     AttemptReason::UnknownOutcome => {
                         vec![step(
                             Mark::Warn,
@@ -215,10 +224,10 @@ impl Story {
             EventKind::SliceActivated { slice, .. } if verbose => {
                 vec![self.slice(Mark::Note, *slice, "switched, not yet verified", None)]
             }
-            EventKind::SliceVerified { slice, note } => {
+            EventKind::SliceVerified { slice, health, note } => {
                 let moved = self.moved.contains(slice);
                 let note = match self.plan() {
-                    Some(plan) if moved => serves(plan.release.number, note),
+                    Some(plan) if moved => serves(plan.release.number, *health, note),
                     _ => format!("unchanged, {note}"),
                 };
                 vec![self.slice(Mark::Good, *slice, note, Some(event.at))]
@@ -258,9 +267,9 @@ impl Story {
                     text: format!("held as it is, for a human: {}", failure.message),
                 }]
             }
-            EventKind::SliceBack { slice, note } => {
+            EventKind::SliceBack { slice, health, note } => {
                 let note = match self.view.as_ref().and_then(DeploymentView::previous) {
-                    Some(previous) => serves(previous.number, note),
+                    Some(previous) => serves(previous.number, *health, note),
                     None => note.clone(),
                 };
                 vec![self.slice(Mark::Good, *slice, note, Some(event.at))]
@@ -310,6 +319,29 @@ impl Story {
         let mut lines = failed(service, name, failure, took);
         if let Some(Line::Step { note, .. }) = lines.first_mut() {
             *note = format!("{during}{note}");
+        }
+        lines
+    }
+
+    /// A step of which it is not known what came of it: what it said, before looking.
+    fn looks_again(&self, because: &Failure) -> Vec<Line> {
+        let (service, slice) = match (&because.service, &because.slice) {
+            (Some(service), Some(slice)) if service.as_str() == slice.as_str() => {
+                (service.to_string(), String::new())
+            }
+            (service, slice) => (
+                service.as_ref().map(ToString::to_string).unwrap_or_default(),
+                slice.as_ref().map(ToString::to_string).unwrap_or_default(),
+            ),
+        };
+        let mut lines = failed(service, slice, because, None);
+        if let Some(Line::Step { mark, note, .. }) = lines.first_mut() {
+            *mark = Mark::Warn;
+            note.push_str(": looking at what came of it");
+        }
+        // If it comes to nothing, the lines below say the rest.
+        if self.loudness < Loudness::Verbose {
+            lines.truncate(1);
         }
         lines
     }
@@ -412,11 +444,11 @@ fn because(text: String, reason: Option<&str>) -> String {
     }
 }
 
-fn serves(release: ReleaseNumber, note: &str) -> String {
-    if note.starts_with("healthy") {
-        format!("{release} serves, {note}")
-    } else {
-        note.to_owned()
+/// Only what was looked at is said to serve.
+fn serves(release: ReleaseNumber, health: HealthSeen, note: &str) -> String {
+    match health {
+        HealthSeen::Healthy => format!("{release} serves, {note}"),
+        HealthSeen::Unhealthy | HealthSeen::Stopped | HealthSeen::Unknown => note.to_owned(),
     }
 }
 

@@ -173,7 +173,10 @@ pub(super) fn c49() {
     assert_eq!(ending(&view).outcome, OutcomeWord::NeedsHuman);
     let stray = &view.strays[0];
     assert_eq!((stray.slice.as_str(), stray.runs.as_str()), ("host-1", "unknown"));
-    assert_eq!(stray.next, "deploy status -e production --refresh");
+    assert_eq!(
+        stray.next,
+        "deploy doctor -e production && deploy up -e production"
+    );
     assert_eq!(stray.why, "it could not be looked at");
     assert!(
         view.strays.iter().all(|stray| stray.service.as_str() == "api"),
@@ -350,7 +353,7 @@ pub(super) fn c55() {
     );
     let verify = world.effect(&id, Work::Verify(FIRST));
     world
-        .answer(&id, verify, crate::fixture::done())
+        .answer(&id, verify, crate::fixture::verified())
         .expect("it was asked");
     assert!(is_doing(world.machine(&id), |work| work == Work::Activate(SliceIx(1))));
     assert!(

@@ -27,7 +27,17 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
             Some(_) => None,
         })
         .collect();
-    let (reason, next) = if unknown.is_empty() {
+    let nowhere = facts().all(|(_, fact)| matches!(fact, Some(Containment::NoBranch)));
+    let (reason, next) = if nowhere {
+        (
+            format!(
+                "there is no branch {} in this checkout, so no commit of {} is in one",
+                any_of(branches),
+                input.called()
+            ),
+            format!("git fetch --all, or make the branch; then: {}", input.command()),
+        )
+    } else if unknown.is_empty() {
         (
             format!("no commit of {} is in {}", input.called(), any_of(branches)),
             format!("merge it into {}, then: {}", any_of(branches), input.command()),

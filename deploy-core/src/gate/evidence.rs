@@ -72,6 +72,13 @@ pub(super) fn cite(given: &Given) -> String {
     if evidence.note.is_empty() {
         format!("by {} at {at}", evidence.by)
     } else {
-        format!("{} (by {} at {at})", evidence.note, evidence.by)
+        // What a program printed last follows below.
+        let (first, rest) = evidence
+            .note
+            .split_once('\n')
+            .map_or((evidence.note.as_str(), String::new()), |(first, rest)| {
+                (first, format!("\n{rest}"))
+            });
+        format!("{first} (by {} at {at}){rest}", evidence.by)
     }
 }

@@ -61,7 +61,9 @@ pub enum Containment {
     },
     /// It does not.
     Not,
-    /// It could not be told (a shallow checkout, no such branch): not met.
+    /// There is no such branch.
+    NoBranch,
+    /// It could not be told (a shallow checkout): not met.
     Unknown {
         /// Why.
         why: String,

@@ -27,6 +27,9 @@ use crate::id::{Actor, CommitId, EnvName, EvidenceName};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// The name of the evidence that a release was verified in an environment; written with `succeeded`.
+pub const VERIFIED: &str = "verified";
+
 /// A rule that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unmet {

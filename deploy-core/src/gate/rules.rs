@@ -160,7 +160,13 @@ pub struct Comparison {
 impl Comparison {
     /// Whether any line is looser.
     pub fn loosened(&self) -> bool {
-        self.lines.iter().any(|line| line.moved == Moved::Looser)
+        self.looser().next().is_some()
+    }
+
+    /// The lines that are looser, for people.
+    pub fn looser(&self) -> impl Iterator<Item = &str> {
+        let looser = self.lines.iter().filter(|line| line.moved == Moved::Looser);
+        looser.map(|line| line.text.as_str())
     }
 }
 
@@ -172,12 +178,25 @@ impl Rules {
 
     /// Compares two versions, line by line.
     pub fn compare(old: &Self, new: &Self) -> Comparison {
+        // Named one by one: a rule that is added here and compared nowhere could be loosened unseen.
+        let Self {
+            branches,
+            after,
+            soak,
+            checks,
+            checklist,
+            upstream_items,
+            approvals,
+            freezes,
+            allow,
+            confirm,
+        } = new;
         let mut lines = Vec::new();
         let mut note = |moved, text: String| lines.push(Line { moved, text });
         let mut strictest = new.clone();
 
-        if old.branches != new.branches {
-            let tighter = match (&old.branches, &new.branches) {
+        if old.branches != *branches {
+            let tighter = match (&old.branches, branches) {
                 (None, _) => true,
                 (Some(_), None) => false,
                 (Some(old), Some(new)) => new.is_subset(old),
@@ -189,34 +208,30 @@ impl Rules {
             };
             note(
                 moved(tighter),
-                format!("branches: {} → {}", words(&old.branches), words(&new.branches)),
+                format!("branches: {} → {}", words(&old.branches), words(branches)),
             );
             if !tighter {
                 strictest.branches.clone_from(&old.branches);
             }
         }
-        if old.soak != new.soak {
+        if old.soak != *soak {
             note(
-                moved(old.soak < new.soak),
-                format!(
-                    "soak: {} → {}",
-                    format_duration(old.soak),
-                    format_duration(new.soak)
-                ),
+                moved(old.soak < *soak),
+                format!("soak: {} → {}", format_duration(old.soak), format_duration(*soak)),
             );
-            strictest.soak = old.soak.max(new.soak);
+            strictest.soak = old.soak.max(*soak);
         }
-        for name in old.after.difference(&new.after) {
+        for name in old.after.difference(after) {
             note(Moved::Looser, format!("after: {name} is not needed any more"));
             strictest.after.insert(name.clone());
         }
-        for name in new.after.difference(&old.after) {
+        for name in after.difference(&old.after) {
             note(Moved::Tighter, format!("after: {name} is needed too"));
         }
         entries(
             "checks",
             &old.checks,
-            &new.checks,
+            checks,
             &mut strictest.checks,
             |old, new| {
                 old.fail_on == new.fail_on
@@ -231,7 +246,7 @@ impl Rules {
         entries(
             "checklist",
             &old.checklist,
-            &new.checklist,
+            checklist,
             &mut strictest.checklist,
             |old, new| old.evidence == new.evidence && (old.when == new.when || old.when == When::During),
             &mut note,
@@ -241,13 +256,13 @@ impl Rules {
             entries(
                 &format!("checklist after {name}"),
                 items,
-                new.upstream_items.get(name).unwrap_or(&nothing),
+                upstream_items.get(name).unwrap_or(&nothing),
                 strictest.upstream_items.entry(name.clone()).or_default(),
                 |old, new| old.evidence == new.evidence,
                 &mut note,
             );
         }
-        for (name, items) in &new.upstream_items {
+        for (name, items) in upstream_items {
             if !old.upstream_items.contains_key(name) {
                 for item in items.keys() {
                     note(Moved::Tighter, format!("checklist after {name}: {item} is new"));
@@ -258,7 +273,7 @@ impl Rules {
         entries(
             "approvals",
             &old.approvals,
-            &new.approvals,
+            approvals,
             &mut strictest.approvals,
             |old, new| {
                 let from = old.from.is_empty() || (!new.from.is_empty() && new.from.is_subset(&old.from));
@@ -269,20 +284,20 @@ impl Rules {
         entries(
             "freeze",
             &old.freezes,
-            &new.freezes,
+            freezes,
             &mut strictest.freezes,
             |_, _| false,
             &mut note,
         );
-        compare_allow(old, new, &mut strictest, &mut note);
-        for act in old.confirm.difference(&new.confirm) {
+        compare_allow(&old.allow, allow, &mut strictest, &mut note);
+        for act in old.confirm.difference(confirm) {
             note(
                 Moved::Looser,
                 format!("confirm: {} needs none any more", act.word()),
             );
             strictest.confirm.insert(*act);
         }
-        for act in new.confirm.difference(&old.confirm) {
+        for act in confirm.difference(&old.confirm) {
             note(Moved::Tighter, format!("confirm: {} needs one", act.word()));
         }
         Comparison { lines, strictest }
@@ -336,9 +351,14 @@ fn entries<K: Ord + Clone + ToString, V: PartialEq + Clone>(
     }
 }
 
-fn compare_allow(old: &Rules, new: &Rules, strictest: &mut Rules, note: &mut impl FnMut(Moved, String)) {
+fn compare_allow(
+    old: &BTreeMap<Act, BTreeSet<GroupName>>,
+    new: &BTreeMap<Act, BTreeSet<GroupName>>,
+    strictest: &mut Rules,
+    note: &mut impl FnMut(Moved, String),
+) {
     for act in [Act::Deploy, Act::Rollback] {
-        let (was, is) = (old.allow.get(&act), new.allow.get(&act));
+        let (was, is) = (old.get(&act), new.get(&act));
         if was == is {
             continue;
         }

@@ -76,7 +76,7 @@ fn moving(machine: &Machine, step: Step, now: Timestamp) -> Option<EventKind> {
             })
         }
         Step::Holding if machine.disarmed() => Some(closing(Outcome::NeedsHuman)),
-        Step::Restoring => restoring(machine),
+        Step::Restoring => restoring(machine, now),
         _ => None,
     }
 }
@@ -105,7 +105,7 @@ fn activating(machine: &Machine) -> Option<EventKind> {
     (failed && !machine.plan.slice_indices().any(busy)).then(|| closing(Outcome::NeedsHuman))
 }
 
-fn restoring(machine: &Machine) -> Option<EventKind> {
+fn restoring(machine: &Machine, now: Timestamp) -> Option<EventKind> {
     let state = &machine.state;
     let ready: Vec<_> = machine
         .plan
@@ -120,7 +120,9 @@ fn restoring(machine: &Machine) -> Option<EventKind> {
         return None;
     }
     Some(if state.slices.iter().all(|slice| slice.is_back()) {
-        closing(Outcome::RolledBack)
+        EventKind::AllBack {
+            due: now.after(machine.plan.limits.going_back),
+        }
     } else if machine.disarmed() {
         closing(Outcome::NeedsHuman)
     } else {
@@ -163,6 +165,29 @@ impl Machine {
             attempt: self.state.attempt.next(),
             reason,
             driver: None,
+            because: None,
+        }
+    }
+
+    /// The next attempt, for what went wrong in this one: of a slice, where it was about one.
+    pub(super) fn attempt_after(
+        &self,
+        reason: AttemptReason,
+        slice: Option<SliceIx>,
+        failure: Option<&Failure>,
+    ) -> EventKind {
+        let named = |failure: &Failure| match slice.map(|slice| self.plan.slice(slice)) {
+            Some(planned) => {
+                let service = &self.plan.service(planned.service).name;
+                failure.clone().on(service, Some(&planned.name))
+            }
+            None => failure.clone(),
+        };
+        EventKind::AttemptBegun {
+            attempt: self.state.attempt.next(),
+            reason,
+            driver: None,
+            because: failure.map(named),
         }
     }
 

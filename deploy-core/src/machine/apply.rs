@@ -197,6 +197,7 @@ impl Machine {
             }
             EventKind::SliceFailed { slice, step, how, .. } => {
                 let rollback = self.plan.kind == Kind::Rollback;
+                let looked_back = self.state.direction == Direction::Back && *step == Verb::Look;
                 let state = self.slice_mut(*slice)?;
                 let stray = match how {
                     Failed::Overtaken => At::Overtaken,
@@ -220,7 +221,11 @@ impl Machine {
                     (Verb::Activate | Verb::Verify | Verb::Watch | Verb::Look, _) if rollback => {
                         state.at = stray;
                     }
+                    (Verb::Look, _) if looked_back => state.at = stray,
                     _ => {}
+                }
+                if looked_back {
+                    self.state.stage = Stage::Moving(Step::Restoring);
                 }
                 Ok(())
             }
@@ -356,6 +361,16 @@ impl Machine {
                 state.at = At::Back;
                 Ok(())
             }
+            EventKind::AllBack { due } => {
+                self.ensure_step(Step::Restoring, "nothing is being put back")?;
+                ensure(
+                    self.state.slices.iter().all(|slice| slice.is_back()),
+                    "not every slice is back",
+                )?;
+                self.state.due = Some(*due);
+                self.state.stage = Stage::Moving(Step::LookingBack);
+                Ok(())
+            }
             EventKind::SliceUnknown { slice, .. } => {
                 self.slice_mut(*slice)?.at = At::Unknown;
                 Ok(())
@@ -382,6 +397,10 @@ impl Machine {
                 Ok(())
             }
             EventKind::Closing { outcome, .. } => {
+                ensure(
+                    *outcome != Outcome::RolledBack || self.state.stage == Stage::Moving(Step::LookingBack),
+                    "there was no last look",
+                )?;
                 self.state.due = None;
                 self.state.stage = Stage::Closing(*outcome);
                 Ok(())

@@ -76,6 +76,7 @@ impl Machine {
                     attempt: self.state.attempt.next(),
                     reason: AttemptReason::Takeover,
                     driver: Some(driver.clone()),
+                    because: None,
                 }]),
                 _ => Err(Rejected::NoChange),
             },
@@ -194,7 +195,8 @@ impl Machine {
                     .slice_indices()
                     .filter(|slice| {
                         let state = self.state.slice(*slice);
-                        !state.is_back() && !matches!(state.at, At::Overtaken | At::Stuck | At::Unknown)
+                        let settled = matches!(state.at, At::Overtaken | At::Stuck | At::Unknown);
+                        !settled && (step == Step::LookingBack || !state.is_back())
                     })
                     .map(|slice| EventKind::SliceUnknown {
                         slice,
@@ -202,7 +204,8 @@ impl Machine {
                     })
                     .collect();
                 // What may be armed is disarmed first: nothing moves after the end.
-                events.push(if step == Step::Restoring && self.disarmed() {
+                let disarmed = matches!(step, Step::Restoring | Step::LookingBack) && self.disarmed();
+                events.push(if disarmed {
                     closing(Outcome::NeedsHuman, Some(failure))
                 } else {
                     EventKind::HeldBack { failure }
@@ -298,10 +301,16 @@ impl Machine {
                 runs: runs.clone(),
             }]),
             (Work::Look, Answer::Seen { fresh: false, .. }) => Err(Rejected::Stale),
+            (Work::Look, Answer::Seen { seen, failure, .. })
+                if self.state.stage == Stage::Moving(Step::LookingBack) =>
+            {
+                self.looked_back(seen, failure.as_ref())
+            }
             (Work::Look, Answer::Seen { seen, failure, .. }) => self.looked(now, seen, failure.as_ref()),
             (Work::Reach, Answer::Done { .. }) => Ok(vec![self.attempt(AttemptReason::Reachable)]),
-            (Work::Verify(slice), Answer::Done { note, .. }) => Ok(vec![EventKind::SliceVerified {
+            (Work::Verify(slice), Answer::Verified { health, note }) => Ok(vec![EventKind::SliceVerified {
                 slice,
+                health: *health,
                 note: note.clone(),
             }]),
             (Work::Confirm(slice), Answer::Done { .. }) => Ok(vec![EventKind::SliceConfirmed { slice }]),
@@ -310,8 +319,9 @@ impl Machine {
                 place,
                 warning: warning.clone(),
             }]),
-            (Work::VerifyOld(slice), Answer::Done { note, .. }) => Ok(vec![EventKind::SliceBack {
+            (Work::VerifyOld(slice), Answer::Verified { health, note }) => Ok(vec![EventKind::SliceBack {
                 slice,
+                health: *health,
                 note: note.clone(),
             }]),
             (Work::Release(place), Answer::Done { warning, .. }) => Ok(vec![EventKind::PlaceReleased {

@@ -38,7 +38,7 @@ impl Machine {
             && (self.state.tries < self.plan.limits.attempts || self.must_see(work))
         {
             // The slice is not marked: what became of it is learned by looking.
-            return Ok(vec![self.attempt(reason)]);
+            return Ok(vec![self.attempt_after(reason, slice, Some(failure))]);
         }
         let named = slice.map(|slice| EventKind::SliceFailed {
             slice,
@@ -49,16 +49,16 @@ impl Machine {
         let follows = match self.state.direction {
             // The rest goes on. Where nobody is named, nobody is marked: the next look tells.
             Direction::Back | Direction::Held => (work == Work::KeepArmed && slice.is_none())
-                .then(|| self.attempt(AttemptReason::UnknownOutcome)),
+                .then(|| self.attempt_after(AttemptReason::UnknownOutcome, slice, Some(failure))),
             Direction::Forward => self.failed_forward(now, work, how, slice, failure),
         };
         Ok(named.into_iter().chain(follows).collect())
     }
 
-    /// Whether an observation may not be given up: going back, the survey fails only because somebody moved in between, and without it
-    /// nothing can be put back or disarmed.
+    /// Whether an observation may not be given up: going back, a look at everything fails only because somebody moved in between, and
+    /// without it nothing can be put back or disarmed, and no end be told.
     fn must_see(&self, work: Work) -> bool {
-        work == Work::Survey && self.state.direction != Direction::Forward
+        matches!(work, Work::Survey | Work::Look) && self.state.direction != Direction::Forward
     }
 
     /// An unknown outcome leads to an observation under a new claim, never to a blind retry; so does a fenced write, a revert that is

@@ -15,6 +15,8 @@
 
 mod advance;
 mod apply;
+mod claims;
+mod consequences;
 mod decide;
 mod failed;
 mod order;
@@ -25,12 +27,15 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+pub use claims::Taking;
+pub use consequences::{barred, consequences};
+
 use crate::event::{Driver, EventKind, Recorded};
 use crate::failure::Failure;
 use crate::gate::Verdict;
 use crate::id::{Attempt, DeploymentId, Epoch, PlaceIx, Seq, SliceIx, StoreId};
 use crate::plan::Plan;
-use crate::port::target::{Checkpoint, Runs};
+use crate::port::target::{Checkpoint, HealthSeen, Runs};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use state::State;
@@ -310,10 +315,15 @@ pub enum Answer {
         /// Whether a revert is armed.
         armed: bool,
     },
-    /// To everything else: done, or well.
-    Done {
+    /// To [`Work::Verify`] and [`Work::VerifyOld`]: it runs what it should.
+    Verified {
+        /// Health, as far as anybody looked.
+        health: HealthSeen,
         /// `healthy 10s`.
         note: String,
+    },
+    /// To everything else: done, or well.
+    Done {
         /// What could not be cleaned up.
         warning: Option<Failure>,
     },

@@ -48,7 +48,7 @@ fn moving(machine: &Machine, step: Step, work: &mut Vec<Work>) {
             work.extend(slices(|m, slice| m.state.slice(slice).at == At::Intended).map(Work::Activate));
             work.extend(slices(Machine::to_verify).map(Work::Verify));
         }
-        Step::Looking => work.push(Work::Look),
+        Step::Looking | Step::LookingBack => work.push(Work::Look),
         Step::Confirming => {
             work.extend(slices(|m, slice| m.to_disarm(slice) && m.may_confirm(slice)).map(Work::Confirm));
         }

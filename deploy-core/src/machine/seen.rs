@@ -74,7 +74,8 @@ impl Machine {
     pub(super) fn sight(&self, slice: SliceIx, seen: &[SliceSight]) -> Option<SliceSight> {
         let mut sight = seen[slice.at()];
         match self.state.place(self.plan.slice(slice).place).hold {
-            _ if self.leaves(slice) => return None,
+            // Going back it does not leave: it is to run what it did.
+            _ if self.leaves(slice) && self.state.direction != Direction::Back => return None,
             Hold::Finished => return None,
             Hold::Lost => sight.runs = Sight::Unreachable,
             Hold::Taken => sight.runs = Sight::Foreign,
@@ -133,6 +134,10 @@ fn seen_going_back(slice: SliceState, sight: SliceSight) -> At {
         (Sight::Old | Sight::Both, _) if sight.armed => At::ToRestore,
         (Sight::Old | Sight::Both, true) if slice.at == At::Back => At::Back,
         (Sight::Old | Sight::Both, true) => At::Restored,
+        // It does not move, and could not be had for a while.
+        (Sight::Old | Sight::Both, false) if matches!(slice.at, At::Unknown | At::Overtaken | At::Stuck) => {
+            At::Restored
+        }
         (Sight::Old | Sight::Both, false) => slice.at,
     }
 }

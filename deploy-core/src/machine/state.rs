@@ -86,6 +86,8 @@ pub enum Step {
     Finishing,
     /// Putting back.
     Restoring,
+    /// The last look, at everything that is back and everything that was never touched.
+    LookingBack,
     /// Disarming what a service with `on_failure = "hold"` left.
     Holding,
 }

@@ -55,7 +55,8 @@ impl Machine {
                 if any(Sight::Old) || any(Sight::Foreign) || any(Sight::Unreachable) && exhausted {
                     Some(human())
                 } else {
-                    any(Sight::Unreachable).then(|| self.attempt(AttemptReason::UnknownOutcome))
+                    any(Sight::Unreachable)
+                        .then(|| self.attempt_after(AttemptReason::UnknownOutcome, None, failure))
                 }
             }
             // One that is off the release turns all back. A foreign change stays, and so does what cannot be reached.
@@ -68,9 +69,8 @@ impl Machine {
             (_, Reach::Committed | Reach::Baked) if any(Sight::Unreachable) && exhausted => {
                 Some(hold(failure, "what runs cannot be learned"))
             }
-            (_, Reach::Committed | Reach::Baked) => {
-                any(Sight::Unreachable).then(|| self.attempt(AttemptReason::UnknownOutcome))
-            }
+            (_, Reach::Committed | Reach::Baked) => any(Sight::Unreachable)
+                .then(|| self.attempt_after(AttemptReason::UnknownOutcome, None, failure)),
             (_, Reach::Finishing) => (any(Sight::Old) || any(Sight::Foreign)).then(human),
         };
         Ok([Some(surveyed), follows].into_iter().flatten().collect())
@@ -94,6 +94,49 @@ impl Machine {
             };
             Some((slice, reason))
         })
+    }
+
+    /// The last look of going back: the old release is everywhere only if every slice was seen so, those included that nobody touched.
+    pub(super) fn looked_back(&self, seen: &[SliceSight], failure: Option<&Failure>) -> Reaction {
+        if seen.len() != self.state.slices.len() {
+            return Err(Rejected::Mismatch);
+        }
+        let off: Vec<_> = self
+            .sights(seen)
+            .filter_map(|(slice, sight)| {
+                let how = match sight.runs {
+                    Sight::Unreachable => Failed::Unreachable,
+                    Sight::Foreign => Failed::Overtaken,
+                    Sight::New if !self.state.slice(slice).touched() => Failed::Overtaken,
+                    Sight::New => Failed::NotDone,
+                    Sight::Old | Sight::Both if !sight.healthy => Failed::Unhealthy,
+                    Sight::Old | Sight::Both => return None,
+                };
+                Some((slice, how))
+            })
+            .collect();
+        if off.is_empty() {
+            return Ok(vec![closing(Outcome::RolledBack, None)]);
+        }
+        // What can be reached again, or put back again, is: the next survey tells.
+        let again = |how: &Failed| matches!(how, Failed::Unreachable | Failed::NotDone);
+        if let Some((slice, _)) = off.iter().find(|(_, how)| again(how))
+            && self.state.tries < self.plan.limits.attempts
+        {
+            return Ok(vec![self.attempt_after(
+                AttemptReason::UnknownOutcome,
+                Some(*slice),
+                failure,
+            )]);
+        }
+        let failure = failure.cloned().unwrap_or_else(otherwise);
+        let named = off.iter().map(|(slice, how)| EventKind::SliceFailed {
+            slice: *slice,
+            step: Verb::Look,
+            how: *how,
+            failure: failure.clone(),
+        });
+        Ok(named.collect())
     }
 
     pub(super) fn looked(&self, now: Timestamp, seen: &[SliceSight], failure: Option<&Failure>) -> Reaction {
@@ -123,13 +166,7 @@ impl Machine {
                 Some((_, reason)) => reason,
             },
         };
-        let failure = failure.cloned().unwrap_or_else(|| {
-            Failure::new(
-                Code::Overtaken,
-                "the last look found it otherwise",
-                "deploy status --refresh looks at what runs now",
-            )
-        });
+        let failure = failure.cloned().unwrap_or_else(otherwise);
         let held = off.iter().any(|(slice, _)| self.holds(*slice));
         let named = off.iter().map(|(slice, how)| EventKind::SliceFailed {
             slice: *slice,
@@ -148,6 +185,15 @@ impl Machine {
         };
         Ok(named.chain([follows]).collect())
     }
+}
+
+/// For a last look that did not say itself what it found.
+fn otherwise() -> Failure {
+    Failure::new(
+        Code::Overtaken,
+        "the last look found it otherwise",
+        "deploy status --refresh looks at what runs now",
+    )
 }
 
 fn hold(failure: Option<&Failure>, why: &str) -> EventKind {

@@ -6,7 +6,7 @@ use super::keys::artifact::ArtifactKind;
 use super::keys::project::Records;
 use super::keys::strategy::StrategyKind;
 use super::keys::target::TargetKind;
-use super::model::{Content, Environment, Origin};
+use super::model::{Content, Environment, Origin, ServiceStrategy};
 use super::parse::Manifest;
 use crate::problem::position;
 use serde::{Deserialize, Serialize};
@@ -191,6 +191,11 @@ fn of_environment(manifest: &Manifest, environment: &Environment) -> Vec<NotYet>
         }
         match service.strategy.kind {
             StrategyKind::BlueGreen => add("strategy.kind", true, "blue-green comes later".to_owned()),
+            StrategyKind::Canary if waits(&service.strategy) => {
+                let reason =
+                    "a step's `for` is not waited for: the next step follows as soon as this one is verified";
+                add("strategy.steps", true, reason.to_owned());
+            }
             _ if !service.strategy.max_failures.is_zero() => {
                 add(
                     "strategy.max_failures",
@@ -220,6 +225,11 @@ fn of_environment(manifest: &Manifest, environment: &Environment) -> Vec<NotYet>
         }
     }
     found
+}
+
+/// Whether a step of a canary is to be watched for a while.
+fn waits(strategy: &ServiceStrategy) -> bool {
+    strategy.steps.iter().any(|step| !step.hold.get().is_zero())
 }
 
 fn artifact_not_yet(manifest: &Manifest, name: &str) -> Option<(&'static str, &'static str)> {

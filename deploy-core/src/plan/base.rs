@@ -5,7 +5,7 @@
 //! on with those) do not count either, but where there are some, and what else runs is no one release, the base is mixed.
 
 use super::input::{BaseFacts, ServiceInput};
-use super::{Base, Change, Kind, WayBack};
+use super::{Base, Change, Kind, Plan, WayBack};
 use crate::id::{Fingerprint, ServiceName};
 use crate::model::ReleaseRef;
 use crate::port::target::{Abilities, Runs};
@@ -39,17 +39,37 @@ pub(super) fn base<'a>(
 }
 
 /// How a slice comes back. What does not move is not touched while a deployment can turn back, so its way back is what it runs.
-/// A rollback does not turn back. From a mixed base nothing that runs has a way back: putting back what was there would make it
-/// just as mixed again, and going to the rollback destination instead is not planned yet.
-pub(super) fn way_back(kind: Kind, change: Change, base: &Base, now: &Runs, abilities: Abilities) -> WayBack {
+/// A rollback does not turn back. From a mixed base each slice goes back to what it ran, as from any other: it is then as mixed as
+/// before, which is what going back means.
+pub(super) fn way_back(kind: Kind, change: Change, now: &Runs, abilities: Abilities) -> WayBack {
     if change != Change::Move {
         return WayBack::Checkpoint;
     }
     match now {
         _ if kind == Kind::Rollback => WayBack::None,
         Runs::Nothing if abilities.removes => WayBack::Absent,
-        Runs::Release { .. } if *base != Base::Mixed => WayBack::Checkpoint,
-        Runs::Nothing | Runs::Release { .. } => WayBack::None,
+        Runs::Release { .. } => WayBack::Checkpoint,
+        Runs::Nothing => WayBack::None,
+    }
+}
+
+impl Plan {
+    /// Whether and how one can come back, in a sentence.
+    pub fn way_back_in_words(&self) -> String {
+        let none = self
+            .slices
+            .iter()
+            .filter(|slice| slice.way_back == WayBack::None)
+            .count();
+        match &self.base {
+            _ if none > 0 => format!("{none} slices have no way back: a failure there needs a human"),
+            Base::Nothing => "nothing ran before: going back removes what this deployment creates".to_owned(),
+            Base::Release(release) => format!("back to {} by its checkpoints", release.number),
+            Base::Uniform => "back to what runs now, by its checkpoints".to_owned(),
+            Base::Mixed => {
+                "what runs is mixed: each slice goes back to what it runs now, by its checkpoint".to_owned()
+            }
+        }
     }
 }
 

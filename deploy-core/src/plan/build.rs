@@ -191,7 +191,7 @@ impl Planner<'_> {
                 service: ix,
                 place: places[&slice.spec.place],
                 unit: units[&slice.spec.unit],
-                way_back: way_back(plan.kind, change, &plan.base, &now, service.abilities),
+                way_back: way_back(plan.kind, change, &now, service.abilities),
                 now,
             });
             let named = |difference| Difference {

@@ -6,7 +6,9 @@
 mod base;
 mod build;
 mod choose;
+mod configured;
 mod input;
+mod limits;
 mod lint;
 mod notice;
 mod problem;
@@ -21,6 +23,7 @@ pub use build::build;
 pub use input::{
     BaseFacts, Batch, CanaryStep, InvalidBatch, Percent, PlanInput, ServiceInput, SliceInput, StrategyInput,
 };
+pub use limits::Limits;
 pub use lint::{LintFinding, Rule, Severity, lint};
 pub use problem::{MOST_SLICES, PlanProblem};
 pub use render::render_text;
@@ -56,7 +59,7 @@ pub enum Base {
     Release(ReleaseRef),
     /// The same thing everywhere, but not a release verified here: the way back is its checkpoint.
     Uniform,
-    /// Different things. The way back is the last release verified here, prepared beforehand; none means `needs_human`.
+    /// Different things. The way back of each slice is its checkpoint: it is then as mixed as before.
     Mixed,
 }
 
@@ -133,22 +136,6 @@ pub struct PlannedSlice {
     pub now: Runs,
     /// How it comes back.
     pub way_back: WayBack,
-}
-
-/// Limits that the machine keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Limits {
-    /// From the start of activation to the commit point; then it turns back.
-    #[serde(with = "human")]
-    pub activation: Duration,
-    /// For going back; what is not back by then is unknown.
-    #[serde(with = "human")]
-    pub going_back: Duration,
-    /// The longest an unclear health may extend the bake.
-    #[serde(with = "human")]
-    pub bake: Duration,
-    /// How often an unknown outcome or a fenced write may start a new attempt in one direction.
-    pub attempts: u8,
 }
 
 /// What brings one environment to one release.

@@ -71,15 +71,16 @@ impl Planner<'_> {
     /// What is to be said of the whole.
     pub(super) fn say_base(&mut self, base: &Base) {
         match base {
-            Base::Mixed if self.rollback => self
-                .notices
-                .push("different things run in this environment, or some that cannot be looked at".to_owned()),
+            Base::Mixed if self.rollback => self.notices.push(
+                "different things run in this environment, or some that cannot be looked at".to_owned(),
+            ),
             Base::Mixed => self.notices.push(
-                "different things run in this environment: what runs has no way back, a failure needs a human"
+                "different things run in this environment: going back puts back what each slice runs now"
                     .to_owned(),
             ),
             Base::Uniform => self.notices.push(
-                "what runs is no release that was verified here: going back puts back what is there now".to_owned(),
+                "what runs is no release that was verified here: going back puts back what is there now"
+                    .to_owned(),
             ),
             Base::Nothing => {
                 if let Some(current) = self.input.facts.current {

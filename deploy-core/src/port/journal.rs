@@ -201,7 +201,7 @@ pub trait Journal: Send + Sync {
     /// Gives it back.
     async fn release_lease(&self, token: &LeaseToken) -> Result<(), JournalError>;
 
-    /// Who holds it now.
+    /// Who holds it now: nobody where it was given back, or where its process is known to be gone.
     async fn lease_holder(&self, environment: &EnvName) -> Result<Option<LeaseHolder>, JournalError>;
 
     /// Leaves a message for whoever drives a deployment.

@@ -218,7 +218,7 @@ pub enum Runs {
 }
 
 /// Health as a target or a probe told it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthSeen {
     /// Looked at and well.
@@ -228,6 +228,7 @@ pub enum HealthSeen {
     /// Not running.
     Stopped,
     /// Not looked at, or could not be.
+    #[default]
     Unknown,
 }
 

@@ -23,6 +23,9 @@ pub struct AttemptView {
     pub reason: AttemptReason,
     /// Who drives it.
     pub driver: Option<Driver>,
+    /// What went wrong before it, where that is why it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<Failure>,
     /// When it began.
     pub at: Timestamp,
 }
@@ -247,12 +250,14 @@ impl DeploymentView {
                 attempt,
                 reason,
                 driver,
+                because,
             } => self.attempts.push(AttemptView {
                 attempt: *attempt,
                 reason: *reason,
                 driver: driver
                     .clone()
                     .or_else(|| self.attempts.last().and_then(|before| before.driver.clone())),
+                because: because.clone(),
                 at: event.at,
             }),
             EventKind::Claimed { place, epoch, .. } => {
@@ -276,7 +281,7 @@ impl DeploymentView {
             }
             EventKind::SliceVerified { .. } if self.all_verified() => self.step = Phase::Verified,
             EventKind::BatchIntended { .. } => self.step = Phase::Activating,
-            EventKind::DeadlineMoved { due } => self.due = Some(*due),
+            EventKind::DeadlineMoved { due } | EventKind::AllBack { due } => self.due = Some(*due),
             EventKind::SliceFailed {
                 slice, step, failure, ..
             } => {
@@ -305,7 +310,11 @@ impl DeploymentView {
                 self.step = Phase::TurnedBack;
                 self.due = Some(*due);
                 self.paused = false;
-                self.failure = self.failure.take().or_else(|| failure.clone());
+                self.failure = self
+                    .failure
+                    .take()
+                    .or_else(|| failure.clone())
+                    .or_else(|| self.suspicion());
             }
             EventKind::HeldBack { failure } => {
                 self.due = None;
@@ -355,6 +364,11 @@ impl DeploymentView {
             }),
             _ => {}
         }
+    }
+
+    /// What went wrong before the attempt under way.
+    fn suspicion(&self) -> Option<Failure> {
+        self.attempts.last()?.because.clone()
     }
 
     fn planned(&mut self, plan: &Plan, digest: Digest) {

@@ -8,7 +8,7 @@ use super::phase::Phase;
 use super::stays::Stays;
 use crate::digest::Digest;
 use crate::event::{Event, EventKind};
-use crate::gate::{About, Finding};
+use crate::gate::{About, Finding, VERIFIED};
 use crate::id::{Actor, DeploymentId, EnvName, Epoch, EvidenceName, PlaceId, Seq, ServiceName, SliceName};
 use crate::machine::{Outcome, TurnReason};
 use crate::model::ReleaseRef;
@@ -16,9 +16,6 @@ use crate::plan::{Base, Kind};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// The name of the evidence that a release was verified in an environment; written with `succeeded`.
-pub const VERIFIED: &str = "verified";
 
 /// What an environment runs, as far as its journal knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

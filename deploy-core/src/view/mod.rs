@@ -5,6 +5,7 @@
 //! Kinds of events that this version does not know are passed over here; the machine refuses them. No rule lives here: what may
 //! happen is for [`crate::gate`] and [`crate::machine`].
 
+mod base;
 pub mod deployment;
 pub mod environment;
 pub mod evidence;

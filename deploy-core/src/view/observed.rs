@@ -3,9 +3,10 @@
 use super::deployment::DeploymentView;
 use super::environment::EnvironmentView;
 use super::phase::Phase;
-use super::slice::Running;
+use super::slice::{Running, in_words};
 use crate::event::{Event, EventKind};
 use crate::id::{DeploymentId, ServiceName};
+use crate::machine::Outcome;
 use crate::model::ReleaseRef;
 use crate::plan::Change;
 use crate::port::target::{HealthSeen, Runs};
@@ -30,11 +31,38 @@ pub struct Observed {
     pub health: HealthSeen,
     /// When it was looked at.
     pub at: Timestamp,
-    /// By which deployment.
-    pub deployment: DeploymentId,
+    /// By which deployment; `None`: by somebody who only looked.
+    pub deployment: Option<DeploymentId>,
+}
+
+impl Observed {
+    /// What runs, in words.
+    pub(super) fn in_words(&self) -> String {
+        match (&self.runs, self.release, &self.deployment) {
+            // Nobody has ever deployed here: `what ran before` would say nothing.
+            (Some(Runs::Release { .. }), None, None) => "something that deploy did not put there".to_owned(),
+            (runs, release, _) => in_words(self.running, release, runs.as_ref()),
+        }
+    }
 }
 
 impl EnvironmentView {
+    /// It went back whole, which was observed: what a slice runs is the base again, also where both releases have the same content,
+    /// and where that content came with an earlier one.
+    fn all_back(&mut self, view: &DeploymentView) {
+        let Some(base) = view.previous() else { return };
+        for slice in &view.slices {
+            let of_service = self.observed.get_mut(&slice.service);
+            let seen = of_service.and_then(|slices| slices.get_mut(&slice.slice));
+            if let Some(seen) = seen
+                && matches!(seen.runs, Some(Runs::Release { .. }))
+                && matches!(seen.running, Running::Old | Running::New)
+            {
+                seen.release = Some(base);
+            }
+        }
+    }
+
     pub(super) fn observe(&mut self, view: &DeploymentView, event: &Event) {
         if let EventKind::FinishBegun = event.kind {
             for service in view.plan.iter().flat_map(|plan| &plan.services) {
@@ -42,6 +70,14 @@ impl EnvironmentView {
                     self.observed.remove(&service.name);
                 }
             }
+            return;
+        }
+        if let EventKind::Ended {
+            outcome: Outcome::RolledBack,
+            ..
+        } = event.kind
+        {
+            self.all_back(view);
             return;
         }
         let removed = |name: &ServiceName| {
@@ -64,7 +100,7 @@ impl EnvironmentView {
                 edited: Vec::new(),
                 health: slice.health,
                 at: event.at,
-                deployment: view.id.clone(),
+                deployment: Some(view.id.clone()),
             };
             let of_service = self.observed.entry(slice.service.clone()).or_default();
             of_service.insert(slice.slice.clone(), seen);

@@ -6,10 +6,11 @@ use super::project::ProjectView;
 use super::slice::{Progress, Running, SliceView, Stray};
 use super::status::uniform;
 use crate::digest::Digest;
+use crate::exit::Exit;
 use crate::failure::{Code, Failure};
 use crate::gate::{GateKind, Opens, Unmet};
 use crate::id::{Actor, CommitId, DeploymentId, EnvName, ReleaseNumber, ServiceName, SliceName};
-use crate::machine::{Outcome, Refusal};
+use crate::machine::Outcome;
 use crate::plan::{Change, Kind};
 use crate::port::target::HealthSeen;
 use crate::time::Timestamp;
@@ -61,7 +62,7 @@ pub enum Retry {
 pub struct Ending {
     /// The word.
     pub outcome: OutcomeWord,
-    /// The exit code.
+    /// The exit code: [`Exit::code`].
     pub code: u8,
     /// What to do about it.
     pub retry: Retry,
@@ -167,27 +168,32 @@ pub struct SliceResult {
 
 /// What the outcome of a deployment means for whoever waited for it.
 pub fn ending(view: &DeploymentView) -> Ending {
-    let (outcome, code, retry) = match view.outcome {
+    let (outcome, exit, retry) = match view.outcome {
         // Claims are still being released: an end that is not written is not one.
-        _ if !view.ended && view.is_waiting() => (OutcomeWord::Waiting, 11, waits_for(&view.unmet)),
-        _ if !view.ended => (OutcomeWord::Open, 9, Retry::Resume),
-        None => (OutcomeWord::Open, 9, Retry::Resume),
-        Some(Outcome::Succeeded) => (OutcomeWord::Succeeded, 0, Retry::Never),
-        Some(Outcome::RolledBack) => (OutcomeWord::RolledBack, 3, Retry::Never),
-        Some(Outcome::NeedsHuman) => (OutcomeWord::NeedsHuman, 4, Retry::Human),
-        Some(Outcome::Refused) => (
-            OutcomeWord::Refused,
-            refused_code(&view.unmet),
-            refused_retry(&view.unmet),
-        ),
-        Some(Outcome::Failed) => {
-            let code = failed_code(view);
-            (OutcomeWord::Failed, code, Retry::Same)
+        _ if !view.ended && view.is_waiting() => {
+            (OutcomeWord::Waiting, Exit::Waiting, waits_for(&view.unmet))
         }
-        Some(Outcome::Cancelled) => (OutcomeWord::Cancelled, 12, Retry::Same),
-        Some(Outcome::Superseded) => (OutcomeWord::Superseded, 12, Retry::Never),
+        Some(outcome) if view.ended => {
+            let code = view.failure.as_ref().map(|failure| failure.code);
+            let exit = Exit::of_outcome(outcome, &view.unmet, code, view.claim_refused);
+            let (word, retry) = match outcome {
+                Outcome::Succeeded => (OutcomeWord::Succeeded, Retry::Never),
+                Outcome::RolledBack => (OutcomeWord::RolledBack, Retry::Never),
+                Outcome::NeedsHuman => (OutcomeWord::NeedsHuman, Retry::Human),
+                Outcome::Refused => (OutcomeWord::Refused, refused_retry(&view.unmet)),
+                Outcome::Failed => (OutcomeWord::Failed, Retry::Same),
+                Outcome::Cancelled => (OutcomeWord::Cancelled, Retry::Same),
+                Outcome::Superseded => (OutcomeWord::Superseded, Retry::Never),
+            };
+            (word, exit, retry)
+        }
+        _ => (OutcomeWord::Open, Exit::Open, Retry::Resume),
     };
-    Ending { outcome, code, retry }
+    Ending {
+        outcome,
+        code: exit.code(),
+        retry,
+    }
 }
 
 fn waits_for(unmet: &[Unmet]) -> Retry {
@@ -198,32 +204,12 @@ fn waits_for(unmet: &[Unmet]) -> Retry {
     }
 }
 
-/// The exit code of a refusal: 7 where somebody may not ask at all, else 6.
-pub fn refused_code(unmet: &[Unmet]) -> u8 {
-    if unmet.iter().any(|rule| rule.gate == GateKind::Authorization) {
-        7
-    } else {
-        6
-    }
-}
-
 fn refused_retry(unmet: &[Unmet]) -> Retry {
     let mut never = unmet.iter().filter(|rule| rule.opens == Opens::Never);
     if never.all(|rule| rule.gate == GateKind::Confirmation) {
         Retry::Human
     } else {
         Retry::Never
-    }
-}
-
-fn failed_code(view: &DeploymentView) -> u8 {
-    match (
-        view.failure.as_ref().map(|failure| failure.code),
-        view.claim_refused,
-    ) {
-        (_, Some(Refusal::Held)) | (Some(Code::ClaimHeld | Code::ClaimForeign | Code::LeaseHeld), _) => 5,
-        (_, Some(Refusal::Unreachable)) | (Some(Code::Unreachable | Code::HostKey), _) => 8,
-        _ => 1,
     }
 }
 
@@ -326,11 +312,20 @@ fn service_outcome(view: &DeploymentView, change: Change, slices: &[&SliceView])
             .any(|stray| stray.service == slice.service && stray.slice == slice.slice)
     };
     let touched = slices.iter().any(|slice| slice.touched);
+    // One that nobody touched is a matter for a human only where somebody else did, or it was found unwell.
+    let matters = |slice: &&SliceView| {
+        astray(slice)
+            && (touched
+                || matches!(
+                    slice.progress,
+                    Progress::Overtaken | Progress::Failed | Progress::Unknown
+                ))
+    };
     match view.phase() {
         _ if !view.ended && (touched || view.is_active()) => ServiceOutcome::Open,
         Phase::Succeeded if change == Change::Remove => ServiceOutcome::Removed,
         Phase::Succeeded => ServiceOutcome::Succeeded,
-        Phase::NeedsHuman if touched && slices.iter().any(astray) => ServiceOutcome::NeedsHuman,
+        Phase::NeedsHuman if slices.iter().any(matters) => ServiceOutcome::NeedsHuman,
         _ if !touched => ServiceOutcome::Untouched,
         _ if slices
             .iter()

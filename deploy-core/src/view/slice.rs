@@ -164,14 +164,19 @@ impl SliceView {
 
     /// What it runs, in words: `v41`, `nothing`, `something else`, `unknown`.
     pub fn runs_in_words(&self) -> String {
-        match (self.running, self.release, &self.runs) {
-            (Running::Unknown, ..) => "unknown".to_owned(),
-            (_, Some(release), _) => release.number.to_string(),
-            (_, None, Some(Runs::Nothing)) => "nothing".to_owned(),
-            (Running::Other, ..) => "something that deploy did not put there".to_owned(),
-            (Running::Old, ..) => "what ran before".to_owned(),
-            (Running::New, ..) => "the new release".to_owned(),
-        }
+        in_words(self.running, self.release, self.runs.as_ref())
+    }
+}
+
+/// What runs, in words.
+pub(super) fn in_words(running: Running, release: Option<ReleaseRef>, runs: Option<&Runs>) -> String {
+    match (running, release, runs) {
+        (Running::Unknown, ..) => "unknown".to_owned(),
+        (_, Some(release), _) => release.number.to_string(),
+        (_, None, Some(Runs::Nothing)) => "nothing".to_owned(),
+        (Running::Other, ..) => "something that deploy did not put there".to_owned(),
+        (Running::Old, ..) => "what ran before".to_owned(),
+        (Running::New, ..) => "the new release".to_owned(),
     }
 }
 

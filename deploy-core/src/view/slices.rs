@@ -3,8 +3,9 @@
 use super::deployment::DeploymentView;
 use super::phase::Phase;
 use super::slice::{Progress, Running, SliceView, Stray};
+use super::way_back::out;
 use crate::event::{Event, EventKind};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::id::SliceIx;
 use crate::machine::Verb;
 use crate::model::ReleaseRef;
@@ -115,7 +116,7 @@ impl DeploymentView {
                 view.armed = *armed;
                 view.progress = Progress::Verifying;
             }),
-            EventKind::SliceVerified { slice: ix, note } => self.at_slice(*ix, at, |view| {
+            EventKind::SliceVerified { slice: ix, note, .. } => self.at_slice(*ix, at, |view| {
                 view.running = Running::New;
                 view.release = view.release.or(Some(to));
                 view.health = HealthSeen::Healthy;
@@ -144,7 +145,7 @@ impl DeploymentView {
                 view.armed = false;
                 view.progress = Progress::Restored;
             }),
-            EventKind::SliceBack { slice: ix, note } => self.at_slice(*ix, at, |view| {
+            EventKind::SliceBack { slice: ix, note, .. } => self.at_slice(*ix, at, |view| {
                 view.running = Running::Old;
                 view.note = Some(note.clone());
                 view.health = match view.checkpoint.as_ref().map(|checkpoint| checkpoint.health) {
@@ -215,17 +216,19 @@ impl DeploymentView {
             }
             (None, _) => "what became of it was not learned in time".to_owned(),
         };
-        let look = format!("deploy status -e {environment} --refresh");
-        let next = match (view.running, view.progress) {
-            (Running::Other | Running::Unknown, _) | (_, Progress::Unknown) => look,
-            _ => match (plan.kind, self.previous()) {
-                (Kind::Rollback, _) => {
-                    format!("deploy rollback -e {environment} --to {}", plan.release.number)
-                }
-                (_, Some(previous)) => format!("deploy rollback -e {environment} --to {}", previous.number),
-                (_, None) => look,
-            },
+        let back = match plan.kind {
+            Kind::Rollback => Some(plan.release.number),
+            Kind::Deploy | Kind::Promote => self.previous().map(|release| release.number),
         };
+        let mut next = out(environment, back, Some(plan.kind));
+        if matches!(&view.failure, Some(failure) if matches!(failure.code, Code::Fenced | Code::ClaimForeign))
+        {
+            next.push_str(" --adopt");
+        }
+        if view.running == Running::Unknown {
+            // What cannot be reached has to be reached first.
+            next = format!("deploy doctor -e {environment} && {next}");
+        }
         Some(Stray {
             service: view.service.clone(),
             slice: view.slice.clone(),

@@ -4,10 +4,12 @@ use super::environment::{Current, EnvState, EnvironmentView};
 use super::observed::Observed;
 use super::project::ProjectView;
 use crate::id::{CommitId, DeploymentId, EnvName, ReleaseNumber, ServiceName, SliceName};
+use crate::port::journal::LeaseHolder;
 use crate::port::target::{HealthSeen, Runs};
 use crate::time::Timestamp;
 use crate::view::Phase;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub struct EnvStatus {
     pub deployment: Option<DeploymentId>,
     /// Its phase.
     pub phase: Option<Phase>,
+    /// Who drives the environment now. `None` while a deployment is under way: it was interrupted, and nobody does.
+    #[serde(default)]
+    pub driver: Option<String>,
     /// The oldest of the last looks at its slices.
     pub observed_at: Option<Timestamp>,
     /// Why the line is stopped, if it is.
@@ -67,6 +72,9 @@ pub struct SliceStatus {
     pub slice: SliceName,
     /// The release it runs.
     pub release: Option<ReleaseNumber>,
+    /// What it runs, in words: `v41`, `nothing`, `something that deploy did not put there`.
+    #[serde(default)]
+    pub runs: String,
     /// Its health.
     pub health: HealthSeen,
     /// Whether it runs what the journal says.
@@ -90,20 +98,22 @@ pub enum Drift {
     Drifted,
 }
 
-/// The status of some environments.
+/// The status of some environments. `held` names who drives which of them now: a journal alone does not tell a deployment that
+/// somebody drives from one that was left.
 pub fn status<'a>(
     environments: impl IntoIterator<Item = &'a EnvironmentView>,
     project: &ProjectView,
+    held: &BTreeMap<EnvName, LeaseHolder>,
 ) -> Status {
     Status {
         environments: environments
             .into_iter()
-            .map(|view| environment(view, project))
+            .map(|view| environment(view, project, held.get(&view.name)))
             .collect(),
     }
 }
 
-fn environment(view: &EnvironmentView, project: &ProjectView) -> EnvStatus {
+fn environment(view: &EnvironmentView, project: &ProjectView, holder: Option<&LeaseHolder>) -> EnvStatus {
     let current = view.current.release();
     let release = current.map(|release| release.number);
     let under_way = view.active().or_else(|| view.waiting().next());
@@ -117,6 +127,7 @@ fn environment(view: &EnvironmentView, project: &ProjectView) -> EnvStatus {
                 .map(|(name, seen)| SliceStatus {
                     slice: name.clone(),
                     release: seen.release.map(|release| release.number),
+                    runs: seen.in_words(),
                     health: seen.health,
                     drift: drift(seen, view.current, moving),
                     edited: seen.edited.clone(),
@@ -151,6 +162,7 @@ fn environment(view: &EnvironmentView, project: &ProjectView) -> EnvStatus {
         state,
         deployment: under_way.map(|deployment| deployment.id.clone()),
         phase: under_way.map(super::DeploymentView::phase),
+        driver: holder.map(|holder| holder.who.clone()),
         observed_at: view
             .observed
             .values()
@@ -161,23 +173,26 @@ fn environment(view: &EnvironmentView, project: &ProjectView) -> EnvStatus {
             .automatic_frozen
             .as_ref()
             .map(|stopped| stopped.reason.clone()),
-        next: next(view, state),
+        next: next(view, project, state, holder),
         services,
     }
 }
 
-fn next(view: &EnvironmentView, state: EnvState) -> Option<String> {
+fn next(
+    view: &EnvironmentView,
+    project: &ProjectView,
+    state: EnvState,
+    holder: Option<&LeaseHolder>,
+) -> Option<String> {
     match state {
         EnvState::NeedsHuman => {
             let stray = view.last_moved.as_ref().and_then(|last| last.strays.first());
-            Some(stray.map_or_else(
-                || format!("deploy status -e {} --refresh", view.name),
-                |stray| stray.next.clone(),
-            ))
+            Some(stray.map_or_else(|| view.way_out(project), |stray| stray.next.clone()))
         }
-        EnvState::Paused | EnvState::Deploying | EnvState::GoingBack => view
-            .active()
-            .map(|active| format!("deploy watch {}", active.id.short())),
+        EnvState::Paused | EnvState::Deploying | EnvState::GoingBack => view.active().map(|active| {
+            let verb = if holder.is_some() { "watch" } else { "resume" };
+            format!("deploy {verb} {}", active.id.short())
+        }),
         EnvState::Waiting => {
             let waiting = view.waiting().next()?;
             waiting.unmet.first().map(|unmet| unmet.next.clone())

@@ -11,7 +11,9 @@ use crate::gate::{GateKind, Opens, Unmet};
 use crate::id::{DeploymentId, Epoch, SliceIx};
 use crate::machine::{Answer, Ask, Failed, Outcome, Refusal, Work};
 use crate::plan::Kind;
+use crate::port::journal::LeaseHolder;
 use crate::view::environment::EnvState;
+use std::collections::BTreeMap;
 
 /// v1 serves in production; then v2 comes, and does what the story says.
 fn second() -> (World, DeploymentId) {
@@ -171,7 +173,8 @@ fn a_refusal_names_the_gravest_gate() {
 #[test]
 fn status_tells_what_runs_and_how_old_that_knowledge_is() {
     let (mut world, id) = second();
-    let of = |world: &World| status([&world.environment("production")], &world.project());
+    let nobody = BTreeMap::new();
+    let of = |world: &World| status([&world.environment("production")], &world.project(), &nobody);
     let before = of(&world);
     let production = &before.environments[0];
     assert_eq!(
@@ -185,6 +188,32 @@ fn status_tells_what_runs_and_how_old_that_knowledge_is() {
     assert_eq!(
         (production.state, production.deployment.as_ref()),
         (EnvState::Deploying, Some(&id))
+    );
+    // Nobody holds the lease: it was left, and only somebody who takes it up brings it on.
+    let next = |held: &BTreeMap<_, _>| {
+        let all = status([&world.environment("production")], &world.project(), held);
+        (
+            all.environments[0].next.clone(),
+            all.environments[0].driver.clone(),
+        )
+    };
+    assert_eq!(
+        next(&nobody),
+        (Some(format!("deploy resume {}", id.short())), None)
+    );
+    let holder = LeaseHolder {
+        who: "dan@laptop (pid 4711)".to_owned(),
+        since: at("2026-11-21T07:00:00Z"),
+        deployment: Some(id.clone()),
+        step: "verifying web".to_owned(),
+    };
+    let held = BTreeMap::from([(env("production"), holder)]);
+    assert_eq!(
+        next(&held),
+        (
+            Some(format!("deploy watch {}", id.short())),
+            Some("dan@laptop (pid 4711)".to_owned())
+        )
     );
     assert_eq!(production.observed_at, Some(at("2026-11-21T07:00:00Z")));
     assert!(
@@ -210,6 +239,7 @@ fn status_tells_what_runs_and_how_old_that_knowledge_is() {
     {
       "slice": "host-1",
       "release": "v2",
+      "runs": "v2",
       "health": "healthy",
       "drift": "none",
       "observed_at": "2026-11-21T07:05:00.000Z"
@@ -230,7 +260,7 @@ fn status_tells_what_runs_and_how_old_that_knowledge_is() {
     assert_eq!(drifted.environments[0].state, EnvState::NeedsHuman);
     assert_eq!(
         drifted.environments[0].next.as_deref(),
-        Some("deploy status -e production --refresh")
+        Some("deploy rollback -e production --to v2")
     );
 }
 

@@ -1,9 +1,10 @@
-//! Where a rollback goes.
+//! Where a rollback goes, and which command gets out of what needs a human.
 
 use super::environment::EnvironmentView;
 use super::project::ProjectView;
 use crate::id::{EnvName, ReleaseNumber};
 use crate::model::ReleaseRef;
+use crate::plan::Kind;
 
 /// Why there is nothing to go back to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +41,24 @@ pub enum NoWayBack {
     },
 }
 
+/// The command that brings an environment to one release again: back where there is something to go back to, else forward, the way
+/// that it was last meant to go.
+pub(super) fn out(environment: &EnvName, back: Option<ReleaseNumber>, kind: Option<Kind>) -> String {
+    match (back, kind) {
+        (Some(release), _) => format!("deploy rollback -e {environment} --to {release}"),
+        (None, Some(Kind::Promote)) => format!("deploy promote -e {environment}"),
+        (None, _) => format!("deploy up -e {environment}"),
+    }
+}
+
 impl EnvironmentView {
+    /// The command that gets out of not knowing what runs here: the next deployment looks before it changes anything.
+    pub fn way_out(&self, project: &ProjectView) -> String {
+        let back = self.destination(None, project).ok();
+        let kind = self.last_moved.as_ref().and_then(|last| last.kind());
+        out(&self.name, back.map(|release| release.number), kind)
+    }
+
     /// Where a rollback goes: the last release verified here before what runs, not barred, or the one named (which must have been
     /// verified here, and have come before what runs).
     ///

@@ -13,7 +13,7 @@ use deploy_core::gate::{GateKind, Opens, Unmet, Verdict};
 use deploy_core::id::{Actor, Seq};
 use deploy_core::machine::state::Hold;
 use deploy_core::machine::{Answer, Decision, Failed, Guard, Input, Machine, Rejected, Sight, Work};
-use deploy_core::port::target::Checkpoint;
+use deploy_core::port::target::{Checkpoint, HealthSeen};
 use deploy_core::time::Timestamp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -86,13 +86,7 @@ impl World {
                 None,
             ),
             Ans::Moved { armed } => (Answer::Moved { runs: runs(1), armed }, None),
-            Ans::Done => (
-                Answer::Done {
-                    note: String::new(),
-                    warning: None,
-                },
-                None,
-            ),
+            Ans::Done => (well(call.work), None),
             Ans::Failed { how, slice } => (
                 Answer::Failed {
                     how,
@@ -300,12 +294,22 @@ fn unmet() -> Unmet {
     }
 }
 
+fn well(work: Work) -> Answer {
+    match work {
+        Work::Verify(_) | Work::VerifyOld(_) => Answer::Verified {
+            health: HealthSeen::Healthy,
+            note: String::new(),
+        },
+        _ => Answer::Done { warning: None },
+    }
+}
+
 fn checkpoint() -> Checkpoint {
     Checkpoint {
         reference: String::new(),
         digest: nothing(),
         was: runs(0),
-        health: deploy_core::port::target::HealthSeen::Healthy,
+        health: HealthSeen::Healthy,
     }
 }
 

@@ -42,6 +42,7 @@ invariants! {
     OneBatch = "one batch of a service moves at a time",
     PreparedFirst = "nothing that serves changes before everything is prepared",
     CommitSeen = "committed is written when every slice was seen on the release, by a last look of this attempt",
+    RolledBackSeen = "rolled back is written when every slice was seen as it was, by a last look of this attempt",
     RequestsHeard = "a request that came in before the commit point is heard before it",
     ApprovedPlan = "activation begins only with the plan that was approved",
     UncleanTurnsBack = "what cannot be proven clean turns back",
@@ -251,22 +252,19 @@ pub(crate) fn on_event(
         }
         EventKind::BatchIntended { slices } => batch(config, before, after, slices),
         EventKind::Committed => {
-            ensure(
-                world.side(side).looked == Some(was.attempt),
-                Invariant::CommitSeen,
-                || {
-                    format!(
-                        "looked in {:?}, this is {:?}",
-                        world.side(side).looked,
-                        was.attempt
-                    )
-                },
-            )?;
+            looked(world, side, before, Invariant::CommitSeen)?;
             ensure(
                 world.side(side).inbox.is_empty(),
                 Invariant::RequestsHeard,
                 || format!("{:?}", world.side(side).inbox),
             )
+        }
+        EventKind::Closing {
+            outcome: Outcome::RolledBack,
+            ..
+        } => {
+            looked(world, side, before, Invariant::RolledBackSeen)?;
+            disarmed(world, side, after, Outcome::RolledBack)
         }
         EventKind::Closing { outcome, .. } if is.reach >= Reach::Activating => {
             disarmed(world, side, after, *outcome)
@@ -274,6 +272,14 @@ pub(crate) fn on_event(
         EventKind::Ended { outcome, strays, .. } => ended(world, config, side, before, *outcome, strays),
         _ => Ok(()),
     }
+}
+
+/// There was a last look at everything, in this attempt, and all was as it should be.
+fn looked(world: &World, side: u8, before: &Machine, invariant: Invariant) -> Result<(), Violation> {
+    let (looked, attempt) = (world.side(side).looked, before.state().attempt);
+    ensure(looked == Some(attempt), invariant, || {
+        format!("looked in {looked:?}, this is {attempt:?}")
+    })
 }
 
 fn batch(config: &Config, before: &Machine, after: &Machine, slices: &[SliceIx]) -> Result<(), Violation> {

@@ -33,6 +33,8 @@ pub(crate) enum Mutant {
     BlindRetry,
     /// The last look is taken as read.
     CommitWithoutLook,
+    /// The last look of going back is taken as read.
+    RolledBackUnlooked,
     /// Places do not compare what runs with what is expected.
     NoFingerprint,
     /// The commit point does not read the inbox.
@@ -40,7 +42,7 @@ pub(crate) enum Mutant {
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::NoClaimCompare,
         Self::EffectBeforeIntent,
         Self::ConfirmEarly,
@@ -52,6 +54,7 @@ impl Mutant {
         Self::StaleAppends,
         Self::BlindRetry,
         Self::CommitWithoutLook,
+        Self::RolledBackUnlooked,
         Self::NoFingerprint,
         Self::CommitUnheard,
     ];
@@ -70,6 +73,7 @@ impl Mutant {
             Self::CheckpointRetaken => Invariant::CheckpointKept,
             Self::LateAnswers => Invariant::NothingForwardAfterBack,
             Self::CommitWithoutLook => Invariant::CommitSeen,
+            Self::RolledBackUnlooked => Invariant::RolledBackSeen,
             Self::StaleAppends => Invariant::OneJournalWriter,
             Self::BlindRetry => Invariant::UnknownIsLookedAt,
             Self::NoFingerprint => Invariant::ForeignKept,

@@ -6,7 +6,7 @@ use crate::invariants::{self, Violation};
 use crate::mutants::Mutant;
 use crate::world::{Ans, Base, PLACE_OF, PLACES, SLICES, Truth, World, place_of, release_of};
 use deploy_core::id::{Attempt, Epoch, SliceIx};
-use deploy_core::machine::state::{Hold, Reach, Stage};
+use deploy_core::machine::state::{Direction, Hold, Reach, Stage};
 use deploy_core::machine::{Failed, Machine, Refusal, Sight, SliceSight, Work};
 
 /// A verb as it reaches a place: what the caller knew when it sent it.
@@ -98,35 +98,7 @@ pub(crate) fn perform(world: &mut World, config: &Config, call: &Call) -> Result
                 fresh: true,
             })
         }
-        Work::Look => {
-            if config.mutant == Some(Mutant::CommitWithoutLook) {
-                let seen = [SliceSight {
-                    runs: Sight::New,
-                    armed: config.arms(),
-                    healthy: true,
-                }; SLICES];
-                return Ok(Ans::Seen {
-                    seen,
-                    outdated: false,
-                    fresh: true,
-                });
-            }
-            if fenced_anywhere(world, call) {
-                return Ok(fails(Failed::Fenced));
-            }
-            let seen = seen(world, call);
-            if seen
-                .iter()
-                .all(|sight| matches!(sight.runs, Sight::New | Sight::Both))
-            {
-                world.side_mut(call.side).looked = Some(call.attempt);
-            }
-            Ok(Ans::Seen {
-                seen,
-                outdated: false,
-                fresh: true,
-            })
-        }
+        Work::Look => Ok(look(world, config, call)),
         Work::Verify(slice) => Ok(match sight(world, call.side, call.base, slice.at()) {
             Sight::Unreachable => fails(Failed::Unreachable),
             Sight::Foreign => fails(Failed::Overtaken),
@@ -149,6 +121,38 @@ pub(crate) fn perform(world: &mut World, config: &Config, call: &Call) -> Result
         | Work::Finish(_)
         | Work::Release(_) => write(world, config, call),
     }
+}
+
+/// The last look, in the direction in which its deployment goes.
+fn look(world: &mut World, config: &Config, call: &Call) -> Ans {
+    let back = going_back(world, call.side);
+    let (wanted, mistake, armed) = if back {
+        (Sight::Old, Mutant::RolledBackUnlooked, false)
+    } else {
+        (Sight::New, Mutant::CommitWithoutLook, config.arms())
+    };
+    let answer = |seen| Ans::Seen {
+        seen,
+        outdated: false,
+        fresh: true,
+    };
+    if config.mutant == Some(mistake) {
+        let sight = SliceSight {
+            runs: wanted,
+            armed,
+            healthy: true,
+        };
+        return answer([sight; SLICES]);
+    }
+    if fenced_anywhere(world, call) {
+        return fails(Failed::Fenced);
+    }
+    let seen = seen(world, call);
+    let whole = |sight: &SliceSight| sight.runs == wanted || sight.runs == Sight::Both;
+    if seen.iter().all(whole) {
+        world.side_mut(call.side).looked = Some(call.attempt);
+    }
+    answer(seen)
 }
 
 fn judge(world: &World, config: &Config, call: &Call) -> Ans {
@@ -174,9 +178,12 @@ fn judge(world: &World, config: &Config, call: &Call) -> Ans {
     }
 }
 
+fn going_back(world: &World, side: u8) -> bool {
+    world.side(side).machine.state().direction != Direction::Forward
+}
+
 fn claim(world: &mut World, config: &Config, call: &Call, at: usize) -> Ans {
-    let going_back =
-        world.side(call.side).machine.state().direction != deploy_core::machine::state::Direction::Forward;
+    let going_back = going_back(world, call.side);
     let early = world.side(call.side).machine.state().reach < Reach::Activating;
     let place = &mut world.places[at];
     if !place.reachable {

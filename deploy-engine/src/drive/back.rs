@@ -1,59 +1,18 @@
-//! Effects of going back and of the end: putting back, looking at what was put back, cleaning up.
+//! Effects of going back and of the end: putting back, cleaning up.
 
-use super::calls::{PATIENCE_GOING_BACK, SHORT_LIMIT, failed, limited, platform_says, with_edits};
+use super::calls::{PATIENCE_GOING_BACK, failed, limited};
 use super::facts::Facts;
-use super::health;
 use super::retry::{Patience, retry};
 use super::runner::{Runner, STEP_LIMIT};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{PlaceIx, SliceIx};
 use deploy_core::machine::{Answer, Effect, Failed, Machine};
 use deploy_core::plan::Change;
-use deploy_core::port::target::{Cleanup, HealthSeen, Restore};
+use deploy_core::port::target::{Cleanup, Restore};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 impl Runner {
-    pub(super) fn verify_old(
-        &self,
-        effect: Effect,
-        slice: SliceIx,
-        machine: &Machine,
-        facts: &Facts,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-        let (bound, op, name) = self.on_slice(effect, slice, machine, SHORT_LIMIT);
-        let wanted = facts.old(&self.plan, slice).clone();
-        let was_healthy = facts
-            .checkpoint(&self.plan, slice)
-            .is_some_and(|checkpoint| checkpoint.health == HealthSeen::Healthy);
-        let eyes = self.eyes(slice).filter(|_| was_healthy);
-        let sink = Arc::clone(&op.progress);
-        Box::pin(async move {
-            let inside = match platform_says(&*bound.target, &op, &name, &wanted).await {
-                Ok(inside) => inside,
-                Err(answer) => return answer,
-            };
-            let Some(eyes) = eyes else {
-                return Answer::Done {
-                    note: with_edits("as it was".to_owned(), &inside),
-                    warning: None,
-                };
-            };
-            match health::settle(&eyes, &eyes.old, None, &mut |line| sink.step(0, 0, &line)).await {
-                Ok(note) => Answer::Done {
-                    note: with_edits(note, &inside),
-                    warning: None,
-                },
-                Err(not_well) => Answer::Failed {
-                    how: not_well.how,
-                    slice: Some(slice),
-                    failure: not_well.failure,
-                },
-            }
-        })
-    }
-
     pub(super) fn restore(
         &self,
         effect: Effect,
@@ -130,10 +89,7 @@ impl Runner {
                     return failed(error);
                 }
             }
-            Answer::Done {
-                note: String::new(),
-                warning: None,
-            }
+            Answer::Done { warning: None }
         })
     }
 }

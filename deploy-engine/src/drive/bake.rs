@@ -3,17 +3,14 @@
 use super::health::{self, NotWell};
 use super::wiring::Bound;
 use deploy_core::failure::Failure;
+use deploy_core::health::{Finding, Vigil, Watch};
 use deploy_core::id::SliceIx;
-use deploy_core::machine::{Answer, Failed};
+use deploy_core::machine::Answer;
 use deploy_core::plan::Plan;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-
-/// Looks in a row that have to fail before what was verified counts as not well: one bad look is not a verdict, as one good one
-/// is not.
-const IN_A_ROW: u32 = 3;
 
 /// What is watched.
 pub(super) struct Watched {
@@ -25,7 +22,7 @@ pub(super) struct Watched {
 impl Watched {
     /// Looks until something is not well; never ends otherwise. What cannot be reached is not called unhealthy.
     pub(super) async fn until_unwell(&self) -> Answer {
-        match self.first_unwell(None).await {
+        match self.first_unwell(Watch::WhileOthersMove).await {
             Some((slice, not_well)) => {
                 let failure = self.named(slice, not_well.failure);
                 Answer::Failed {
@@ -40,7 +37,7 @@ impl Watched {
 
     /// Watches each slice for what is left of its service's bake; what cannot be looked at extends that, up to `limit`.
     pub(super) async fn bake(&self, left: Duration, limit: Duration) -> Answer {
-        if let Some((slice, not_well)) = self.first_unwell(Some((left, limit))).await {
+        if let Some((slice, not_well)) = self.first_unwell(Watch::Bake { left, limit }).await {
             let failure = self.named(slice, not_well.failure);
             return Answer::Failed {
                 how: not_well.how,
@@ -48,13 +45,10 @@ impl Watched {
                 failure,
             };
         }
-        Answer::Done {
-            note: "nothing broke".to_owned(),
-            warning: None,
-        }
+        Answer::Done { warning: None }
     }
 
-    async fn first_unwell(&self, bake: Option<(Duration, Duration)>) -> Option<(SliceIx, NotWell)> {
+    async fn first_unwell(&self, watch: Watch) -> Option<(SliceIx, NotWell)> {
         let mut tasks = JoinSet::new();
         for slice in &self.slices {
             let planned = self.plan.slice(*slice);
@@ -72,11 +66,11 @@ impl Watched {
                     .map(|spec| spec.interval)
                     .min()
                     .unwrap_or(Duration::from_secs(1));
-                (slice, watch_one(&eyes, interval, bake).await)
+                (slice, watch_one(&eyes, interval, watch).await)
             });
         }
         if tasks.is_empty()
-            && let Some((left, _)) = bake
+            && let Watch::Bake { left, .. } = watch
         {
             tokio::time::sleep(left).await;
         }
@@ -94,32 +88,16 @@ impl Watched {
     }
 }
 
-async fn watch_one(
-    eyes: &super::wiring::Eyes,
-    interval: Duration,
-    bake: Option<(Duration, Duration)>,
-) -> Option<NotWell> {
+/// Looks until the vigil is over; why it is not well, if that is why.
+async fn watch_one(eyes: &super::wiring::Eyes, interval: Duration, watch: Watch) -> Option<NotWell> {
     let began = Instant::now();
-    let mut unwell = 0;
+    let mut vigil = Vigil::new(watch);
     loop {
-        let last_healthy;
-        match health::look(eyes, &eyes.new).await {
-            Ok(()) => (unwell, last_healthy) = (0, true),
-            Err(not_well) if not_well.how == Failed::Unhealthy => {
-                (unwell, last_healthy) = (unwell + 1, false);
-                if unwell >= IN_A_ROW {
-                    return Some(not_well);
-                }
-            }
-            Err(not_well) => {
-                last_healthy = false;
-                if bake.is_some_and(|(_, limit)| began.elapsed() >= limit) {
-                    return Some(not_well);
-                }
-            }
-        }
-        if last_healthy && bake.is_some_and(|(left, _)| began.elapsed() >= left) {
-            return None;
+        let looked = health::look(eyes, &eyes.new).await;
+        match vigil.take(began.elapsed(), looked.verdict()) {
+            Finding::GoesOn => {}
+            Finding::Well => return None,
+            Finding::NotWell => return looked.not_well(),
         }
         tokio::time::sleep(interval).await;
     }

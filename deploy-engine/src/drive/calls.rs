@@ -1,16 +1,11 @@
 //! Calls on a target that take more than one question, and their answers in the machine's words.
 
-use super::health;
-use super::look::same;
 use super::retry::{Patience, retry};
-use super::wiring::{Eyes, Fate, Wiring};
+use super::wiring::{Fate, Wiring};
 use deploy_core::failure::{Code, Failure};
-use deploy_core::id::StoreId;
-use deploy_core::machine::{Answer, Failed};
-use deploy_core::port::target::{
-    Adopt, Cause, Certainty, Checkpoint, Claim, ClaimRequest, HealthSeen, Inside, Op, Runs, Target,
-    TargetError,
-};
+use deploy_core::id::{DeploymentId, PlaceId, StoreId};
+use deploy_core::machine::{Answer, Failed, Taking};
+use deploy_core::port::target::{Adopt, Cause, Certainty, Claim, ClaimRequest, Runs, Target, TargetError};
 use std::future::Future;
 use std::time::Duration;
 
@@ -19,126 +14,69 @@ pub(super) const SHORT_LIMIT: Duration = Duration::from_secs(60);
 /// How long going back waits for what cannot be reached before it is called unknown.
 pub(super) const PATIENCE_GOING_BACK: Duration = Duration::from_secs(30);
 
-/// Claims a place; where a deployment of this state that has ended still holds it, from that one. One that the journal does not
-/// know is another state's in all but name: it is taken from only where that was asked for, and named as adopted.
-pub(super) async fn claim_from_ended(
+/// Claims a place. Where somebody holds it, what the core allows is tried: taken from a deployment of this state that has ended, or
+/// adopted from another state, as was asked. A deployment of this state that the journal does not know is another state's in all but
+/// name, and is treated like one. With the state that it was adopted from.
+pub(super) async fn claim(
     target: &dyn Target,
-    place: &deploy_core::id::PlaceId,
-    mut request: ClaimRequest,
-    wiring: &dyn Wiring,
-    patience: Patience,
-) -> Result<(Claim, Option<StoreId>), TargetError> {
-    let claim = |request: ClaimRequest| async move {
-        let verb = retry(patience, || target.claim(place, &request));
-        limited(SHORT_LIMIT + PATIENCE_GOING_BACK, verb).await
-    };
-    let first = claim(request.clone()).await;
-    let Err(error) = first else {
-        return first.map(|claim| (claim, None));
-    };
-    let Some(held) = error.held.clone().filter(|_| error.cause == Cause::Held) else {
-        return Err(error);
-    };
-    let (Some(holder), true) = (held.deployment, held.store == request.store) else {
-        return Err(error);
-    };
-    let adopted = match (wiring.fate(&holder).await, request.adopt) {
-        (Fate::Open, _) => return Err(error),
-        (Fate::Ended, _) => None,
-        (Fate::Unknown, Adopt::Take) => Some(held.store),
-        (Fate::Unknown, Adopt::Refuse) => {
-            let failure = Failure::new(
-                Code::ClaimForeign,
-                format!(
-                    "{place} is held by this state's own deployment {}, which this journal does not know: the state was put back \
-                     from a backup, or copied",
-                    holder.short()
-                ),
-                "if the state it was copied from is gone, take it over: --adopt",
-            );
-            return Err(TargetError {
-                failure: Box::new(failure),
-                ..error
-            });
-        }
-    };
-    request.may_take.push(holder);
-    claim(request).await.map(|claim| (claim, adopted))
-}
-
-/// Takes another state's place over, as was asked; a place of our own is claimed as ever.
-pub(super) async fn claim_adopting(
-    target: &dyn Target,
-    place: &deploy_core::id::PlaceId,
+    place: &PlaceId,
     request: ClaimRequest,
     wiring: &dyn Wiring,
     patience: Patience,
 ) -> Result<(Claim, Option<StoreId>), TargetError> {
-    let refusing = ClaimRequest {
+    let once = |request: ClaimRequest| async move {
+        let verb = retry(patience, || target.claim(place, &request));
+        limited(SHORT_LIMIT + PATIENCE_GOING_BACK, verb).await
+    };
+    // A place of our own is claimed as ever, also where others' may be adopted.
+    let mut now = ClaimRequest {
         adopt: Adopt::Refuse,
         ..request.clone()
     };
-    match claim_from_ended(target, place, refusing, wiring, patience).await {
-        Err(error) if error.cause == Cause::Held && request.adopt == Adopt::Take => {
-            let other = error
-                .held
-                .map(|held| held.store)
-                .filter(|store| *store != request.store);
-            let (claim, own) = claim_from_ended(target, place, request, wiring, patience).await?;
-            Ok((claim, other.or(own)))
+    let mut adopted = None;
+    // Each turn takes it from somebody else, so that it ends: an ended deployment of ours, another state, and one of ours again.
+    for _ in 0..3 {
+        let error = match once(now.clone()).await {
+            Ok(claim) => return Ok((claim, adopted)),
+            Err(error) if error.cause == Cause::Held => error,
+            Err(error) => return Err(error),
+        };
+        let allowed = ClaimRequest {
+            adopt: request.adopt,
+            ..now.clone()
+        };
+        match Taking::of(&allowed, error.held.as_deref()) {
+            Taking::OnceEnded(holder) => match (wiring.fate(&holder).await, request.adopt) {
+                (Fate::Ended, _) => now.may_take.push(holder),
+                (Fate::Unknown, Adopt::Take) => {
+                    now.may_take.push(holder);
+                    adopted = Some(request.store.clone());
+                }
+                (Fate::Unknown, Adopt::Refuse) => return Err(of_a_later_journal(place, &holder, error)),
+                (Fate::Open, _) => return Err(error),
+            },
+            Taking::Adopt(store) if now.adopt == Adopt::Refuse => {
+                now.adopt = Adopt::Take;
+                adopted = store;
+            }
+            Taking::Refused | Taking::Adopt(_) => return Err(error),
         }
-        result => result,
     }
+    once(now).await.map(|claim| (claim, adopted))
 }
 
-/// What the platform says runs: what is inside it, or an answer where it is not what is wanted.
-pub(super) async fn platform_says(
-    target: &dyn Target,
-    op: &Op,
-    slice: &deploy_core::id::SliceName,
-    wanted: &Runs,
-) -> Result<Inside, Answer> {
-    let verb = retry(Patience::Transient(op.limit), || target.verify(op, slice, wanted));
-    let seen = limited(op.limit, verb).await.map_err(failed)?;
-    match seen.runs {
-        Ok(runs) if same(&runs, wanted) => Ok(seen.inside),
-        Ok(runs) => Err(Answer::Failed {
-            how: Failed::Overtaken,
-            slice: None,
-            failure: Failure::new(
-                Code::Overtaken,
-                format!("slice {slice} runs {} and not {}", told(&runs), told(wanted)),
-                "find out who changed it: deploy status --refresh",
-            ),
-        }),
-        Err(failure) => Err(Answer::Failed {
-            how: Failed::Unreachable,
-            slice: None,
-            failure,
-        }),
+/// A place is held by a deployment of this very state, and the journal knows nothing of it.
+fn of_a_later_journal(place: &PlaceId, holder: &DeploymentId, error: TargetError) -> TargetError {
+    let message = format!(
+        "{place} is held by this state's own deployment {}, which this journal does not know: the state was put back from a \
+         backup, or copied",
+        holder.short()
+    );
+    let next = "if the state it was copied from is gone, take it over: --adopt";
+    TargetError {
+        failure: Box::new(Failure::new(Code::ClaimForeign, message, next)),
+        ..error
     }
-}
-
-/// A note of what was verified, with what is not as it was put there: no failure, and nothing to keep quiet about.
-pub(super) fn with_edits(note: String, inside: &Inside) -> String {
-    if inside.edited.is_empty() {
-        return note;
-    }
-    format!(
-        "{note}; changed since it was put there: {}",
-        inside.edited.join(", ")
-    )
-}
-
-/// The same with what still runs from another release, where no probe proves which version answers.
-pub(super) fn with_left(note: String, inside: &Inside) -> String {
-    if inside.left.is_empty() {
-        return note;
-    }
-    format!(
-        "{note}; but {}: no probe here has `version`",
-        inside.left.join(", ")
-    )
 }
 
 pub(super) fn told(runs: &Runs) -> String {
@@ -148,20 +86,6 @@ pub(super) fn told(runs: &Runs) -> String {
             || fingerprint.to_string(),
             |release| format!("{} ({fingerprint})", release.number),
         ),
-    }
-}
-
-/// Health before anything is touched, recorded once with the checkpoint.
-pub(super) async fn health_before(
-    eyes: Option<&Eyes>,
-    known: Option<&Checkpoint>,
-    taken: &Checkpoint,
-) -> HealthSeen {
-    match (known, eyes, &taken.was) {
-        (Some(known), _, _) => known.health,
-        (None, _, Runs::Nothing) => HealthSeen::Stopped,
-        (None, Some(eyes), _) => health::word(eyes, &eyes.old).await,
-        (None, None, _) => HealthSeen::Unknown,
     }
 }
 
@@ -184,10 +108,7 @@ pub(super) async fn limited<T>(
 
 pub(super) fn done(result: Result<(), TargetError>) -> Answer {
     match result {
-        Ok(()) => Answer::Done {
-            note: String::new(),
-            warning: None,
-        },
+        Ok(()) => Answer::Done { warning: None },
         Err(error) => failed(error),
     }
 }

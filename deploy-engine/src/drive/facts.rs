@@ -1,11 +1,11 @@
-//! What the runner needs of a deployment's events beyond the machine's small state: checkpoints, what runs where, and what follows
-//! for the environment. A fold like every other; the machine never sees it.
+//! What the runner needs of a deployment's events beyond the machine's small state: checkpoints, what runs where, what a step said
+//! of which it is not known what came of it. A fold like every other; the machine never sees it.
 
 use deploy_core::event::{Event, EventKind};
-use deploy_core::gate::{About, Evidence, Finding};
-use deploy_core::id::{Actor, EvidenceName, PlaceIx, SliceIx, UnitIx};
-use deploy_core::machine::{Effect, Outcome, TurnReason, Work};
-use deploy_core::plan::{Kind, Plan};
+use deploy_core::failure::Failure;
+use deploy_core::id::{Actor, PlaceIx, ServiceName, SliceIx, SliceName, UnitIx};
+use deploy_core::machine::{Effect, TurnReason, Work};
+use deploy_core::plan::{Plan, PlannedSlice};
 use deploy_core::port::target::{Adopt, Checkpoint, Runs};
 use deploy_core::time::Timestamp;
 use std::collections::BTreeMap;
@@ -29,6 +29,10 @@ pub struct Facts {
     pub bakes_until: Option<Timestamp>,
     /// Why it turned back.
     pub turned_back: Option<TurnReason>,
+    /// What a step on a slice said whose outcome is not known yet, by slice: why it is looked at again.
+    pub suspicions: BTreeMap<SliceIx, Failure>,
+    /// The slices' names, with their services'.
+    names: Vec<(ServiceName, SliceName)>,
     /// The unit of each slice.
     units: Vec<UnitIx>,
     /// The time of the event last taken.
@@ -55,13 +59,29 @@ impl Facts {
             }
             // Another plan has other indices.
             EventKind::Planned { plan, .. } => {
+                let named =
+                    |slice: &PlannedSlice| (plan.service(slice.service).name.clone(), slice.name.clone());
+                self.names = plan.slices.iter().map(named).collect();
+                self.suspicions.clear();
                 self.units = plan.slices.iter().map(|slice| slice.unit).collect();
                 self.runs.clear();
                 self.will_be.clear();
                 self.checkpoints.clear();
             }
-            EventKind::AttemptBegun { .. } => {
+            EventKind::AttemptBegun { because, .. } => {
                 self.began.get_or_insert(event.at);
+                if let Some(because) = because
+                    && let Some(slice) = self.slice_of(because)
+                {
+                    self.suspicions.insert(slice, because.clone());
+                }
+            }
+            EventKind::SliceVerified { slice, .. } => {
+                self.suspicions.remove(slice);
+            }
+            EventKind::SliceRestored { slice, runs } => {
+                self.suspicions.remove(slice);
+                self.runs.insert(*slice, runs.clone());
             }
             EventKind::Surveyed { runs, .. } => {
                 for (at, runs) in (0u16..).zip(runs) {
@@ -81,13 +101,21 @@ impl Facts {
                     self.checkpoints.insert(*unit, checkpoint.clone());
                 }
             }
-            EventKind::SliceActivated { slice, runs, .. } | EventKind::SliceRestored { slice, runs } => {
+            EventKind::SliceActivated { slice, runs, .. } => {
                 self.runs.insert(*slice, runs.clone());
             }
             EventKind::BakeBegun { until } => self.bakes_until = Some(*until),
             EventKind::TurnedBack { reason, .. } => self.turned_back = Some(*reason),
             _ => {}
         }
+    }
+
+    /// The slice that a failure names.
+    fn slice_of(&self, failure: &Failure) -> Option<SliceIx> {
+        let (service, slice) = (failure.service.as_ref()?, failure.slice.as_ref()?);
+        let names = (0u16..).zip(&self.names);
+        let mut found = names.filter(|(_, (of, name))| of == service && name == slice);
+        found.next().map(|(at, _)| SliceIx(at))
     }
 
     /// The checkpoint of a slice's unit.
@@ -99,38 +127,6 @@ impl Facts {
     pub fn old<'a>(&'a self, plan: &'a Plan, slice: SliceIx) -> &'a Runs {
         self.checkpoint(plan, slice)
             .map_or(&plan.slice(slice).now, |checkpoint| &checkpoint.was)
-    }
-
-    /// What follows from a decision for the environment, in the same transaction.
-    pub fn consequences(&self, plan: &Plan, at: Timestamp, events: &[EventKind]) -> Vec<EventKind> {
-        let mut consequences = Vec::new();
-        for kind in events {
-            match kind {
-                EventKind::Ended {
-                    outcome: Outcome::Succeeded,
-                    ..
-                } => {
-                    consequences.push(EventKind::EvidenceGiven {
-                        evidence: verified(plan, at),
-                    });
-                    if plan.kind == Kind::Rollback {
-                        consequences.push(EventKind::AutomaticPromotionFrozen {
-                            reason: format!("rolled back to {}", plan.release.number),
-                        });
-                    }
-                }
-                EventKind::TurnedBack {
-                    reason: TurnReason::Unhealthy,
-                    ..
-                } => {
-                    consequences.push(EventKind::AutomaticPromotionFrozen {
-                        reason: format!("{} was not healthy", plan.release.number),
-                    });
-                }
-                _ => {}
-            }
-        }
-        consequences
     }
 
     /// What a driver is doing, for whoever is told that it holds the lease.
@@ -157,19 +153,5 @@ impl Facts {
             },
         );
         format!("{} → {}: {word}", plan.release.number, plan.environment)
-    }
-}
-
-fn verified(plan: &Plan, at: Timestamp) -> Evidence {
-    Evidence {
-        name: EvidenceName::new("verified").expect("a fixed, legal name"),
-        about: About::Digest(plan.release.digest),
-        environment: Some(plan.environment.clone()),
-        finding: Finding::Passed,
-        by: Actor::new("deploy").expect("a fixed, legal name"),
-        at,
-        valid_until: None,
-        run: None,
-        note: "every slice was observed on the release and healthy".to_owned(),
     }
 }

@@ -137,10 +137,7 @@ impl Scope {
                 .await
                 .is_ok_and(|seen| seen.values().all(|seen| seen.runs.is_ok()));
             if all {
-                return Answer::Done {
-                    note: "everything can be reached".to_owned(),
-                    warning: None,
-                };
+                return Answer::Done { warning: None };
             }
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
@@ -177,11 +174,11 @@ impl Scope {
             let Some(eyes) = self.bound[planned.service.at()].eyes.get(&planned.name).cloned() else {
                 continue;
             };
-            tasks.spawn(async move { (slice, health::look(&eyes, &eyes.new).await) });
+            tasks.spawn(async move { (slice, health::look(&eyes, &eyes.new).await.not_well()) });
         }
         let mut unwell = Vec::new();
         while let Some(joined) = tasks.join_next().await {
-            if let Ok((slice, Err(not_well))) = joined {
+            if let Ok((slice, Some(not_well))) = joined {
                 unwell.push((slice, not_well));
             }
         }

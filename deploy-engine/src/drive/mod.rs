@@ -8,31 +8,38 @@ mod back;
 mod bake;
 mod calls;
 mod facts;
+mod gone;
 mod health;
 mod lease;
 mod look;
 mod masks;
+mod points;
+mod record;
 mod retry;
 mod runner;
+mod verify;
 mod wiring;
 
 pub use facts::Facts;
+pub(crate) use health::look;
 pub use lease::LeaseKeeper;
 pub(crate) use look::same;
-pub use wiring::{Bound, Epochs, Eyes, Fate, Wiring};
+pub use points::POINTS;
+use points::{after, before};
+pub use wiring::{Bound, Epochs, Eyes, Fate, Needs, Untold, Wiring};
 
 use crate::clock::Clock;
 use crate::failpoint;
 use crate::store::Store;
-use deploy_core::event::{Draft, Driver as Who, Event, EventKind, Recorded};
+use deploy_core::event::{Driver as Who, Event, Recorded};
 use deploy_core::failure::Failure;
 use deploy_core::gate::Verdict;
-use deploy_core::id::{Actor, DeploymentId, EnvName, InboxSeq, Seq, SliceIx};
+use deploy_core::id::{Actor, DeploymentId, EnvName, Seq, SliceIx};
 use deploy_core::machine::{
-    Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Rejected, Work, state::Stage,
+    Answer, CorruptJournal, Decision, Effect, Guard, Input, Machine, Outcome, Work, state::Stage,
 };
 use deploy_core::plan::Plan;
-use deploy_core::port::journal::{Append, Condition, JournalError, LeaseError, LeaseToken, Message, Stream};
+use deploy_core::port::journal::{JournalError, LeaseError, LeaseToken, Stream};
 use runner::Runner;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,14 +91,25 @@ pub struct Judgement {
     pub read: Vec<(Stream, Seq)>,
 }
 
+/// When the gates are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Nothing is claimed, and the plan was made just now, by whoever made the deployment.
+    JustPlanned,
+    /// Nothing is claimed: it is observed and planned again first.
+    Open,
+    /// Everything is claimed and prepared: the plan stands.
+    Claimed,
+}
+
 /// Judges the gates; what it needs of evidence, clock and sources it has itself.
 #[async_trait::async_trait]
 pub trait Judge: Send + Sync {
-    /// Judges the gates for the plan. `open` says that nothing is claimed yet: it observes and plans first.
+    /// Judges the gates for the plan.
     ///
     /// # Errors
     /// If it could not be judged at all: the state or the configuration cannot be read, a target cannot be asked.
-    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, Box<Failure>>;
+    async fn judge(&self, plan: &Plan, moment: Moment) -> Result<Judgement, Box<Failure>>;
 }
 
 /// A line of progress: lossy, never stored, never needed to understand an outcome.
@@ -134,6 +152,8 @@ pub struct Drive {
     pub wiring: Arc<dyn Wiring>,
     /// Judges gates.
     pub judge: Arc<dyn Judge>,
+    /// Whether the plan was made just now, by whoever made the deployment: it holds until something has happened since.
+    pub just_planned: bool,
     /// Told to stop starting steps.
     pub stop: watch::Receiver<bool>,
     /// Tells a frontend. Bounded; progress is dropped when it is full, events wait.
@@ -147,6 +167,8 @@ struct Running {
     machine: Machine,
     facts: Facts,
     head: Seq,
+    /// Whether nothing has happened since the plan was made.
+    just_planned: bool,
     runner: Runner,
     tasks: JoinSet<(Effect, Answered)>,
     handles: BTreeMap<Effect, AbortHandle>,
@@ -183,6 +205,7 @@ pub async fn drive(drive: Drive, lease: LeaseToken) -> Result<Left, DriveError> 
             .await;
     }
     let mut running = Running {
+        just_planned: drive.just_planned,
         drive,
         lease,
         keeper,
@@ -246,6 +269,15 @@ impl Running {
         }
     }
 
+    /// When gates would be judged now.
+    fn moment(&self) -> Moment {
+        match self.machine.state().stage {
+            Stage::Open if self.just_planned => Moment::JustPlanned,
+            Stage::Open => Moment::Open,
+            _ => Moment::Claimed,
+        }
+    }
+
     fn start_effects(&mut self) {
         let outstanding = self.machine.outstanding();
         let machine = &self.machine;
@@ -267,7 +299,8 @@ impl Running {
             if self.handles.contains_key(&effect) {
                 continue;
             }
-            let work = self.runner.run(effect, &self.machine, &self.facts);
+            let moment = self.moment();
+            let work = self.runner.run(effect, moment, &self.machine, &self.facts);
             let handle = self.tasks.spawn(async move { (effect, work.await) });
             self.handles.insert(effect, handle);
             let slices = covers(effect.work, &self.machine);
@@ -334,181 +367,6 @@ impl Running {
         }
         Ok(())
     }
-
-    /// Answers what was asked of a deployment that waits while this one is driven: its holder is whoever holds the lease.
-    async fn answer_for_another(&mut self, message: &Message) -> Result<(), DriveError> {
-        let recorded = self.drive.journal.deployment(&message.deployment).await?;
-        let machine = Machine::load(recorded.iter().filter(|recorded| recorded.event().kind.drives()))?;
-        let asked = Input::Asked {
-            ask: message.ask,
-            by: None,
-        };
-        let events = machine
-            .decide(self.drive.clock.now(), &[asked])
-            .map(|decision| decision.events)
-            .unwrap_or_default();
-        let at = self.drive.clock.now();
-        let stream = Stream::Environment(self.drive.environment.clone());
-        let append = Append {
-            expected: self.head,
-            stream,
-            lease: Some(self.lease.clone()),
-            condition: Condition::default(),
-            events: events
-                .into_iter()
-                .map(|kind| Draft {
-                    at,
-                    deployment: Some(message.deployment.clone()),
-                    actor: message.actor.clone(),
-                    kind,
-                })
-                .collect(),
-            answers: vec![message.seq],
-        };
-        match self.drive.journal.append(append).await {
-            Ok(recorded) => self.head = recorded.last().map_or(self.head, |last| last.event().seq),
-            // Somebody added a fact: it is answered at the next look into the inbox.
-            Err(JournalError::Moved { last, .. }) => self.head = last,
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    /// Decides and stores, again where something came in between.
-    async fn settle(&mut self, inputs: Vec<Input>, read: Vec<(Stream, Seq)>) -> Result<(), DriveError> {
-        loop {
-            let decision = match self.machine.decide(self.drive.clock.now(), &inputs) {
-                Ok(decision) => decision,
-                Err(
-                    Rejected::Late
-                    | Rejected::NotOutstanding
-                    | Rejected::NoChange
-                    | Rejected::Over
-                    | Rejected::Stale,
-                ) => {
-                    return Ok(());
-                }
-                Err(why) => {
-                    tracing::warn!(%why, "an input was rejected");
-                    return Ok(());
-                }
-            };
-            let actor = self.drive.actor.clone();
-            match self.store(decision, &read, Vec::new(), &actor).await {
-                Ok(Stored::Yes) => return Ok(()),
-                // Evidence moved after it was judged: the effect is still outstanding and is judged again.
-                Ok(Stored::EvidenceMoved) => return Ok(()),
-                Ok(Stored::InboxFirst) => self.hear().await?,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    async fn store(
-        &mut self,
-        decision: Decision,
-        read: &[(Stream, Seq)],
-        answers: Vec<InboxSeq>,
-        actor: &Actor,
-    ) -> Result<Stored, DriveError> {
-        let stream = Stream::Environment(self.drive.environment.clone());
-        let inbox_read = match decision.guard {
-            Guard::Nothing => None,
-            Guard::Inbox | Guard::Evidence => Some(answers.iter().copied().max().unwrap_or_default()),
-        };
-        loop {
-            let unchanged: Vec<_> = match decision.guard {
-                Guard::Evidence => read.iter().filter(|(of, _)| *of != stream).cloned().collect(),
-                Guard::Nothing | Guard::Inbox => Vec::new(),
-            };
-            // The own stream is read like every other: what came in since it was judged may be evidence.
-            if decision.guard == Guard::Evidence
-                && read.iter().any(|(of, seq)| *of == stream && *seq < self.head)
-                && self.evidence_since(read, &stream).await?
-            {
-                return Ok(Stored::EvidenceMoved);
-            }
-            let append = Append {
-                stream: stream.clone(),
-                expected: self.head,
-                lease: Some(self.lease.clone()),
-                condition: Condition {
-                    unchanged,
-                    inbox_read,
-                },
-                events: self.drafts(&decision.events, actor),
-                answers: answers.clone(),
-            };
-            match self.drive.journal.append(append).await {
-                Ok(recorded) => {
-                    for recorded in recorded {
-                        self.take(&recorded).await?;
-                    }
-                    return Ok(Stored::Yes);
-                }
-                Err(JournalError::Moved { stream: moved, .. }) if moved == stream => {
-                    // Facts of others (approvals, evidence): only a lease holder writes what drives a deployment.
-                    for recorded in self.drive.journal.load(&stream, self.head).await? {
-                        self.head = recorded.event().seq;
-                    }
-                    if decision.guard == Guard::Evidence {
-                        return Ok(Stored::EvidenceMoved);
-                    }
-                }
-                Err(JournalError::Moved { .. }) => return Ok(Stored::EvidenceMoved),
-                Err(JournalError::InboxNotEmpty) => return Ok(Stored::InboxFirst),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Whether facts of others came into the own stream since it was judged.
-    async fn evidence_since(&self, read: &[(Stream, Seq)], stream: &Stream) -> Result<bool, DriveError> {
-        let Some((_, since)) = read.iter().find(|(of, _)| of == stream) else {
-            return Ok(false);
-        };
-        let later = self.drive.journal.load(stream, *since).await?;
-        Ok(later.iter().any(|recorded| !recorded.event().kind.drives()))
-    }
-
-    fn drafts(&self, events: &[EventKind], actor: &Actor) -> Vec<Draft> {
-        let at = self.drive.clock.now();
-        let deployment = Some(self.drive.deployment.clone());
-        let mut drafts: Vec<_> = events
-            .iter()
-            .map(|kind| Draft {
-                at,
-                deployment: deployment.clone(),
-                actor: actor.clone(),
-                kind: kind.clone(),
-            })
-            .collect();
-        for consequence in self.facts.consequences(self.machine.plan(), at, events) {
-            drafts.push(Draft {
-                at,
-                deployment: deployment.clone(),
-                actor: actor.clone(),
-                kind: consequence,
-            });
-        }
-        drafts
-    }
-
-    async fn take(&mut self, recorded: &Recorded) -> Result<(), DriveError> {
-        let event = recorded.event();
-        self.head = event.seq;
-        let replanned = matches!(event.kind, EventKind::Planned { .. });
-        if event.kind.drives() {
-            self.machine.apply(recorded)?;
-        }
-        self.facts.take(event);
-        if replanned {
-            self.runner = Runner::new(&self.drive, &self.machine).await?;
-        }
-        // A frontend that went away does not stop a deployment.
-        let _gone = self.drive.tell.send(Told::Event(Box::new(event.clone()))).await;
-        Ok(())
-    }
 }
 
 /// What a driver waited for.
@@ -529,44 +387,6 @@ pub(crate) fn covers(work: Work, machine: &Machine) -> Vec<SliceIx> {
         Work::KeepArmed => all.filter(|slice| machine.state().slice(*slice).armed).collect(),
         _ => Vec::new(),
     }
-}
-
-enum Stored {
-    Yes,
-    InboxFirst,
-    EvidenceMoved,
-}
-
-macro_rules! points {
-    ($($work:pat => $name:literal),* $(,)?) => {
-        fn before(work: Work) -> &'static str {
-            match work { $($work => concat!("effect.", $name, ".before"),)* }
-        }
-        fn after(work: Work) -> &'static str {
-            match work { $($work => concat!("effect.", $name, ".after"),)* }
-        }
-        /// The failpoints around effects, for a sweep that has to hit them all.
-        pub const POINTS: &[&str] = &[$(concat!("effect.", $name, ".before"), concat!("effect.", $name, ".after"),)*];
-    };
-}
-
-points! {
-    Work::Judge => "judge",
-    Work::Claim(_) => "claim",
-    Work::Survey => "survey",
-    Work::Prepare(_) => "prepare",
-    Work::Activate(_) => "activate",
-    Work::Verify(_) => "verify",
-    Work::KeepArmed => "keep_armed",
-    Work::Watch => "watch",
-    Work::Look => "look",
-    Work::Confirm(_) => "confirm",
-    Work::Bake => "bake",
-    Work::Finish(_) => "finish",
-    Work::Restore(_) => "restore",
-    Work::VerifyOld(_) => "verify_old",
-    Work::Release(_) => "release",
-    Work::Reach => "reach",
 }
 
 impl std::fmt::Debug for Drive {

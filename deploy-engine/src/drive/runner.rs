@@ -2,27 +2,24 @@
 //! decides what a failure means: it is told in kind, and the machine decides.
 
 use super::bake::Watched;
-use super::calls::{
-    PATIENCE_GOING_BACK, SHORT_LIMIT, claim_adopting, done, failed, health_before, how, limited,
-    platform_says, with_edits, with_left,
-};
+use super::calls::{PATIENCE_GOING_BACK, SHORT_LIMIT, claim, done, failed, how, limited};
 use super::facts::Facts;
-use super::health;
 use super::look::{Scope, same};
 use super::masks::{Secrets, remember, scrubbed};
 use super::retry::{Patience, retry};
-use super::wiring::{Bound, Epochs, Eyes, Wiring};
-use super::{Answered, Drive, DriveError, Judge, Progress, Told, before};
+use super::verify::Side;
+use super::wiring::{Bound, Epochs, Needs, Wiring};
+use super::{Answered, Drive, DriveError, Judge, Moment, Progress, Told, before};
 use crate::clock::Clock;
 use crate::failpoint;
 use deploy_core::digest::Digest;
 use deploy_core::failure::Code;
 use deploy_core::id::{DeploymentId, PlaceIx, SliceIx, StoreId};
-use deploy_core::machine::state::{Direction, Reach, Stage};
+use deploy_core::machine::state::{Direction, Reach};
 use deploy_core::machine::{Answer, Effect, Failed, Machine, Refusal, Work};
 use deploy_core::plan::{Change, Plan};
 use deploy_core::port::target::{
-    Adopt, Cause, Checkpoint, Claim, ClaimRequest, HolderNote, Move, Op, ProgressSink,
+    Cause, Checkpoint, Claim, ClaimRequest, HealthSeen, HolderNote, Move, Op, ProgressSink, Runs,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -60,7 +57,7 @@ impl Runner {
         // A waiting deployment whose sources are not there can still be cancelled: nothing is bound before it moves.
         let bound = drive
             .wiring
-            .bind(&plan)
+            .bind(&plan, Needs::of(machine))
             .await
             .map_err(|failure| DriveError::Wiring(Box::new(failure)))?;
         Ok(Self {
@@ -79,10 +76,10 @@ impl Runner {
     }
 
     /// The future that does an effect. It owns all it needs; dropping it drops the call.
-    pub(super) fn run(&self, effect: Effect, machine: &Machine, facts: &Facts) -> Task {
+    pub(super) fn run(&self, effect: Effect, moment: Moment, machine: &Machine, facts: &Facts) -> Task {
         let work = effect.work;
         let task: Task = if work == Work::Judge {
-            self.judge(machine)
+            self.judge(moment)
         } else {
             let answer = self.answer(effect, machine, facts);
             Box::pin(async move {
@@ -103,11 +100,10 @@ impl Runner {
         })
     }
 
-    fn judge(&self, machine: &Machine) -> Task {
-        let open = machine.state().stage == Stage::Open;
+    fn judge(&self, moment: Moment) -> Task {
         let (judge, plan) = (Arc::clone(&self.judge), Arc::clone(&self.plan));
         Box::pin(async move {
-            match judge.judge(&plan, open).await {
+            match judge.judge(&plan, moment).await {
                 Ok(judged) => Answered {
                     answer: Answer::Judged {
                         verdict: judged.verdict,
@@ -147,6 +143,7 @@ impl Runner {
                 let scope = self.scope(machine, facts);
                 Box::pin(async move { scope.look(false, None).await })
             }
+            Work::Look if machine.state().direction == Direction::Back => self.look_back(machine, facts),
             Work::Look => {
                 let scope = self.scope(machine, facts);
                 let armed = machine.state().slices.iter().any(|slice| slice.armed);
@@ -155,8 +152,8 @@ impl Runner {
             }
             Work::Prepare(slice) => self.prepare(effect, slice, machine, facts),
             Work::Activate(slice) => self.activate(effect, slice, machine, facts),
-            Work::Verify(slice) => self.verify(effect, slice, machine, facts),
-            Work::VerifyOld(slice) => self.verify_old(effect, slice, machine, facts),
+            Work::Verify(slice) => self.verify(effect, slice, Side::New, machine, facts),
+            Work::VerifyOld(slice) => self.verify(effect, slice, Side::Old, machine, facts),
             Work::Restore(slice) => self.restore(effect, slice, machine, facts),
             Work::Confirm(slice) => {
                 let (bound, op, name) = self.on_slice(effect, slice, machine, SHORT_LIMIT);
@@ -196,7 +193,7 @@ impl Runner {
         }
     }
 
-    fn scope(&self, machine: &Machine, facts: &Facts) -> Scope {
+    pub(super) fn scope(&self, machine: &Machine, facts: &Facts) -> Scope {
         let state = machine.state();
         let patience = if state.direction == Direction::Back {
             Patience::Unreachable(PATIENCE_GOING_BACK)
@@ -260,11 +257,6 @@ impl Runner {
         )
     }
 
-    pub(super) fn eyes(&self, slice: SliceIx) -> Option<Eyes> {
-        let planned = self.plan.slice(slice);
-        self.bound[planned.service.at()].eyes.get(&planned.name).cloned()
-    }
-
     fn claim(
         &self,
         place: PlaceIx,
@@ -289,12 +281,7 @@ impl Runner {
             deployment: self.deployment.clone(),
             known,
             may_take: vec![self.deployment.clone()],
-            // Who was adopted away from, or adopted us away, is not fought over once something was touched.
-            adopt: if machine.state().reach < Reach::Activating {
-                facts.adopt.unwrap_or(Adopt::Refuse)
-            } else {
-                Adopt::Refuse
-            },
+            adopt: machine.may_adopt(facts.adopt),
             note: HolderNote {
                 who: self.who.clone(),
                 since: Some(self.clock.now()),
@@ -314,7 +301,7 @@ impl Runner {
                     adopted: None,
                 };
             };
-            match claim_adopting(&*target, &id, request, &*wiring, patience).await {
+            match claim(&*target, &id, request, &*wiring, patience).await {
                 Ok((claim, adopted)) => Answer::Claimed {
                     epoch: claim.epoch,
                     adopted,
@@ -354,7 +341,7 @@ impl Runner {
     ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, _) = self.on_slice(effect, slice, machine, STEP_LIMIT);
         let mut step = self.step(slice, facts, None);
-        let eyes = self.eyes(slice);
+        let health_before = self.health_before(slice);
         let (wiring, plan, name) = (
             Arc::clone(&self.wiring),
             Arc::clone(&self.plan),
@@ -380,8 +367,11 @@ impl Runner {
             match limited(op.limit, verb).await {
                 Ok(prepared) => {
                     let changes = !keeps && !same(&prepared.checkpoint.was, &prepared.will_be);
-                    let health =
-                        health_before(eyes.as_ref(), step.checkpoint.as_ref(), &prepared.checkpoint).await;
+                    let health = match (&step.checkpoint, &prepared.checkpoint.was) {
+                        (Some(known), _) => known.health,
+                        (None, Runs::Nothing) => HealthSeen::Stopped,
+                        (None, Runs::Release { .. }) => health_before.await,
+                    };
                     let checkpoint = Checkpoint {
                         health,
                         ..prepared.checkpoint
@@ -417,58 +407,6 @@ impl Runner {
                     armed: arm.is_some(),
                 },
                 Err(error) => failed(error),
-            }
-        })
-    }
-
-    fn verify(
-        &self,
-        effect: Effect,
-        slice: SliceIx,
-        machine: &Machine,
-        facts: &Facts,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-        let (bound, op, name) = self.on_slice(effect, slice, machine, SHORT_LIMIT);
-        let wanted = facts
-            .will_be
-            .get(&slice)
-            .unwrap_or_else(|| facts.old(&self.plan, slice))
-            .clone();
-        let eyes = self.eyes(slice);
-        let switched = machine.state().slice(slice).moves.then_some(Duration::ZERO);
-        let sink = Arc::clone(&op.progress);
-        Box::pin(async move {
-            let mut inside = match platform_says(&*bound.target, &op, &name, &wanted).await {
-                Ok(inside) => inside,
-                Err(answer) => return answer,
-            };
-            let Some(eyes) = eyes else {
-                let note = "no health check: only the platform was asked".to_owned();
-                return Answer::Done {
-                    note: with_left(with_edits(note, &inside), &inside),
-                    warning: None,
-                };
-            };
-            match health::settle(&eyes, &eyes.new, switched, &mut |line| sink.step(0, 0, &line)).await {
-                Ok(note) => {
-                    // A probe that saw the version has proven more than a list of processes could.
-                    let proven = eyes.new.iter().any(|spec| spec.version.is_some());
-                    if !proven && !inside.left.is_empty() {
-                        // What was draining at the first look is gone by now.
-                        inside = match platform_says(&*bound.target, &op, &name, &wanted).await {
-                            Ok(inside) => inside,
-                            Err(answer) => return answer,
-                        };
-                    }
-                    let note = with_edits(note, &inside);
-                    let note = if proven { note } else { with_left(note, &inside) };
-                    Answer::Done { note, warning: None }
-                }
-                Err(not_well) => Answer::Failed {
-                    how: not_well.how,
-                    slice: Some(slice),
-                    failure: not_well.failure,
-                },
             }
         })
     }

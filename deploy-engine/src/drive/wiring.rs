@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use deploy_core::failure::Failure;
 use deploy_core::health::ProbeSpec;
 use deploy_core::id::{DeploymentId, Epoch, PlaceId, ServiceName, SliceName};
-use deploy_core::plan::Plan;
+use deploy_core::machine::Machine;
+use deploy_core::machine::state::Direction;
+use deploy_core::plan::{Kind, Plan};
 use deploy_core::port::probe::Probe;
 use deploy_core::port::target::{Desired, Target};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +22,45 @@ pub struct Eyes {
     pub new: Vec<ProbeSpec>,
     /// What to look at when it runs what was there before.
     pub old: Vec<ProbeSpec>,
+    /// Probes that cannot be done.
+    pub untold: Vec<Untold>,
+}
+
+impl Eyes {
+    /// What cannot be told of the release, or of what was there before: a sentence fragment each.
+    pub fn untold(&self, new: bool) -> Vec<&str> {
+        let of = self.untold.iter().filter(|untold| untold.new == new);
+        of.map(|untold| untold.why.as_str()).collect()
+    }
+}
+
+/// A probe that cannot be done, so that nothing is told by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untold {
+    /// Whether it is one of the release, and not of what was there before.
+    pub new: bool,
+    /// Which, and why: `ready: the secret TOKEN (env TOKEN) has no value: …`.
+    pub why: String,
+}
+
+/// What a deployment may ask of whoever drives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Everything: what is missing is an error, before anything changes.
+    Everything,
+    /// Nothing but the journal and the target: going back is held up by no secret. What a probe needs and is missing, it cannot tell.
+    Nothing,
+}
+
+impl Needs {
+    /// Of a deployment as it is now.
+    pub(super) fn of(machine: &Machine) -> Self {
+        if machine.state().direction != Direction::Forward || machine.plan().kind == Kind::Rollback {
+            Self::Nothing
+        } else {
+            Self::Everything
+        }
+    }
 }
 
 /// One service of a plan, bound.
@@ -48,8 +89,8 @@ pub trait Wiring: Send + Sync {
     /// Binds every service of the plan, in the plan's order.
     ///
     /// # Errors
-    /// If the configuration that goes with the release cannot be had, or a secret cannot be resolved.
-    async fn bind(&self, plan: &Plan) -> Result<Vec<Bound>, Failure>;
+    /// If the configuration that goes with the release cannot be had, or a secret that it may ask for cannot be resolved.
+    async fn bind(&self, plan: &Plan, needs: Needs) -> Result<Vec<Bound>, Failure>;
 
     /// What a service shall run, with its secrets, resolved now: for preparing alone.
     ///

@@ -1,14 +1,14 @@
 //! What anyone may ask: of a deployment, through the inbox or, where nobody drives it, by taking it over; and of the line.
 
 use super::deploy::Wires;
-use super::{Engine, journal_error, usage};
+use super::{Engine, journal_error};
 use crate::api::{AskOutcome, EngineError};
 use deploy_core::event::EventKind;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Approval;
 use deploy_core::id::{DeploymentId, EnvName};
 use deploy_core::machine::{Ask, Input};
-use deploy_core::port::journal::Stream;
+use deploy_core::port::journal::{LeaseHolder, LeaseToken, Stream};
 use deploy_core::view::Phase;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl Engine {
     /// # Errors
     /// No such deployment, or the state cannot be used.
     pub async fn ask(&self, id: Option<&str>, ask: Ask, wires: Wires) -> Result<AskOutcome, EngineError> {
-        let (environment, deployment) = self.one_open(id).await?;
+        let (environment, deployment) = self.open_one(id, None).await?;
         let view = self.deployment_view(&deployment).await?;
         if view.ended {
             return Ok(AskOutcome::Rejected(format!(
@@ -32,10 +32,19 @@ impl Engine {
             .lease_holder(&environment)
             .await
             .map_err(journal_error)?
-            && let Err(EngineError::Held(_)) = self.probe_lease(&environment).await
         {
-            self.leave(&environment, &deployment, ask).await?;
-            return Ok(AskOutcome::Left { holder: holder.who });
+            // A holder that is silent is watched for a whole term. What is asked is left for it first where asking twice is asking
+            // once, so that it is heard even if we do not wait that long.
+            let first = ask == Ask::Cancel;
+            if first {
+                self.leave(&environment, &deployment, ask).await?;
+            }
+            if let Err(EngineError::Held(_)) = self.probe_lease(&environment).await {
+                if !first {
+                    self.leave(&environment, &deployment, ask).await?;
+                }
+                return Ok(AskOutcome::Left { holder: holder.who });
+            }
         }
         let lease = self
             .lease(&environment, Duration::ZERO, Some(&deployment))
@@ -61,6 +70,52 @@ impl Engine {
         Ok(AskOutcome::Done)
     }
 
+    /// Which deployment is meant, and who drives it: what a person should know while an answer takes its time.
+    ///
+    /// # Errors
+    /// No such deployment, or the state cannot be read.
+    pub async fn driven_by(
+        &self,
+        id: Option<&str>,
+    ) -> Result<(DeploymentId, Option<LeaseHolder>), EngineError> {
+        let (environment, deployment) = self.open_one(id, None).await?;
+        let holder = self
+            .store
+            .lease_holder(&environment)
+            .await
+            .map_err(journal_error)?;
+        Ok((deployment, holder))
+    }
+
+    /// The deployment that this process began and did not get to tell of, where there is one. To be asked when nothing is driven here
+    /// any more.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub async fn begun_here(&self) -> Result<Option<DeploymentId>, EngineError> {
+        for (name, view) in self.views().await?.environments {
+            let holder = self.store.lease_holder(&name).await.map_err(journal_error)?;
+            if holder.is_none_or(|holder| holder.who != self.identity.who) {
+                continue;
+            }
+            // Writes are done in turn: when this one is refused, all that were under way before it are stored or not.
+            let nobodys = LeaseToken {
+                environment: name.clone(),
+                term: 0,
+            };
+            let _refused = self.store.renew_lease(&nobodys, "").await;
+            let views = self.views().await?;
+            let now = views.environment(&name);
+            let begun = now
+                .unended
+                .into_keys()
+                .filter(|id| !view.unended.contains_key(id));
+            let open = view.unended.values().filter(|view| view.is_active());
+            return Ok(begun.chain(open.map(|view| view.id.clone())).max());
+        }
+        Ok(None)
+    }
+
     /// Whether somebody alive holds the lease: taking it and giving it back is the only way to know.
     async fn probe_lease(&self, environment: &EnvName) -> Result<(), EngineError> {
         let lease = self.lease(environment, Duration::ZERO, None).await?;
@@ -80,62 +135,6 @@ impl Engine {
             .await
             .map(drop)
             .map_err(journal_error)
-    }
-
-    /// The deployment that is meant: named, or the only one that has not ended.
-    async fn one_open(&self, id: Option<&str>) -> Result<(EnvName, DeploymentId), EngineError> {
-        if let Some(id) = id {
-            return self.find(id).await;
-        }
-        let views = self.views().await?;
-        let open: Vec<_> = views
-            .environments
-            .values()
-            .flat_map(|view| view.unended.keys().map(|id| (view.name.clone(), id.clone())))
-            .collect();
-        match open.as_slice() {
-            [one] => Ok(one.clone()),
-            [] => Err(usage(
-                Code::UnknownName,
-                "no deployment is open",
-                "deploy history shows what happened",
-            )),
-            _ => Err(usage(
-                Code::Usage,
-                "several deployments are open",
-                "name one: deploy history shows them",
-            )),
-        }
-    }
-
-    /// A deployment by its id or the beginning of one.
-    pub(super) async fn find(&self, text: &str) -> Result<(EnvName, DeploymentId), EngineError> {
-        let wanted = text.trim().to_uppercase();
-        let views = self.views().await?;
-        let mut fits = Vec::new();
-        for view in views.environments.values() {
-            let ended = view.ended.iter().map(|summary| &summary.deployment);
-            fits.extend(
-                view.unended
-                    .keys()
-                    .chain(ended)
-                    .filter(|id| id.as_str().starts_with(&wanted))
-                    .map(|id| (view.name.clone(), id.clone())),
-            );
-        }
-        match fits.as_slice() {
-            [one] if wanted.len() >= 4 => Ok(one.clone()),
-            [] => Err(usage(
-                Code::UnknownName,
-                format!("there is no deployment {}", text.escape_debug()),
-                "deploy history",
-            )),
-            _ => Err(usage(
-                Code::UnknownName,
-                format!("{} fits several deployments", text.escape_debug()),
-                "type more of it",
-            )),
-        }
     }
 
     /// Says yes to the plan of a waiting deployment. Runs nothing here: the deployment goes on where it is resumed.

@@ -13,6 +13,9 @@ use deploy_core::model::Release;
 use deploy_core::port::journal::Stream;
 use std::path::Path;
 
+/// Lines of a failed check's output that are kept with the evidence.
+const TAIL: usize = 10;
+
 /// What `JUnit` files told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct JunitCount {
@@ -104,10 +107,9 @@ impl Engine {
             None => JunitCount::default(),
         };
         if !ended.status.success() {
-            let last = ended.tail.lines().last().unwrap_or_default();
             return Ok((
                 Finding::Failed,
-                format!("{}: {}", ended.status, printable(last, 200)),
+                what_it_said(&ended.status.to_string(), &ended.tail),
             ));
         }
         Ok(match (&check.junit, count) {
@@ -121,6 +123,24 @@ impl Engine {
             }
         })
     }
+}
+
+/// How a check ended, and, where it said more than a line, its last lines below.
+fn what_it_said(status: &str, output: &str) -> String {
+    let lines: Vec<String> = output
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| printable(line, 200))
+        .collect();
+    let last = lines.last().map(String::as_str).unwrap_or_default();
+    let mut said = format!("{status}: {last}");
+    if lines.len() > 1 {
+        for line in &lines[lines.len().saturating_sub(TAIL)..] {
+            said.push('\n');
+            said.push_str(line);
+        }
+    }
+    said
 }
 
 fn junit_below(folder: &Path, pattern: &str) -> Result<JunitCount, EngineError> {

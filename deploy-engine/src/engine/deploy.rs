@@ -2,25 +2,18 @@
 
 use super::judge::{Bench, Case, verdict};
 use super::plan::Shape;
-use super::scene::Views;
 use super::wired::Wired;
-use super::{Engine, failed, journal_error, lease_error, usage};
+use super::{Engine, failed, usage};
 use crate::api::{DeployAsk, Driven, EngineError, Preview};
-use crate::drive::{Drive, DriveError, Left, Told, drive};
-use crate::failpoint;
-use crate::store::lease_failure;
-use deploy_core::event::{Driver, EventKind, Recorded, Request};
+use crate::drive::{Drive, Left, Told, drive};
+use deploy_core::event::{Driver, Request};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::PlanFacts;
-use deploy_core::id::{DeploymentId, EnvName, Seq};
-use deploy_core::machine::{Ask, Input, Machine};
+use deploy_core::id::{DeploymentId, EnvName};
+use deploy_core::machine::Ask;
 use deploy_core::model::Release;
-use deploy_core::plan::{Kind, Plan};
-use deploy_core::port::journal::{Append, Condition, LeaseHolder, LeaseToken, Patience, Stream};
-use deploy_core::view::result::result;
-use deploy_core::view::{DeploymentView, ProjectView};
+use deploy_core::port::journal::LeaseToken;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -30,6 +23,14 @@ pub struct Wires {
     pub tell: mpsc::Sender<Told>,
     /// True: stop starting steps.
     pub stop: watch::Receiver<bool>,
+}
+
+/// What one drive is done with.
+struct Driving {
+    lease: LeaseToken,
+    wires: Wires,
+    /// Whether the deployment and its plan were made just now.
+    just_planned: bool,
 }
 
 impl Wires {
@@ -67,7 +68,7 @@ impl Engine {
             at: self.clock.now(),
         };
         let verdict = verdict(self.judge_case(&case, &views).await?);
-        let way_back = way_back(&plan, &views, &ask.environment);
+        let way_back = plan.way_back_in_words();
         Ok(Preview {
             release,
             plan,
@@ -91,6 +92,7 @@ impl Engine {
         }
         self.refuse_not_acting(&ask.environment, ask.kind).await?;
         let configured = self.environment(&ask.environment).await?;
+        self.refuse_edited(&ask, &configured).await?;
         self.record_rules(&configured, &self.views().await?.environment(&ask.environment))
             .await?;
         let release = self.release_for(&ask, &mut |_| {}).await?;
@@ -112,9 +114,13 @@ impl Engine {
             release: release.clone(),
             shape,
             confirmed: ask.confirmed,
-            just_planned: AtomicBool::new(true),
         };
-        self.drive_one(&ask.environment, &deployment, release, bench, lease, wires)
+        let wires = Driving {
+            lease,
+            wires,
+            just_planned: true,
+        };
+        self.drive_one(&ask.environment, &deployment, release, bench, wires)
             .await
     }
 
@@ -129,7 +135,7 @@ impl Engine {
         lock_wait: Duration,
         wires: Wires,
     ) -> Result<Driven, EngineError> {
-        let (environment, deployment) = self.left_to_resume(id, environment).await?;
+        let (environment, deployment) = self.open_one(id, environment).await?;
         // Asking to go on with what waits means: look at the gates again.
         let view = self.deployment_view(&deployment).await?;
         if view.is_waiting() {
@@ -192,9 +198,13 @@ impl Engine {
             release: release.clone(),
             shape,
             confirmed,
-            just_planned: AtomicBool::new(false),
         };
-        self.drive_one(environment, deployment, release, bench, lease, wires)
+        let wires = Driving {
+            lease,
+            wires,
+            just_planned: false,
+        };
+        self.drive_one(environment, deployment, release, bench, wires)
             .await
     }
 
@@ -204,9 +214,13 @@ impl Engine {
         deployment: &DeploymentId,
         release: Release,
         bench: Bench,
-        lease: LeaseToken,
-        wires: Wires,
+        driving: Driving,
     ) -> Result<Driven, EngineError> {
+        let Driving {
+            lease,
+            wires,
+            just_planned,
+        } = driving;
         let task = Drive {
             journal: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
@@ -222,6 +236,7 @@ impl Engine {
                 release,
             }),
             judge: Arc::new(bench),
+            just_planned,
             stop: wires.stop,
             tell: wires.tell,
         };
@@ -239,297 +254,7 @@ impl Engine {
                 Ok(driven)
             }
             Ok(Left::Waiting | Left::Paused | Left::Stopped) => self.driven(deployment).await,
-            Err(error) => Err(self.open_error(environment, deployment, error)),
-        }
-    }
-
-    fn open_error(&self, environment: &EnvName, deployment: &DeploymentId, error: DriveError) -> EngineError {
-        let next = format!("deploy resume {}", deployment.short());
-        let failure = match &error {
-            DriveError::Journal(error) => crate::store::journal_failure(error),
-            DriveError::Lease(error) => lease_failure(error),
-            DriveError::Wiring(failure) => (**failure).clone(),
-            DriveError::Corrupt(error) => Failure::new(
-                Code::StateCorrupt,
-                format!("the journal of {environment} cannot be followed: {error}"),
-                "deploy audit verify",
-            ),
-        };
-        let mut failure = failure;
-        if failure.code != Code::StateCorrupt {
-            failure.next = next;
-        }
-        EngineError::Open {
-            deployment: deployment.clone(),
-            failure: Box::new(failure),
-        }
-    }
-
-    /// Takes the lease of an environment, or says who holds it.
-    pub(super) async fn lease(
-        &self,
-        environment: &EnvName,
-        wait: Duration,
-        deployment: Option<&DeploymentId>,
-    ) -> Result<LeaseToken, EngineError> {
-        let holder = LeaseHolder {
-            who: self.identity.who.clone(),
-            since: self.clock.now(),
-            deployment: deployment.cloned(),
-            step: "starting".to_owned(),
-        };
-        let patience = if wait.is_zero() {
-            Patience::WhileSilent
-        } else {
-            Patience::For(wait)
-        };
-        self.store
-            .take_lease_waiting(environment, &holder, patience)
-            .await
-            .map_err(lease_error)
-    }
-
-    pub(super) async fn give_back(&self, lease: &LeaseToken) {
-        // Whoever comes next takes it from a process that is gone.
-        if let Err(error) = self.store.release_lease(lease).await {
-            tracing::debug!(%error, "the lease could not be given back");
-        }
-    }
-
-    async fn make_deployment(
-        &self,
-        ask: &DeployAsk,
-        release: &Release,
-        shape: &Shape,
-        lease: &LeaseToken,
-    ) -> Result<(DeploymentId, Request), EngineError> {
-        let views = self.views().await?;
-        let view = views.environment(&ask.environment);
-        // What the last end meant may not have been written, if its driver was killed just then.
-        if let Some(last) = view.last_moved.as_ref().filter(|last| last.ended) {
-            let (tell, _nobody) = mpsc::channel(1);
-            self.after_the_end(&last.id, &tell).await?;
-        }
-        if let Some(open) = view.active() {
-            let next = format!(
-                "deploy resume {0} goes on, deploy cancel {0} goes back",
-                open.id.short()
-            );
-            let failure = Failure::new(
-                Code::Open,
-                format!(
-                    "deployment {} of {} is not finished",
-                    open.id.short(),
-                    ask.environment
-                ),
-                next,
-            );
-            return Err(EngineError::Open {
-                deployment: open.id.clone(),
-                failure: Box::new(failure),
-            });
-        }
-        let scene = self.scene(release.clone(), &ask.environment, &views).await?;
-        let plan = self.make_plan(&scene, &views, shape).await?;
-        if let Some(only) = ask.only.filter(|only| *only != plan.digest()) {
-            return Err(failed(Failure::new(
-                Code::Overtaken,
-                format!(
-                    "the plan is not {} any more: something changed since it was made",
-                    only.short()
-                ),
-                "deploy plan again, look at it, then apply it",
-            )));
-        }
-        self.keep(&scene.to.environment).await?;
-        let deployment = DeploymentId::new(ulid::Ulid::new().to_string()).expect("a ULID is one");
-        self.supersede(&ask.environment, &deployment, lease, ask.kind)
-            .await?;
-        let request = self.request(ask, release, &deployment).await?;
-        let drafts = [
-            EventKind::Requested {
-                request: request.clone(),
-            },
-            EventKind::Planned {
-                digest: plan.digest(),
-                plan: Box::new(plan),
-            },
-        ]
-        .map(|kind| self.draft(Some(deployment.clone()), kind));
-        let stream = Stream::Environment(ask.environment.clone());
-        let append = Append {
-            expected: self.store.head(&stream).await.map_err(journal_error)?,
-            stream,
-            lease: Some(lease.clone()),
-            condition: Condition::default(),
-            events: drafts.to_vec(),
-            answers: Vec::new(),
-        };
-        self.store.append(append).await.map_err(journal_error)?;
-        Ok((deployment, request))
-    }
-
-    /// A newer deployment supersedes older waiting ones, never a rollback.
-    async fn supersede(
-        &self,
-        environment: &EnvName,
-        by: &DeploymentId,
-        lease: &LeaseToken,
-        kind: Kind,
-    ) -> Result<(), EngineError> {
-        if kind == Kind::Rollback {
-            return Ok(());
-        }
-        let waiting: Vec<_> = self
-            .views()
-            .await?
-            .environment(environment)
-            .waiting()
-            .map(|view| view.id.clone())
-            .collect();
-        for id in waiting {
-            let asked = Input::Asked {
-                ask: Ask::Supersede,
-                by: Some(by.clone()),
-            };
-            self.decide_for(environment, &id, asked, Some(lease)).await?;
-        }
-        Ok(())
-    }
-
-    /// Decides one input for a deployment that nobody drives, and stores what follows.
-    pub(super) async fn decide_for(
-        &self,
-        environment: &EnvName,
-        deployment: &DeploymentId,
-        input: Input,
-        lease: Option<&LeaseToken>,
-    ) -> Result<bool, EngineError> {
-        let recorded = self.store.deployment(deployment).await.map_err(journal_error)?;
-        let drives = recorded.iter().filter(|recorded| recorded.event().kind.drives());
-        let machine = Machine::load(drives).map_err(|error| {
-            failed(Failure::new(
-                Code::StateCorrupt,
-                error.to_string(),
-                "deploy audit verify",
-            ))
-        })?;
-        let Ok(decision) = machine.decide(self.clock.now(), &[input]) else {
-            return Ok(false);
-        };
-        let stream = Stream::Environment(environment.clone());
-        let events = decision
-            .events
-            .into_iter()
-            .map(|kind| self.draft(Some(deployment.clone()), kind))
-            .collect();
-        let append = Append {
-            expected: self.store.head(&stream).await.map_err(journal_error)?,
-            stream,
-            lease: lease.cloned(),
-            condition: Condition::default(),
-            events,
-            answers: Vec::new(),
-        };
-        self.store.append(append).await.map_err(journal_error)?;
-        Ok(true)
-    }
-
-    /// A deployment, folded.
-    pub(super) async fn deployment_view(&self, id: &DeploymentId) -> Result<DeploymentView, EngineError> {
-        let recorded = self.store.deployment(id).await.map_err(journal_error)?;
-        DeploymentView::fold(id, recorded.iter().map(Recorded::event)).ok_or_else(|| {
-            usage(
-                Code::UnknownName,
-                format!("there is no deployment {id}"),
-                "deploy history",
-            )
-        })
-    }
-
-    pub(super) async fn driven(&self, id: &DeploymentId) -> Result<Driven, EngineError> {
-        let view = self.deployment_view(id).await?;
-        let project = self
-            .store
-            .load(&Stream::Project, Seq(0))
-            .await
-            .map_err(journal_error)?;
-        let project = ProjectView::fold(project.iter().map(Recorded::event));
-        Ok(Driven {
-            deployment: id.clone(),
-            result: result(&view, &project),
-        })
-    }
-
-    /// What an end means for the project: a failed health verdict bars the release; the record is written.
-    async fn after_the_end(&self, id: &DeploymentId, tell: &mpsc::Sender<Told>) -> Result<(), EngineError> {
-        use deploy_core::machine::TurnReason;
-        failpoint::hit("engine.end.before");
-        let view = self.deployment_view(id).await?;
-        // Once for each deployment: a bar that was lifted since stays lifted.
-        let written = self
-            .events_of(id)
-            .await?
-            .iter()
-            .any(|event| matches!(event.kind, EventKind::Yanked { .. }));
-        if view.turned_back == Some(TurnReason::Unhealthy)
-            && !written
-            && let (Some(release), Some(environment)) = (view.release(), &view.environment)
-        {
-            let reason = format!("not healthy in {environment}: deployment {}", id.short());
-            let yanked = EventKind::Yanked { release, reason };
-            self.append_facts(&Stream::Project, vec![self.draft(Some(id.clone()), yanked)])
-                .await?;
-            let barred = self
-                .events_of(id)
-                .await?
-                .into_iter()
-                .rev()
-                .find(|event| event.kind.belongs_to_project());
-            if let Some(event) = barred {
-                // A frontend that went away or is full reads it in the journal.
-                let _gone = tell.try_send(Told::Event(Box::new(event)));
-            }
-        }
-        failpoint::hit("engine.end.after");
-        Ok(())
-    }
-
-    /// The deployment that is meant.
-    async fn left_to_resume(
-        &self,
-        id: Option<&str>,
-        environment: Option<&EnvName>,
-    ) -> Result<(EnvName, DeploymentId), EngineError> {
-        if let Some(id) = id {
-            let (environment, deployment) = self.find(id).await?;
-            return Ok((environment, deployment));
-        }
-        let views = self.views().await?;
-        let open: Vec<_> = views
-            .environments
-            .values()
-            .filter(|view| environment.is_none_or(|name| *name == view.name))
-            .flat_map(|view| view.unended.keys().map(|id| (view.name.clone(), id.clone())))
-            .collect();
-        match open.as_slice() {
-            [one] => Ok(one.clone()),
-            [] => Err(usage(
-                Code::UnknownName,
-                "no deployment is left to resume",
-                "deploy history shows what happened",
-            )),
-            many => {
-                let names: Vec<_> = many
-                    .iter()
-                    .map(|(name, id)| format!("{} ({name})", id.short()))
-                    .collect();
-                Err(usage(
-                    Code::Usage,
-                    format!("several deployments are open: {}", names.join(", ")),
-                    "name one: deploy resume ID",
-                ))
-            }
+            Err(error) => Err(self.left_open(environment, deployment, error).await),
         }
     }
 }
@@ -552,27 +277,5 @@ fn option<T>(
                 "use the version that made the deployment",
             ))
         }),
-    }
-}
-
-/// Whether and how one can come back, in a sentence.
-fn way_back(plan: &Plan, views: &Views, environment: &EnvName) -> String {
-    use deploy_core::plan::{Base, WayBack};
-    let none = plan
-        .slices
-        .iter()
-        .filter(|slice| slice.way_back == WayBack::None)
-        .count();
-    match &plan.base {
-        _ if none > 0 => format!("{none} slices have no way back: a failure there needs a human"),
-        Base::Nothing => "nothing ran before: going back removes what this deployment creates".to_owned(),
-        Base::Release(release) => format!("back to {} by its checkpoints", release.number),
-        Base::Uniform => "back to what runs now, by its checkpoints".to_owned(),
-        Base::Mixed => match views.environment(environment).destination(None, &views.project) {
-            Ok(release) => format!("what runs is mixed: back to {}", release.number),
-            Err(_) => {
-                "what runs is mixed, and no release was verified here: a failure needs a human".to_owned()
-            }
-        },
     }
 }

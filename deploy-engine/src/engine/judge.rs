@@ -5,7 +5,7 @@ use super::plan::Shape;
 use super::rules::rules;
 use super::scene::{Scene, Views};
 use crate::api::EngineError;
-use crate::drive::{Judge, Judgement};
+use crate::drive::{Judge, Judgement, Moment};
 use deploy_core::event::{EventKind, Request};
 use deploy_core::failure::Failure;
 use deploy_core::gate::{self, GateInput, PlanFacts, Rules, Trigger, Unmet, Verdict};
@@ -16,7 +16,6 @@ use deploy_core::plan::{Kind, Plan};
 use deploy_core::port::journal::Stream;
 use deploy_core::time::Timestamp;
 use deploy_core::view::EnvironmentView;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Who asks for what, as far as gates are concerned.
 pub(super) struct Case<'a> {
@@ -136,14 +135,12 @@ pub(super) struct Bench {
     pub(super) release: Release,
     pub(super) shape: Shape,
     pub(super) confirmed: bool,
-    /// The plan was made just now, by whoever made the deployment: it need not be made again at once.
-    pub(super) just_planned: AtomicBool,
 }
 
 impl Bench {
-    async fn try_judge(&self, plan: &Plan, open: bool) -> Result<Judgement, EngineError> {
+    async fn try_judge(&self, plan: &Plan, moment: Moment) -> Result<Judgement, EngineError> {
         let views = self.engine.views().await?;
-        let replanned = if open && !self.just_planned.swap(false, Ordering::SeqCst) {
+        let replanned = if moment == Moment::Open {
             let scene: Scene = self
                 .engine
                 .scene(self.release.clone(), &self.shape.environment, &views)
@@ -175,8 +172,8 @@ impl Bench {
 
 #[async_trait::async_trait]
 impl Judge for Bench {
-    async fn judge(&self, plan: &Plan, open: bool) -> Result<Judgement, Box<Failure>> {
-        self.try_judge(plan, open)
+    async fn judge(&self, plan: &Plan, moment: Moment) -> Result<Judgement, Box<Failure>> {
+        self.try_judge(plan, moment)
             .await
             .map_err(|error| Box::new(error.failure()))
     }

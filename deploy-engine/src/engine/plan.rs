@@ -6,27 +6,16 @@ use crate::api::{DeployAsk, EngineError};
 use crate::configure::registry::Made;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{EnvName, ServiceName, SliceName};
-use deploy_core::manifest::{Amount, OnFailure, Service, ServiceStrategy, StrategyKind, config_version};
+use deploy_core::manifest::{Service, StrategyKind, config_version};
 use deploy_core::plan::{
-    self, BaseFacts, Batch, CanaryStep, Kind, Limits, Percent, Plan, PlanInput, ServiceInput, Severity,
-    SliceInput, StrategyInput, lint,
+    self, Kind, Limits, Plan, PlanInput, ServiceInput, Severity, SliceInput, StrategyInput, lint,
 };
 use deploy_core::port::target::{Difference, SliceSeen};
 use deploy_core::view::EnvironmentView;
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
-
-/// From the start of activation to the commit point, where nothing says otherwise.
-const ACTIVATION: Duration = Duration::from_secs(30 * 60);
-/// For going back.
-const GOING_BACK: Duration = Duration::from_secs(5 * 60);
-/// The longest an unclear health extends the bake.
-const UNCLEAR_BAKE: Duration = Duration::from_secs(10 * 60);
-/// Attempts in one direction because of unknown or fenced outcomes.
-const ATTEMPTS: u8 = 4;
 
 /// What shapes a plan, beside the scene.
 #[derive(Debug, Clone)]
@@ -104,15 +93,10 @@ impl Engine {
             release: &scene.to.release,
             reference: scene.to.release.to_ref(),
             config: config_version(environment),
-            limits: Limits {
-                activation: shape.timeout.unwrap_or(ACTIVATION),
-                going_back: GOING_BACK,
-                bake: UNCLEAR_BAKE,
-                attempts: ATTEMPTS,
-            },
+            limits: Limits::within(shape.timeout),
             services,
             disabled: environment.disabled.iter().cloned().collect(),
-            facts: base_facts(&view),
+            facts: view.base_facts(),
             floor: None,
         };
         let plan = plan::build(&input).map_err(|problems| {
@@ -224,16 +208,9 @@ fn input(
         name: service.name.clone(),
         target: service.kind().to_string(),
         needs: service.needs.clone(),
-        strategy: strategy(&service.strategy, shape.strategy),
-        on_failure: match service.on_failure {
-            OnFailure::Rollback => plan::OnFailure::Rollback,
-            OnFailure::Hold => plan::OnFailure::Hold,
-        },
-        bake: if shape.kind == Kind::Rollback {
-            Duration::ZERO
-        } else {
-            service.bake
-        },
+        strategy: StrategyInput::configured(&service.strategy, shape.strategy),
+        on_failure: service.on_failure.into(),
+        bake: shape.kind.bake(service.bake),
         abilities: seen.made.target.abilities(),
         slices: seen
             .made
@@ -271,67 +248,5 @@ fn not_told(slice: &SliceName) -> SliceSeen {
         armed: None,
         unbroken_since: None,
         kept: Vec::new(),
-    }
-}
-
-fn strategy(strategy: &ServiceStrategy, other: Option<StrategyKind>) -> StrategyInput {
-    match other.unwrap_or(strategy.kind) {
-        StrategyKind::Recreate => StrategyInput::Recreate,
-        StrategyKind::AllAtOnce => StrategyInput::AllAtOnce,
-        StrategyKind::Canary if !strategy.steps.is_empty() => StrategyInput::Canary {
-            steps: strategy
-                .steps
-                .iter()
-                .map(|step| CanaryStep {
-                    to: batch(step.to),
-                    hold: step.hold.get(),
-                })
-                .collect(),
-        },
-        StrategyKind::Canary => StrategyInput::Canary {
-            steps: vec![CanaryStep {
-                to: Batch::Count(NonZeroU16::MIN),
-                hold: Duration::ZERO,
-            }],
-        },
-        // Blue-green does not act yet, and is refused by name before it comes here.
-        StrategyKind::Rolling | StrategyKind::BlueGreen => StrategyInput::Rolling {
-            batch: batch(strategy.batch),
-            max_failures: 0,
-        },
-    }
-}
-
-fn batch(amount: Amount) -> Batch {
-    match amount {
-        Amount::Count(count) => {
-            let count = u16::try_from(count).unwrap_or(u16::MAX);
-            Batch::Count(NonZeroU16::new(count).unwrap_or(NonZeroU16::MIN))
-        }
-        Amount::Percent(share) => Percent::new(share).map_or(Batch::Count(NonZeroU16::MIN), Batch::Percent),
-    }
-}
-
-fn base_facts(view: &EnvironmentView) -> BaseFacts {
-    use deploy_core::port::target::Runs;
-    let mut fingerprints: BTreeMap<_, BTreeMap<_, BTreeSet<_>>> = BTreeMap::new();
-    let current = view.current.release();
-    for (service, slices) in &view.observed {
-        for seen in slices.values() {
-            if let (Some(release), Some(Runs::Release { fingerprint, .. })) =
-                (seen.release.or(current), &seen.runs)
-            {
-                fingerprints
-                    .entry(release)
-                    .or_default()
-                    .entry(service.clone())
-                    .or_default()
-                    .insert(fingerprint.clone());
-            }
-        }
-    }
-    BaseFacts {
-        current,
-        fingerprints,
     }
 }

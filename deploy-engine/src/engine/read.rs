@@ -1,85 +1,25 @@
-//! Reading: status, history, releases, gates, health now, the audit. Everything is a fold of the core's; nothing here knows a rule.
+//! Reading: history, releases, gates, health now, the audit. Everything is a fold of the core's; nothing here knows a rule.
 
 use super::judge::Case;
+use super::status::as_it_lies_there;
 use super::{Engine, failed, journal_error, usage};
 use crate::api::{Diagnosis, EngineError, GateReport, Shown, SliceHealth};
-use crate::drive::Eyes;
+use crate::drive::look;
 use deploy_core::digest::Digest;
 use deploy_core::event::{Event, Recorded};
 use deploy_core::failure::Code;
 use deploy_core::gate::{self};
-use deploy_core::health::Verdict as Look;
 use deploy_core::id::{DeploymentId, EnvName, Seq, ServiceName};
-use deploy_core::model::{Release, ReleaseRef};
+use deploy_core::model::Release;
 use deploy_core::plan::Kind;
 use deploy_core::port::journal::Stream;
-use deploy_core::port::target::{HealthSeen, Runs};
 use deploy_core::time::Timestamp;
+use deploy_core::view::ProjectView;
 use deploy_core::view::history::{HistoryPage, page};
 use deploy_core::view::project::Known;
-use deploy_core::view::status::{Status, status};
-use deploy_core::view::{EnvironmentView, ProjectView};
 use std::collections::BTreeMap;
 
-/// Deployments that a status looks at, newest first, before it reads the whole stream.
-const RECENT: usize = 20;
-/// Events of the project that a status looks at, before it looks further back for a release that it has to name.
-const RECENT_FACTS: u64 = 128;
-
 impl Engine {
-    /// Environments × services from the last observation, with its age.
-    ///
-    /// # Errors
-    /// No such environment, or the state cannot be read.
-    pub async fn status(&self, only: Option<&EnvName>, refresh: bool) -> Result<Status, EngineError> {
-        let mut views = Vec::new();
-        for name in self
-            .manifest
-            .environments()
-            .iter()
-            .filter(|name| only.is_none_or(|only| only == *name))
-        {
-            views.push(self.recent(name).await?);
-        }
-        if views.is_empty() {
-            let wanted = only.map(ToString::to_string).unwrap_or_default();
-            return Err(usage(
-                Code::UnknownName,
-                format!("there is no environment {wanted}"),
-                "deploy status shows all",
-            ));
-        }
-        let current: Vec<_> = views.iter().filter_map(|view| view.current.release()).collect();
-        let project = self.project_back_to(&current).await?;
-        if refresh {
-            for view in &mut views {
-                self.refresh(view, &project).await?;
-            }
-        }
-        Ok(status(&views, &project))
-    }
-
-    /// The project's view as far back as it takes to know these releases: what is known of them is all there is, since everything
-    /// about a release comes after it was made.
-    async fn project_back_to(&self, releases: &[ReleaseRef]) -> Result<ProjectView, EngineError> {
-        let head = self.store.head(&Stream::Project).await.map_err(journal_error)?;
-        let mut span = RECENT_FACTS;
-        loop {
-            let after = Seq(head.0.saturating_sub(span));
-            let events = self
-                .store
-                .load(&Stream::Project, after)
-                .await
-                .map_err(journal_error)?;
-            let view = ProjectView::fold(events.iter().map(Recorded::event));
-            let known = |release: &ReleaseRef| view.by_digest(release.digest).is_some();
-            if after == Seq(0) || releases.iter().all(known) {
-                return Ok(view);
-            }
-            span = span.saturating_mul(8);
-        }
-    }
-
     /// The project's view.
     pub async fn project_view(&self) -> Result<ProjectView, EngineError> {
         let events = self
@@ -88,75 +28,6 @@ impl Engine {
             .await
             .map_err(journal_error)?;
         Ok(ProjectView::fold(events.iter().map(Recorded::event)))
-    }
-
-    /// An environment from its facts and its last deployments: enough for its status, whatever the journal's length. Where the last
-    /// ones do not say what runs, all are read.
-    async fn recent(&self, name: &EnvName) -> Result<EnvironmentView, EngineError> {
-        let stream = Stream::Environment(name.clone());
-        let ids = self
-            .store
-            .deployments(&stream, None, RECENT)
-            .await
-            .map_err(journal_error)?;
-        let mut events = self.store.facts(&stream).await.map_err(journal_error)?;
-        let all = ids.len() < RECENT;
-        for id in &ids {
-            events.extend(self.store.deployment(id).await.map_err(journal_error)?);
-        }
-        events.sort_by_key(|recorded| recorded.event().seq);
-        events.dedup_by_key(|recorded| recorded.event().seq);
-        let view = EnvironmentView::fold(name, events.iter().map(Recorded::event));
-        if all || view.current != deploy_core::view::Current::Nothing {
-            return Ok(view);
-        }
-        let events = self.store.load(&stream, Seq(0)).await.map_err(journal_error)?;
-        Ok(EnvironmentView::fold(name, events.iter().map(Recorded::event)))
-    }
-
-    /// Looks at what runs now, and at its health, into the view.
-    async fn refresh(&self, view: &mut EnvironmentView, project: &ProjectView) -> Result<(), EngineError> {
-        let Some(release) = view
-            .current
-            .release()
-            .and_then(|current| project.by_digest(current.digest))
-            .cloned()
-        else {
-            return Ok(());
-        };
-        let views = self.views().await?;
-        let scene = self.scene(release, &view.name, &views).await?;
-        let binder = self.binder(&scene);
-        let at = self.clock.now();
-        for service in scene.to.environment.services.values() {
-            let made = binder.target(service).await.map_err(failed)?;
-            let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
-            let eyes = binder.eyes(service, &made).await.map_err(failed)?;
-            let seen = made
-                .target
-                .observe(&names)
-                .await
-                .map_err(|error| EngineError::Unreachable(error.failure))?;
-            for seen in seen {
-                let health = match eyes.get(&seen.slice) {
-                    Some(eyes) => word(eyes).await.0,
-                    None => HealthSeen::Unknown,
-                };
-                let slices = view.observed.entry(service.name.clone()).or_default();
-                if let Some(observed) = slices.get_mut(&seen.slice) {
-                    observed.at = at;
-                    observed.health = health;
-                    observed.running = running(observed.runs.as_ref(), seen.runs.as_ref().ok());
-                    observed.release = match &seen.runs {
-                        Ok(Runs::Release { release, .. }) => *release,
-                        _ => None,
-                    };
-                    observed.edited = seen.inside.edited;
-                    observed.runs = seen.runs.ok();
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Health of what runs, now.
@@ -206,7 +77,7 @@ impl Engine {
             let seen = made.target.observe(&names).await;
             let seen = seen.map_err(|error| EngineError::Unreachable(error.failure))?;
             for (slice, eyes) in binder.eyes(service, &made).await.map_err(failed)? {
-                let (health, mut note) = word(&eyes).await;
+                let (health, mut note) = look(&eyes, &eyes.new).await.word();
                 let inside = seen.iter().find(|seen| seen.slice == slice);
                 let edited = inside.map(|seen| seen.inside.edited.clone()).unwrap_or_default();
                 if !edited.is_empty() {
@@ -451,25 +322,7 @@ impl Engine {
     pub async fn doctor(&self, name: &EnvName) -> Result<Vec<Diagnosis>, EngineError> {
         let environment = self.environment(name).await?;
         let views = self.views().await?;
-        // Without a release there are still hosts to look at: an empty one stands in.
-        let release = views.project.newest_first().next().map_or_else(
-            || Release {
-                number: deploy_core::id::ReleaseNumber(1),
-                entries: BTreeMap::new(),
-                files: Digest::of(""),
-                sources: Vec::new(),
-                version: None,
-                development: false,
-            },
-            |known| known.release.clone(),
-        );
-        let scene = super::scene::Scene {
-            to: super::scene::Configured {
-                release,
-                environment: environment.clone(),
-            },
-            before: None,
-        };
+        let scene = as_it_lies_there(environment.clone(), &views.project);
         let binder = self.binder(&scene);
         let mut found = Vec::new();
         for service in environment.services.values() {
@@ -492,33 +345,5 @@ impl Engine {
             }
         }
         Ok(found)
-    }
-}
-
-/// One look with every probe of a slice.
-async fn word(eyes: &Eyes) -> (HealthSeen, String) {
-    if eyes.new.is_empty() {
-        return (HealthSeen::Unknown, "no health check".to_owned());
-    }
-    for spec in &eyes.new {
-        let look = eyes.probe.look(spec).await;
-        match look.verdict {
-            Look::Healthy => {}
-            Look::Unhealthy(reason) => return (HealthSeen::Unhealthy, format!("{}: {reason}", spec.name)),
-            Look::Unreachable(reason) => return (HealthSeen::Unknown, format!("{}: {reason}", spec.name)),
-        }
-    }
-    (
-        HealthSeen::Healthy,
-        format!("{} of {0} probes pass", eyes.new.len()),
-    )
-}
-
-fn running(was: Option<&Runs>, is: Option<&Runs>) -> deploy_core::view::Running {
-    use deploy_core::view::Running;
-    match (was, is) {
-        (Some(was), Some(is)) if crate::drive::same(was, is) => Running::New,
-        (_, Some(_)) => Running::Other,
-        (_, None) => Running::Unknown,
     }
 }

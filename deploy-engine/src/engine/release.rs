@@ -203,14 +203,14 @@ impl Engine {
         if rev.is_none() && !allow_dirty {
             let dirty = git.dirty().await.map_err(git_error)?;
             if let Some(first) = dirty.first() {
-                let more = if dirty.len() > 1 {
-                    format!(" and {} more", dirty.len() - 1)
-                } else {
-                    String::new()
+                let has = match dirty.len() {
+                    1 => "has".to_owned(),
+                    2 => format!("and {} have", dirty[1]),
+                    count => format!("and {} others have", count - 1),
                 };
                 return Err(failed(Failure::new(
                     Code::DirtyTree,
-                    format!("{first}{more} has changes that are not committed"),
+                    format!("{first} {has} changes that are not committed"),
                     "commit or stash them; --allow-dirty deploys the commit without them",
                 )));
             }

@@ -152,7 +152,8 @@ impl Engine {
     }
 }
 
-type Branches = Result<Vec<(String, deploy_core::id::CommitId)>, String>;
+/// The branches that contain a commit of the release, with it; and all branches there are.
+type Branches = Result<(Vec<(String, deploy_core::id::CommitId)>, Vec<String>), String>;
 
 /// The branches that contain a commit of the release. A detached checkout, as CI makes it, has no branch: what CI says counts for the
 /// commit that is checked out.
@@ -176,20 +177,20 @@ async fn containing(git: &Git, release: &Release, claimed: Option<&str>) -> Bran
             found.push((branch.to_owned(), source.commit.clone()));
         }
     }
-    Ok(found)
+    let all = git.branches().await.map_err(|error| error.to_string())?;
+    Ok((found, all))
 }
 
 fn contained(glob: &Glob, found: &Branches) -> Containment {
     match found {
         Err(why) => Containment::Unknown { why: why.clone() },
-        Ok(found) => {
-            found
-                .iter()
-                .find(|(name, _)| glob.is_match(name))
-                .map_or(Containment::Not, |(branch, commit)| Containment::Contains {
-                    branch: branch.clone(),
-                    commit: commit.clone(),
-                })
-        }
+        Ok((found, all)) => match found.iter().find(|(name, _)| glob.is_match(name)) {
+            Some((branch, commit)) => Containment::Contains {
+                branch: branch.clone(),
+                commit: commit.clone(),
+            },
+            None if all.iter().any(|name| glob.is_match(name)) => Containment::Not,
+            None => Containment::NoBranch,
+        },
     }
 }

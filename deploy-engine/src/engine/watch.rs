@@ -40,7 +40,10 @@ impl Engine {
     }
 
     /// The deployment that began last.
-    async fn newest(&self) -> Result<deploy_core::id::DeploymentId, EngineError> {
+    ///
+    /// # Errors
+    /// There is none, or the state cannot be read.
+    pub async fn newest(&self) -> Result<deploy_core::id::DeploymentId, EngineError> {
         let views = self.views().await?;
         let all = views.environments.values().flat_map(|view| {
             let ended = view.ended.iter().map(|summary| &summary.deployment);

@@ -4,7 +4,7 @@ use super::Engine;
 use super::scene::{Configured, Scene};
 use crate::api::EngineError;
 use crate::configure::bind::{Binder, Secrets};
-use crate::drive::{Bound, Epochs, Fate, Wiring};
+use crate::drive::{Bound, Epochs, Fate, Needs, Wiring};
 use async_trait::async_trait;
 use deploy_core::event::Recorded;
 use deploy_core::failure::{Code, Failure};
@@ -65,13 +65,13 @@ fn binder_of<'a>(engine: &'a Engine, scene: &'a Scene, service: &ServiceName) ->
 
 #[async_trait]
 impl Wiring for Wired {
-    async fn bind(&self, plan: &Plan) -> Result<Vec<Bound>, Failure> {
+    async fn bind(&self, plan: &Plan, needs: Needs) -> Result<Vec<Bound>, Failure> {
         let scene = self.scene(plan).await?;
         let mut bound = Vec::with_capacity(plan.services.len());
         for service in &plan.services {
             bound.push(
                 binder_of(&self.engine, &scene, &service.name)?
-                    .bind(&service.name)
+                    .bind(&service.name, needs)
                     .await?,
             );
         }

@@ -172,6 +172,21 @@ impl Git {
             .collect())
     }
 
+    /// Which of these files, by their paths below the manifest's folder, are not as committed.
+    pub async fn dirty_among(&self, files: &[String]) -> Result<Vec<String>, GitError> {
+        let paths: Vec<String> = files
+            .iter()
+            .map(|file| format!("{}{file}", self.prefix))
+            .collect();
+        let mut command = vec!["--literal-pathspecs", "status", "--porcelain", "--"];
+        command.extend(paths.iter().map(String::as_str));
+        let text = self.ask(&command).await?;
+        Ok(text
+            .lines()
+            .map(|line| line.get(3..).unwrap_or(line).to_owned())
+            .collect())
+    }
+
     /// The branch checked out, if one is.
     pub async fn branch(&self) -> Result<Option<String>, GitError> {
         match self.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await {
@@ -183,16 +198,19 @@ impl Git {
 
     /// The branches that contain a commit, local ones and remote ones without their remote's name.
     pub async fn branches_containing(&self, commit: &CommitId) -> Result<Vec<String>, GitError> {
-        let text = self
-            .ask(&[
-                "for-each-ref",
-                "--contains",
-                commit.as_str(),
-                "--format=%(refname)",
-                "refs/heads",
-                "refs/remotes",
-            ])
-            .await?;
+        self.branches_that(&["--contains", commit.as_str()]).await
+    }
+
+    /// All branches there are, as [`Self::branches_containing`] names them.
+    pub async fn branches(&self) -> Result<Vec<String>, GitError> {
+        self.branches_that(&[]).await
+    }
+
+    async fn branches_that(&self, which: &[&str]) -> Result<Vec<String>, GitError> {
+        let mut command = vec!["for-each-ref", "--format=%(refname)"];
+        command.extend(which);
+        command.extend(["refs/heads", "refs/remotes"]);
+        let text = self.ask(&command).await?;
         let mut names: Vec<_> = text
             .lines()
             .filter_map(|name| {

@@ -1,6 +1,7 @@
 //! What can be wrong with a state file, and how each of it is told to people: the one place where errors of the state become
 //! a [`Failure`].
 
+use super::holder::Holder;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::port::journal::{JournalError, LeaseError};
 use rusqlite::ErrorCode;
@@ -82,10 +83,12 @@ pub enum StoreError {
         what: String,
     },
     /// Somebody else kept it locked for longer than we wait.
-    #[error("{} is locked by another process", .path.display())]
+    #[error("{} is locked by {}", .path.display(), .holder.as_ref().map_or("another process".to_owned(), ToString::to_string))]
     Busy {
         /// Which file.
         path: PathBuf,
+        /// Who, where the kernel tells.
+        holder: Option<Holder>,
     },
     /// Another error of SQLite.
     #[error("{} failed", .path.display())]
@@ -124,7 +127,10 @@ impl StoreError {
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 Self::ReadOnly { path }
             }
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                let holder = Holder::of(&path);
+                Self::Busy { path, holder }
+            }
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged {
                 path,
                 what: source.to_string(),
@@ -142,10 +148,10 @@ impl StoreError {
             Self::Missing { .. }
             | Self::ReadOnly { .. }
             | Self::Unreadable { .. }
-            | Self::Busy { .. }
             | Self::Sqlite { .. }
             | Self::NetworkDisk { .. }
             | Self::OldSqlite { .. } => Code::StateUnreadable,
+            Self::Busy { .. } => Code::StateLocked,
             Self::Ephemeral { .. } => Code::StateEphemeral,
             Self::NotAState { .. } | Self::Damaged { .. } => Code::StateCorrupt,
             Self::Newer { .. } => Code::StateNewer,
@@ -173,7 +179,7 @@ impl StoreError {
                 "make `{}` and its folder writable for this user; `deploy status` and `deploy history` work without",
                 path.display()
             ),
-            Self::Full { .. } => "free space on its disk, then run `deploy resume`".to_owned(),
+            Self::Full { .. } => "free space on its disk, then run the command again".to_owned(),
             Self::Unreadable { path, .. } => {
                 format!("run `ls -l {}`: it must belong to this user", path.display())
             }
@@ -181,6 +187,9 @@ impl StoreError {
                 "keep `{}` aside and restore a backup; `deploy audit verify` checks it",
                 path.display()
             ),
+            Self::Busy { holder: Some(Holder { pid, stopped: true, .. }), .. } => {
+                format!("`kill -CONT {pid}` lets it go on; or end it with `kill -9 {pid}`, then run `deploy resume`")
+            }
             Self::Busy { .. } => "run the command again once the other one has ended".to_owned(),
             Self::Sqlite { .. } => "run the command again; `deploy audit verify` checks the file".to_owned(),
             Self::NetworkDisk { .. } => "name a file on a disk of this machine with --state".to_owned(),
@@ -241,7 +250,15 @@ pub fn lease_failure(error: &LeaseError) -> Failure {
                 "{} has driven {environment} since {}, now at: {}",
                 holder.who, holder.since, holder.step
             ),
-            format!("wait with --lock-wait 15m, or look on with `deploy watch -e {environment}`"),
+            match &holder.deployment {
+                Some(id) => format!(
+                    "wait with --lock-wait 15m, or look on with `deploy watch {}`",
+                    id.short()
+                ),
+                None => {
+                    format!("wait with --lock-wait 15m; `deploy status -e {environment}` shows how far it is")
+                }
+            },
         ),
     }
 }

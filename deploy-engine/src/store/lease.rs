@@ -47,6 +47,12 @@ impl LeaseRow {
             .map_or(Life::Gone, |held| held.process.life(me))
     }
 
+    /// Who holds it, unless its process is known to be gone.
+    pub(super) fn holder(self, me: &Process) -> Option<LeaseHolder> {
+        let gone = self.life(me) == Life::Gone;
+        self.held.filter(|_| !gone).map(|held| held.holder)
+    }
+
     fn refusal(self, environment: &EnvName) -> Option<LeaseError> {
         self.held.map(|held| LeaseError::Held {
             environment: environment.clone(),

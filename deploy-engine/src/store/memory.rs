@@ -256,7 +256,7 @@ impl Journal for MemoryJournal {
     }
 
     async fn lease_holder(&self, environment: &EnvName) -> Result<Option<LeaseHolder>, JournalError> {
-        Ok(self.look(environment).await?.held.map(|held| held.holder))
+        Ok(self.look(environment).await?.holder(self.me()))
     }
 
     async fn send(

@@ -5,6 +5,7 @@
 mod chain;
 mod error;
 mod feed;
+mod holder;
 mod lease;
 mod memory;
 mod open;
@@ -19,6 +20,7 @@ mod tests;
 pub use chain::{Row, Unstorable};
 pub use error::{StoreError, journal_failure, lease_failure};
 pub use feed::{Scope, Subscription, subscribe};
+pub use holder::Holder;
 pub use lease::{RENEW, TERM};
 pub use memory::MemoryJournal;
 pub use open::{Create, FORM};

@@ -35,7 +35,7 @@ fn line(path: impl AsRef<Path>) -> Option<String> {
 }
 
 /// State letter and start time out of `/proc/PID/stat`. The program's name in it may hold anything, so count from its end.
-fn parse_stat(stat: &str) -> Option<(char, u64)> {
+pub(super) fn parse_stat(stat: &str) -> Option<(char, u64)> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     Some((state, fields.nth(18)?.parse().ok()?))

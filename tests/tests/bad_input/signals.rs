@@ -58,3 +58,40 @@ fn while_services_are_switched() {
     }
     recovers(&shop);
 }
+
+/// Wherever the beginning is interrupted: either nothing was begun, or it says what is left.
+#[test]
+fn at_any_moment_of_the_beginning() {
+    let shop = up(MANIFEST);
+    for lines in 0..14_usize {
+        next(&shop, &format!("v{}", lines + 2));
+        let log = shop.root().join(format!("log-{lines}"));
+        let mut command = shop.command(&["up", "-e", "development"]);
+        command.env("DEPLOY_FAILPOINT_LOG", &log);
+        let mut run = shop.spawn_command(command);
+        deploy_tests::wait::until(deploy_tests::wait::PATIENCE, "it to come that far", || {
+            run.ended()
+                || std::fs::read_to_string(&log).map_or(lines == 0, |text| text.lines().count() >= lines)
+        });
+        run.signal(Signal::INT);
+        let output = run.wait(SOON + SOON);
+        let resumed = shop.deploy(&["resume"]);
+        match output.code {
+            // Before it listens, the signal itself ends it: a shell says 130 too.
+            Some(130) | None => {
+                assert_eq!(resumed.code, Some(2), "{lines}: {output:?}\n{resumed:?}");
+                assert!(
+                    resumed.stderr.contains("no deployment is left to resume"),
+                    "{resumed:?}"
+                );
+            }
+            Some(9) => {
+                assert!(output.stderr.contains("deploy resume 01"), "{lines}: {output:?}");
+                assert_eq!(resumed.code, Some(0), "{lines}: {resumed:?}");
+            }
+            Some(0) => {}
+            _ => panic!("{lines}: {output:?}"),
+        }
+    }
+    recovers(&shop);
+}

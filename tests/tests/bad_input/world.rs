@@ -6,8 +6,10 @@ use std::fs;
 
 use deploy_tests::process::Output;
 use deploy_tests::redact::Redactions;
+use deploy_tests::running::Running;
 use deploy_tests::scratch::Scratch;
 use deploy_tests::sshd::{Fleet, Sshd};
+use deploy_tests::wait::{PATIENCE, until};
 
 /// Two services on this machine.
 pub(crate) const MANIFEST: &str = r#"[project]
@@ -23,7 +25,7 @@ needs = ["api"]
 [services.web.ssh]
 source = "web/"
 path = "live/web"
-restart = "echo restarted; while test -e ../../../hold; do sleep 0.1; done"
+restart = "echo restarted; while test -e ../../../../hold; do sleep 0.1; done"
 [services.web.health.ready]
 command = "true"
 healthy_for = "100ms"
@@ -66,6 +68,15 @@ pub(crate) fn on_a_server() -> (Scratch, Fleet) {
     shop.commit("How the server is reached");
     shop.deploy(&["up", "-e", "development"]).expect_code(0);
     (shop, fleet)
+}
+
+/// A run that was stopped by nothing yet, half-way: api is on v2, web is switched and still being restarted.
+pub(crate) fn half_way(shop: &Scratch) -> Running {
+    next(shop, "v2");
+    shop.write("hold", "");
+    let run = shop.spawn(&["up", "-e", "development"]);
+    until(PATIENCE, "web to be switched", || serves(shop, "web") == "v2\n");
+    run
 }
 
 /// What serves: the page of a service.

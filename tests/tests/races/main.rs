@@ -1,8 +1,8 @@
 //! Two at once: two processes on one environment, one of them stopped past its lease, and two state files on one
 //! host. One acts; the other is told who holds it, and writes nothing.
 //!
-//! 20 rounds of each by default, 100 with `DEPLOY_SWEEP=full`; a stop past the lease takes 15 s of watching, so
-//! there is one by default and five then.
+//! 100 rounds of each with `DEPLOY_SWEEP=full`; by default 20, 10 of two states in turn, and 5 of a stop past the
+//! lease, which takes 15 s of watching.
 
 mod claim;
 mod processes;

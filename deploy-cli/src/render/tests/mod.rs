@@ -7,11 +7,12 @@ use super::live::Live;
 use super::plain::{Plain, Stamps};
 use super::story::Story;
 use crate::console::Loudness;
-use deploy_core::event::Event;
+use deploy_core::event::{Event, EventKind};
 use deploy_core::id::{Attempt, SliceIx};
 use deploy_core::machine::{Effect, Work};
 use deploy_core::view::result::ending;
 use insta::assert_snapshot;
+use std::time::Duration;
 use streams::Stream;
 
 fn plain(loudness: Loudness, narrow: bool, stamps: Stamps, events: &[Event]) -> String {
@@ -23,7 +24,7 @@ fn plain(loudness: Loudness, narrow: bool, stamps: Stamps, events: &[Event]) -> 
         plain.on(event, &mut out).expect("writing to memory");
     }
     let code = plain.story.view().map_or(0, |view| ending(view).code);
-    plain.close(code, &mut out).expect("writing to memory");
+    plain.close(code, None, &mut out).expect("writing to memory");
     String::from_utf8(out).expect("text")
 }
 
@@ -146,7 +147,7 @@ fn what_needs_a_human() {
       stray      schema schema runs v42: it is still on the new release
       next       deploy rollback -e production --to v41
       stray      web web-1 runs unknown: deploy@10.0.0.1 does not answer
-      next       deploy status -e production --refresh
+      next       deploy doctor -e production && deploy rollback -e production --to v41
       now        automatic promotion frozen
       see        deploy show 01JB9QF3ZK
     "#);
@@ -233,6 +234,59 @@ fn what_was_taken_up_by_another_process() {
     "#);
 }
 
+#[test]
+fn a_long_silence_says_what_it_is_at_every_ten_seconds() {
+    let mut story = Story::new(Loudness::Normal, false);
+    story.about(Some(streams::release()));
+    let mut plain = Plain::new(story, Stamps::On, Paint::new(false));
+    let mut out = Vec::new();
+    let mut begun = None;
+    for event in Stream::success().events() {
+        plain.on(&event, &mut out).expect("writing to memory");
+        if matches!(
+            event.kind,
+            EventKind::SliceActivated {
+                slice: SliceIx(1),
+                ..
+            }
+        ) {
+            begun = Some(event.at);
+            break;
+        }
+    }
+    let begun = begun.expect("web-1 is activated");
+    out.clear();
+    // What is left lasted until it was left, not until its last event.
+    let mut left = Vec::new();
+    let lines = plain.story.close(9, Some(begun.after(Duration::from_mins(5))));
+    left.extend(
+        lines
+            .iter()
+            .map(|line| line.text(plain.story.columns(), Paint::new(false))),
+    );
+    assert!(
+        left[0].starts_with("… open: left activating") && left[0].contains("5m"),
+        "{left:?}"
+    );
+    for second in 1..=35_u64 {
+        let now = begun.after(Duration::from_secs(second));
+        let effect = Effect {
+            attempt: Attempt(1),
+            work: Work::Verify(SliceIx(1)),
+        };
+        let note = format!("ready: {second}s of 1m healthy, 3ms");
+        plain.progress(effect, &note, 0, 0);
+        plain.alive(now, &mut out).expect("writing to memory");
+        // A clock that is asked more often says nothing more.
+        plain.alive(now, &mut out).expect("writing to memory");
+    }
+    assert_snapshot!(String::from_utf8_lossy(&out), @r#"
+    07:00:27   … web     web-1    verifying: ready: 10s of 1m healthy, 3ms
+    07:00:37   … web     web-1    verifying: ready: 20s of 1m healthy, 3ms
+    07:00:47   … web     web-1    verifying: ready: 30s of 1m healthy, 3ms
+    "#);
+}
+
 /// Live and stored are one: what a terminal keeps is what `deploy show` prints, byte for byte.
 #[test]
 fn what_is_stored_reads_as_it_did_live() {
@@ -251,7 +305,7 @@ fn what_is_stored_reads_as_it_did_live() {
             live.progress(effect, "ready: 503", 1, 4);
         }
         let code = live.plain().story.view().map_or(0, |view| ending(view).code);
-        live.close(code, &mut kept).expect("writing to memory");
+        live.close(code, None, &mut kept).expect("writing to memory");
 
         // As the journal gives them back.
         let text: Vec<String> = events
@@ -266,7 +320,7 @@ fn what_is_stored_reads_as_it_did_live() {
             let event: Event = serde_json::from_str(event).expect("an event");
             stored.on(&event, &mut shown).expect("writing to memory");
         }
-        stored.close(code, &mut shown).expect("writing to memory");
+        stored.close(code, None, &mut shown).expect("writing to memory");
         assert_eq!(String::from_utf8_lossy(&kept), String::from_utf8_lossy(&shown));
     }
 }
@@ -319,7 +373,6 @@ fn events_of_others_and_of_newer_versions_do_no_harm() {
 
 #[test]
 fn spans_are_short() {
-    use std::time::Duration;
     for (ms, text) in [
         (0, "0.0s"),
         (620, "0.6s"),

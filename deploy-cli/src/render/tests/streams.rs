@@ -18,6 +18,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 const START: i64 = 1_795_244_400_000;
+/// What these notes stand for: a window of probes, or the platform's word alone.
+fn looked(note: &str) -> HealthSeen {
+    if note.starts_with("healthy") {
+        HealthSeen::Healthy
+    } else {
+        HealthSeen::Unknown
+    }
+}
+
 const SCHEMA_SLICE: SliceIx = SliceIx(0);
 const WEB_1: SliceIx = SliceIx(1);
 const WEB_2: SliceIx = SliceIx(2);
@@ -236,6 +245,7 @@ impl Stream {
                 attempt: Attempt(1),
                 reason: AttemptReason::Start,
                 driver: None,
+                because: None,
             },
         )
     }
@@ -302,6 +312,7 @@ impl Stream {
                 ms / 2,
                 EventKind::SliceVerified {
                     slice,
+                    health: looked(note),
                     note: note.to_owned(),
                 },
             )
@@ -387,6 +398,7 @@ impl Stream {
                     attempt: Attempt(2),
                     reason: AttemptReason::TurnedBack,
                     driver: None,
+                    because: None,
                 },
             )
     }
@@ -404,6 +416,7 @@ impl Stream {
                 ms / 2,
                 EventKind::SliceBack {
                     slice,
+                    health: looked(note),
                     note: note.to_owned(),
                 },
             )
@@ -564,6 +577,7 @@ impl Stream {
                     attempt: Attempt(2),
                     reason: AttemptReason::Takeover,
                     driver: Some(driver),
+                    because: None,
                 },
             )
             .then(

@@ -68,9 +68,6 @@ pub(super) fn way_back_fits(plan: &Plan, found: &mut Found) {
             WayBack::Absent if runs => Some("it would be removed, but something runs there"),
             WayBack::Absent if !service.abilities.removes => Some("its target cannot remove"),
             WayBack::Checkpoint if moves && !runs => Some("nothing runs there that it could go back to"),
-            WayBack::Checkpoint if moves && plan.base == Base::Mixed => {
-                Some("going back to a mixed base leaves it mixed")
-            }
             WayBack::Absent | WayBack::Checkpoint | WayBack::None => None,
         };
         if let Some(why) = why {

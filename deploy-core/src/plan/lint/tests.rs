@@ -123,7 +123,6 @@ fn every_rule_finds_its_mutant() {
         (Rule::WayBackFits, |plan| {
             plan.slices[1].way_back = WayBack::Absent;
         }),
-        (Rule::WayBackFits, |plan| plan.base = Base::Mixed),
         (Rule::WayBackFits, |plan| {
             plan.slices[2].now = Runs::Nothing;
             plan.slices[2].way_back = WayBack::Absent;

@@ -94,9 +94,10 @@ fn answer(plan: &Plan, effect: Effect) -> Option<Answer> {
             armed: plan.service(plan.slice(slice).service).abilities.arms,
         },
         Work::KeepArmed | Work::Watch => return None,
-        _ => Answer::Done {
+        Work::Verify(_) | Work::VerifyOld(_) => Answer::Verified {
+            health: HealthSeen::Healthy,
             note: String::new(),
-            warning: None,
         },
+        _ => Answer::Done { warning: None },
     })
 }

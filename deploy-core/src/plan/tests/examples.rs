@@ -106,11 +106,11 @@ fn base_and_way_back() {
         (&["web: a=v40 b=v40", "api: a=v40"], Base::Uniform, "ccc"),
         (&["web: a=live b=live"], Base::Uniform, "cc"),
         (&["web: a=live", "api: a=v41"], Base::Uniform, "cc"),
-        (&["web: a=v41 b=v40"], Base::Mixed, "nn"),
-        (&["web: a=v41 b=live"], Base::Mixed, "nn"),
-        (&["web: a=v41 b=v40 c=-"], Base::Mixed, "nna"),
-        (&["web: a=v41", "api: a=v40"], Base::Mixed, "nn"),
-        (&["web: a=v41*", "api: a=v40"], Base::Mixed, "nc"),
+        (&["web: a=v41 b=v40"], Base::Mixed, "cc"),
+        (&["web: a=v41 b=live"], Base::Mixed, "cc"),
+        (&["web: a=v41 b=v40 c=-"], Base::Mixed, "cca"),
+        (&["web: a=v41", "api: a=v40"], Base::Mixed, "cc"),
+        (&["web: a=v41*", "api: a=v40"], Base::Mixed, "cc"),
     ] {
         let plan = planned(services, |_| {});
         assert_eq!(plan.base, base, "{services:?}");

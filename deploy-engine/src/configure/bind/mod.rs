@@ -6,7 +6,7 @@ pub mod ssh;
 use super::eyes::Filling;
 use super::registry::{self, Made, Recipe};
 use super::{Caller, facts, secrets};
-use crate::drive::{Bound, Eyes};
+use crate::drive::{Bound, Eyes, Needs, Untold};
 use crate::source::artifacts::Artifacts;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, ServiceName, SliceName};
@@ -139,7 +139,19 @@ impl Binder<'_> {
     }
 
     /// How the slices of a service are looked at: as the release has it, and as what was before had it.
+    ///
+    /// # Errors
+    /// A secret that a probe mentions has no value, or a probe cannot be filled in.
     pub async fn eyes(&self, service: &Service, made: &Made) -> Result<BTreeMap<SliceName, Eyes>, Failure> {
+        self.eyes_with(service, made, Needs::Everything).await
+    }
+
+    async fn eyes_with(
+        &self,
+        service: &Service,
+        made: &Made,
+        needs: Needs,
+    ) -> Result<BTreeMap<SliceName, Eyes>, Failure> {
         let new_facts = facts::of_service(self.facts(), service);
         let before = self.before.and_then(|(release, environment)| {
             let service = environment.services.get(&service.name)?;
@@ -149,38 +161,39 @@ impl Binder<'_> {
                 service,
             ))
         });
-        let new_secrets = self.probe_secrets(self.environment, service).await?;
+        let new_secrets = self.probe_secrets(self.environment, service, needs).await?;
+        let old_secrets = match &before {
+            Some((_, environment, service)) => self.probe_secrets(environment, service, needs).await?,
+            None => ProbeSecrets::default(),
+        };
         let mut eyes = BTreeMap::new();
         for spec in &made.slices {
             let facts = facts::on_host(new_facts.clone(), &spec.name);
-            let new = probes(
-                &service.health,
-                &Filling {
-                    facts: &facts,
-                    secrets: &new_secrets,
-                },
-            )?;
+            let mut untold = Vec::new();
+            let mut cannot = |new: bool, why: Vec<String>| {
+                untold.extend(why.into_iter().map(|why| Untold { new, why }));
+            };
+            let (new, why) = new_secrets.probes(service, &facts, needs)?;
+            let new_untold = why.clone();
+            cannot(true, why);
             let old = match &before {
-                Some((facts, environment, service)) => {
+                Some((facts, _, service)) => {
                     let facts = facts::on_host(facts.clone(), &spec.name);
-                    let secrets = self.probe_secrets(environment, service).await?;
-                    probes(
-                        &service.health,
-                        &Filling {
-                            facts: &facts,
-                            secrets: &secrets,
-                        },
-                    )?
+                    let (old, why) = old_secrets.probes(service, &facts, needs)?;
+                    cannot(false, why);
+                    old
                 }
                 // What was there before is not a release of ours: it is looked at the same way, but for its version.
-                None => new
-                    .iter()
-                    .cloned()
-                    .map(|spec| deploy_core::health::ProbeSpec {
-                        version: None,
-                        ..spec
-                    })
-                    .collect(),
+                None => {
+                    cannot(false, new_untold);
+                    new.iter()
+                        .cloned()
+                        .map(|spec| deploy_core::health::ProbeSpec {
+                            version: None,
+                            ..spec
+                        })
+                        .collect()
+                }
             };
             let prober = made
                 .hosts
@@ -200,6 +213,7 @@ impl Binder<'_> {
                     probe: Arc::new(prober),
                     new,
                     old,
+                    untold,
                 },
             );
         }
@@ -211,20 +225,33 @@ impl Binder<'_> {
         &self,
         environment: &Environment,
         service: &Service,
-    ) -> Result<BTreeMap<String, Secret>, Failure> {
+        needs: Needs,
+    ) -> Result<ProbeSecrets, Failure> {
         let mentioned: BTreeSet<_> = service.health.values().flat_map(templates).collect();
         let references: BTreeMap<_, _> = mentioned
             .into_iter()
             .filter_map(|name| Some((name.clone(), environment.secrets.get(&name)?.clone())))
             .collect();
         let facts = facts::of_environment(&environment.name);
-        secrets::resolve(&references, self.folder, &facts, self.caller)
-            .await
-            .map_err(|error| error.failure())
+        let mut found = ProbeSecrets::default();
+        for (name, reference) in references {
+            let one = BTreeMap::from([(name.clone(), reference)]);
+            match secrets::resolve(&one, self.folder, &facts, self.caller).await {
+                Ok(values) => found.values.extend(values),
+                Err(error) if needs == Needs::Everything => return Err(error.failure()),
+                Err(error) => {
+                    found.missing.insert(name, error);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Everything for one service.
-    pub async fn bind(&self, name: &ServiceName) -> Result<Bound, Failure> {
+    ///
+    /// # Errors
+    /// It is not configured, or something that it may ask for is missing.
+    pub async fn bind(&self, name: &ServiceName, needs: Needs) -> Result<Bound, Failure> {
         let service = self.environment.services.get(name).ok_or_else(|| {
             Failure::new(
                 Code::UnknownName,
@@ -240,7 +267,7 @@ impl Binder<'_> {
             name: name.clone(),
             desired: Arc::new(self.desired(service, Secrets::LeaveOut).await?),
             secrets: service.secrets.keys().map(ToString::to_string).collect(),
-            eyes: self.eyes(service, &made).await?,
+            eyes: self.eyes_with(service, &made, needs).await?,
             target: made.target,
             keep: self.project.keep as usize,
         })
@@ -267,14 +294,39 @@ pub enum Secrets {
     LeaveOut,
 }
 
-fn probes(
-    health: &BTreeMap<deploy_core::id::EvidenceName, HealthProbe>,
-    filling: &Filling<'_>,
-) -> Result<Vec<deploy_core::health::ProbeSpec>, Failure> {
-    health
-        .iter()
-        .map(|(name, probe)| filling.probe(name.as_str(), probe))
-        .collect()
+/// The secrets that the probes of a service mention.
+#[derive(Default)]
+struct ProbeSecrets {
+    values: BTreeMap<String, Secret>,
+    missing: BTreeMap<VarName, secrets::NoSecret>,
+}
+
+impl ProbeSecrets {
+    /// The probes of a slice, and why the others cannot be done: each named, with the secret that it would need.
+    fn probes(
+        &self,
+        service: &Service,
+        facts: &Facts,
+        needs: Needs,
+    ) -> Result<(Vec<deploy_core::health::ProbeSpec>, Vec<String>), Failure> {
+        let filling = Filling {
+            facts,
+            secrets: &self.values,
+        };
+        let (mut specs, mut untold) = (Vec::new(), Vec::new());
+        for (name, probe) in &service.health {
+            let missing = templates(probe)
+                .into_iter()
+                .find_map(|name| self.missing.get(&name));
+            match (missing, filling.probe(name.as_str(), probe)) {
+                (Some(missing), _) => untold.push(format!("{name}: {missing}")),
+                (None, Ok(spec)) => specs.push(spec),
+                (None, Err(failure)) if needs == Needs::Nothing => untold.push(format!("{name}: {failure}")),
+                (None, Err(failure)) => return Err(failure),
+            }
+        }
+        Ok((specs, untold))
+    }
 }
 
 fn templates(probe: &HealthProbe) -> Vec<VarName> {

@@ -391,3 +391,35 @@ async fn a_write_that_finds_no_room_changes_nothing_wherever_it_fails() {
             .unwrap();
     }
 }
+
+/// A process that is stopped in the middle of a write keeps the file locked: nothing can be done about that from here, but to say
+/// whom to wake or end.
+#[tokio::test]
+async fn who_is_stopped_in_the_middle_of_a_write_is_named() {
+    let (_folder, path) = place();
+    drop(SqliteJournal::open(&path, options()).unwrap());
+    let mut child = play(command("append", &path));
+    child.hear().unwrap();
+    let mut stops = 0;
+    let holder = loop {
+        child.stop();
+        match Holder::of(&path) {
+            Some(holder) => break holder,
+            None => child.signal(Signal::CONT),
+        }
+        stops += 1;
+        assert!(stops < 1000, "never stopped in the middle of a write");
+    };
+    assert!(holder.stopped && holder.pid == child.child.id(), "{holder:?}");
+
+    let failure = Failure::from(SqliteJournal::open(&path, options()).unwrap_err());
+    assert_eq!(failure.code, Code::StateLocked);
+    assert!(failure.message.ends_with(&holder.to_string()), "{failure:?}");
+    let next = format!("kill -CONT {}", holder.pid);
+    assert!(failure.next.contains(&next), "{failure:?}");
+
+    child.signal(Signal::CONT);
+    child.hear().unwrap();
+    drop(child);
+    SqliteJournal::open(&path, options()).unwrap();
+}

@@ -321,8 +321,23 @@ fn how_the_errors_read() {
             wanted: "shop".to_owned(),
         },
         StoreError::ReadOnly { path: path.clone() },
-        StoreError::Full { path, source: full },
+        StoreError::Full {
+            path: path.clone(),
+            source: full,
+        },
         StoreError::OldSqlite { found: "3.50.0" },
+        StoreError::Busy {
+            path: path.clone(),
+            holder: None,
+        },
+        StoreError::Busy {
+            path,
+            holder: Some(Holder {
+                pid: 4711,
+                program: "deploy".to_owned(),
+                stopped: true,
+            }),
+        },
     ]
     .into_iter()
     .map(|error| {
@@ -354,8 +369,12 @@ fn how_the_errors_read() {
       next    make `/srv/shop/.deploy/state.db` and its folder writable for this user; `deploy status` and `deploy history` work without
     DPL0206 /srv/shop/.deploy/state.db cannot be written
       because Error code 13: database or disk is full
-      next    free space on its disk, then run `deploy resume`
+      next    free space on its disk, then run the command again
     DPL0201 SQLite 3.50.0 is too old: 3.51.3 or newer is needed
       next    build deploy with its own SQLite (the default)
+    DPL0207 /srv/shop/.deploy/state.db is locked by another process
+      next    run the command again once the other one has ended
+    DPL0207 /srv/shop/.deploy/state.db is locked by deploy (pid 4711), which is stopped
+      next    `kill -CONT 4711` lets it go on; or end it with `kill -9 4711`, then run `deploy resume`
     ");
 }

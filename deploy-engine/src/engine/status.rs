@@ -1,0 +1,207 @@
+//! What runs where: from the journal's last observation, or by looking now. Reads no more of the journal than it takes.
+
+use super::scene::{Configured, Scene};
+use super::{Engine, failed, journal_error, usage};
+use crate::api::EngineError;
+use crate::drive::{look, same};
+use deploy_core::digest::Digest;
+use deploy_core::event::Recorded;
+use deploy_core::failure::Code;
+use deploy_core::id::{EnvName, ReleaseNumber, Seq};
+use deploy_core::manifest::Environment;
+use deploy_core::model::{Release, ReleaseRef};
+use deploy_core::port::journal::Stream;
+use deploy_core::port::target::{HealthSeen, Runs, SliceSeen};
+use deploy_core::time::Timestamp;
+use deploy_core::view::observed::Observed;
+use deploy_core::view::status::{Status, status};
+use deploy_core::view::{Current, EnvironmentView, ProjectView, Running};
+use std::collections::BTreeMap;
+
+/// Deployments that a status looks at, newest first, before it reads the whole stream.
+const RECENT: usize = 20;
+/// Events of the project that a status looks at, before it looks further back for a release that it has to name.
+const RECENT_FACTS: u64 = 128;
+
+impl Engine {
+    /// Environments × services from the last observation, with its age.
+    ///
+    /// # Errors
+    /// No such environment, or the state cannot be read.
+    pub async fn status(&self, only: Option<&EnvName>, refresh: bool) -> Result<Status, EngineError> {
+        let mut views = Vec::new();
+        for name in self
+            .manifest
+            .environments()
+            .iter()
+            .filter(|name| only.is_none_or(|only| only == *name))
+        {
+            views.push(self.recent(name).await?);
+        }
+        if views.is_empty() {
+            let wanted = only.map(ToString::to_string).unwrap_or_default();
+            return Err(usage(
+                Code::UnknownName,
+                format!("there is no environment {wanted}"),
+                "deploy status shows all",
+            ));
+        }
+        let current: Vec<_> = views.iter().filter_map(|view| view.current.release()).collect();
+        let project = self.project_back_to(&current).await?;
+        if refresh {
+            for view in &mut views {
+                self.refresh(view, &project).await?;
+            }
+        }
+        let mut held = BTreeMap::new();
+        for view in &views {
+            let holder = self.store.lease_holder(&view.name).await.map_err(journal_error)?;
+            held.extend(holder.map(|holder| (view.name.clone(), holder)));
+        }
+        Ok(status(&views, &project, &held))
+    }
+
+    /// The project's view as far back as it takes to know these releases: what is known of them is all there is, since everything
+    /// about a release comes after it was made.
+    async fn project_back_to(&self, releases: &[ReleaseRef]) -> Result<ProjectView, EngineError> {
+        let head = self.store.head(&Stream::Project).await.map_err(journal_error)?;
+        let mut span = RECENT_FACTS;
+        loop {
+            let after = Seq(head.0.saturating_sub(span));
+            let events = self
+                .store
+                .load(&Stream::Project, after)
+                .await
+                .map_err(journal_error)?;
+            let view = ProjectView::fold(events.iter().map(Recorded::event));
+            let known = |release: &ReleaseRef| view.by_digest(release.digest).is_some();
+            if after == Seq(0) || releases.iter().all(known) {
+                return Ok(view);
+            }
+            span = span.saturating_mul(8);
+        }
+    }
+
+    /// An environment from its facts and its last deployments: enough for its status, whatever the journal's length. Where the last
+    /// ones do not say what runs, all are read.
+    async fn recent(&self, name: &EnvName) -> Result<EnvironmentView, EngineError> {
+        let stream = Stream::Environment(name.clone());
+        let ids = self
+            .store
+            .deployments(&stream, None, RECENT)
+            .await
+            .map_err(journal_error)?;
+        let mut events = self.store.facts(&stream).await.map_err(journal_error)?;
+        let all = ids.len() < RECENT;
+        for id in &ids {
+            events.extend(self.store.deployment(id).await.map_err(journal_error)?);
+        }
+        events.sort_by_key(|recorded| recorded.event().seq);
+        events.dedup_by_key(|recorded| recorded.event().seq);
+        let view = EnvironmentView::fold(name, events.iter().map(Recorded::event));
+        if all || view.current != Current::Nothing {
+            return Ok(view);
+        }
+        let events = self.store.load(&stream, Seq(0)).await.map_err(journal_error)?;
+        Ok(EnvironmentView::fold(name, events.iter().map(Recorded::event)))
+    }
+
+    /// Looks at what runs now, and at its health, into the view: as configured with the release that runs, or, where none is known to,
+    /// as the manifest lies there.
+    async fn refresh(&self, view: &mut EnvironmentView, project: &ProjectView) -> Result<(), EngineError> {
+        let current = view
+            .current
+            .release()
+            .and_then(|current| project.by_digest(current.digest))
+            .cloned();
+        let scene = match current {
+            Some(release) => self.scene(release, &view.name, &self.views().await?).await?,
+            None => as_it_lies_there(self.environment(&view.name).await?, project),
+        };
+        let binder = self.binder(&scene);
+        let at = self.clock.now();
+        for service in scene.to.environment.services.values() {
+            let made = binder.target(service).await.map_err(failed)?;
+            let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
+            let eyes = binder.eyes(service, &made).await.map_err(failed)?;
+            let seen = made
+                .target
+                .observe(&names)
+                .await
+                .map_err(|error| EngineError::Unreachable(error.failure))?;
+            for seen in seen {
+                let health = match eyes.get(&seen.slice) {
+                    Some(eyes) if !matches!(seen.runs, Ok(Runs::Nothing)) => {
+                        look(eyes, &eyes.new).await.word().0
+                    }
+                    _ => HealthSeen::Unknown,
+                };
+                let slices = view.observed.entry(service.name.clone()).or_default();
+                let before = slices.remove(&seen.slice);
+                let name = seen.slice.clone();
+                slices.insert(
+                    name,
+                    looked_at(before, seen, service.kind().to_string(), health, at),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An environment as the manifest has it, where no release is known to run there: with the newest release, or an empty one.
+pub(super) fn as_it_lies_there(environment: Environment, project: &ProjectView) -> Scene {
+    let release = project.newest_first().next().map_or_else(
+        || Release {
+            number: ReleaseNumber(1),
+            entries: BTreeMap::new(),
+            files: Digest::of(""),
+            sources: Vec::new(),
+            version: None,
+            development: false,
+        },
+        |known| known.release.clone(),
+    );
+    Scene {
+        to: Configured { release, environment },
+        before: None,
+    }
+}
+
+fn looked_at(
+    before: Option<Observed>,
+    seen: SliceSeen,
+    target: String,
+    health: HealthSeen,
+    at: Timestamp,
+) -> Observed {
+    let release = match (&seen.runs, &before) {
+        // The host names the release that brought the content first; the journal knows as which one it serves now.
+        (Ok(is), Some(before)) if before.runs.as_ref().is_some_and(|was| same(was, is)) => before.release,
+        (Ok(Runs::Release { release, .. }), _) => *release,
+        _ => None,
+    };
+    let running = match (&before, &seen.runs) {
+        (_, Err(_)) => Running::Unknown,
+        // Nothing was known before that it could differ from.
+        (None, Ok(_)) => Running::Old,
+        (Some(before), Ok(is)) => match &before.runs {
+            Some(was) if same(was, is) && before.running == Running::Other => Running::Other,
+            Some(was) if same(was, is) => Running::New,
+            None => Running::Old,
+            // Another release of ours: whether that is the right one is for the fold to say.
+            Some(_) if release.is_some() && release != before.release => Running::Old,
+            Some(_) => Running::Other,
+        },
+    };
+    Observed {
+        target,
+        running,
+        runs: seen.runs.ok(),
+        release,
+        edited: seen.inside.edited,
+        health,
+        at,
+        deployment: before.and_then(|before| before.deployment),
+    }
+}

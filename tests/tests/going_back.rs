@@ -1,0 +1,222 @@
+//! Going back on this machine: the reason that people read, the last look at everything, and what may hold it up.
+
+use deploy_tests::scratch::Scratch;
+use deploy_tests::{service, wait};
+use rustix::process::Signal;
+use std::fs;
+use std::time::Duration;
+
+const MANIFEST: &str = r#"[project]
+name = "shop"
+[services.api.ssh]
+source = "api/"
+path = "live/api"
+[services.api.health.ready]
+command = "true"
+healthy_for = "100ms"
+[services.web]
+needs = ["api"]
+[services.web.ssh]
+source = "web/"
+path = "live/web"
+[services.web.health.ready]
+command = "true"
+healthy_for = "100ms"
+[environments.development.hosts]
+here = { local = true }
+"#;
+
+/// A project with its first release committed.
+fn shop(manifest: &str) -> Scratch {
+    let shop = Scratch::new();
+    shop.write("deploy.toml", manifest);
+    shop.write(".gitignore", "live/\nhold\nother/\n");
+    next(&shop, "v1");
+    shop
+}
+
+fn next(shop: &Scratch, page: &str) {
+    shop.write("api/page", format!("{page}\n"));
+    shop.write("web/page", format!("{page}\n"));
+    shop.commit(page);
+}
+
+fn serves(shop: &Scratch, service: &str) -> String {
+    fs::read_to_string(shop.path(format!("live/{service}/current/page"))).unwrap_or_default()
+}
+
+#[test]
+fn a_failed_restart_is_the_reason_with_its_status_and_its_output() {
+    let restart = "path = \"live/web\"\nrestart = \"\"\"if grep -q v2 page; then echo boom $TOKEN >&2; exit 3; fi\"\"\"";
+    let manifest = MANIFEST
+        .replace("path = \"live/web\"", restart)
+        .replace("needs = [\"api\"]", "needs = [\"api\"]\nsecrets = [\"TOKEN\"]")
+        + "[environments.development.secrets]\nTOKEN = { env = \"TOKEN\" }\n";
+    let shop = shop(&manifest);
+    shop.set("TOKEN", "hunter2-and-more");
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    next(&shop, "v2");
+    let output = shop.deploy(&["up", "-e", "development", "--json"]).expect_code(3);
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(told["outcome"], "rolled_back");
+    let failure = &told["failure"];
+    assert_eq!(
+        failure["message"], "the restart command on here ended with status 3",
+        "{failure:#}"
+    );
+    assert_eq!(failure["service"], "web");
+    assert_eq!(failure["slice"], "here");
+    assert_eq!(
+        failure["log_tail"],
+        serde_json::json!(["boom ***"]),
+        "{failure:#}"
+    );
+    assert_eq!(serves(&shop, "web"), "v1\n");
+
+    // The story says it where it happened, live and afterwards.
+    let id = told["deployment"].as_str().unwrap();
+    let story = shop.deploy(&["show", id]).expect_code(0).stdout;
+    let line = story
+        .lines()
+        .find(|line| line.contains(" ! ") && line.contains("ended with status 3"));
+    assert!(line.is_some_and(|line| line.contains("web")), "{story}");
+    assert!(story.contains("boom ***"), "{story}");
+    assert!(!story.contains("cut short"), "{story}");
+    let events = shop.deploy(&["audit", "--events"]).expect_code(0).stdout;
+    assert!(!events.contains("hunter2"), "no secret is in the journal");
+}
+
+#[test]
+fn a_slice_that_somebody_else_changed_meanwhile_is_named_although_nobody_touched_it() {
+    // Putting `api` back changes `web`, which the deployment never touched, after everything was surveyed.
+    let restart = "path = \"live/api\"\nrestart = \"\"\"if grep -q v2 page; then touch ../../../../hold; \
+                   elif test -e ../../../../hold; then ln -sfn ../../other ../../../web/current; fi\"\"\"";
+    let manifest = MANIFEST
+        .replace("path = \"live/api\"", restart)
+        .replacen(
+            "command = \"true\"",
+            "command = \"! grep -q v2 live/api/current/page\"",
+            1,
+        )
+        .replacen(
+            "healthy_for = \"100ms\"",
+            "healthy_for = \"100ms\"\ndeadline = \"1s\"\nfrom = \"here\"",
+            1,
+        );
+    let shop = shop(&manifest);
+    shop.write("other/page", "somebody's\n");
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    next(&shop, "v2");
+    let output = shop.deploy(&["up", "-e", "development", "--json"]).expect_code(4);
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(told["outcome"], "needs_human", "{told:#}");
+    let strays: Vec<_> = told["strays"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stray| stray["service"].as_str().unwrap())
+        .collect();
+    assert_eq!(strays, ["web"], "{told:#}");
+    assert_eq!(told["services"][1]["outcome"], "needs_human", "{told:#}");
+    assert_eq!(serves(&shop, "web"), "somebody's\n", "it is left alone");
+    assert_eq!(serves(&shop, "api"), "v1\n");
+}
+
+#[test]
+fn back_to_nothing_says_what_cannot_be_told() {
+    let manifest = MANIFEST
+        .replace("command = \"true\"", "command = \"false\"")
+        .replace(
+            "healthy_for = \"100ms\"",
+            "healthy_for = \"100ms\"\ndeadline = \"1s\"",
+        );
+    let shop = shop(&manifest);
+    let output = shop.deploy(&["up", "-e", "development", "--json"]).expect_code(3);
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(told["outcome"], "rolled_back");
+    let note = &told["services"][0]["slices"][0]["note"];
+    assert_eq!(
+        *note, "nothing runs, as the platform says; no probe can tell whether something still answers",
+        "{told:#}"
+    );
+}
+
+#[test]
+fn a_process_that_still_answers_is_not_nothing() {
+    let port = deploy_tests::sshd::free_port("127.0.0.1");
+    // The service is started and never stopped.
+    let program = service::program("deploy-test-web");
+    let manifest = format!(
+        r#"[project]
+name = "shop"
+[services.web.ssh]
+source = "web/"
+path = "live/web"
+restart = "if test -e health.json; then PORT={port} setsid {} </dev/null >/dev/null 2>&1 & fi"
+[services.web.health.ready]
+http = "http://127.0.0.1:{port}/health"
+expect = {{ json = {{ "/status" = ["UP"] }} }}
+version = {{ json = "/version", equals = "1" }}
+healthy_for = "0s"
+interval = "100ms"
+deadline = "2s"
+[environments.development.hosts]
+here = {{ local = true }}
+"#,
+        program.display()
+    );
+    let shop = Scratch::new();
+    shop.write("deploy.toml", manifest);
+    shop.write(".gitignore", "live/\n");
+    shop.write_web("web", &service::WebRelease::down("1"));
+    shop.write("web/health.json", "{\"status\": \"DOWN\", \"version\": \"1\"}");
+    shop.commit("Down");
+    let output = shop.deploy(&["up", "-e", "development", "--json"]).expect_code(4);
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let why = told["strays"][0]["why"].as_str().unwrap_or_default();
+    assert_eq!(
+        why, "ready: version 1 still answers, where nothing ran before",
+        "{told:#}"
+    );
+}
+
+#[test]
+fn a_secret_of_the_new_configuration_does_not_hold_it_up() {
+    let shop = shop(MANIFEST);
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    let probe = "http = \"http://127.0.0.1:9/${TOKEN}\"\nfrom = \"here\"";
+    let (before, after) = MANIFEST.rsplit_once("command = \"true\"").unwrap();
+    let manifest = format!("{before}{probe}{after}").replace(
+        "path = \"live/web\"",
+        "path = \"live/web\"\nrestart = \"while test -e ../../../../hold; do sleep 0.1; done\"",
+    ) + "[environments.development.secrets]\nTOKEN = { env = \"TOKEN\" }\n";
+    shop.write("deploy.toml", manifest);
+    next(&shop, "v2");
+
+    // Forward it is an error before anything changes.
+    let refused = shop.deploy(&["up", "-e", "development"]);
+    assert_ne!(refused.code, Some(0));
+    assert!(refused.stderr.contains("TOKEN"), "{refused:?}");
+    assert_eq!(serves(&shop, "web"), "v1\n");
+    let _over = shop.deploy(&["cancel"]);
+
+    shop.set("TOKEN", "hunter2");
+    shop.write("hold", "");
+    let mut run = shop.spawn(&["up", "-e", "development"]);
+    wait::until(wait::PATIENCE, "web to be switched", || {
+        serves(&shop, "web") == "v2\n"
+    });
+    run.signal(Signal::TERM);
+    run.wait(Duration::from_secs(10)).expect_code(9);
+    fs::remove_file(shop.path("hold")).unwrap();
+
+    shop.unset("TOKEN");
+    shop.deploy(&["cancel"]);
+    let history = shop.deploy(&["history", "-e", "development", "--json"]).stdout;
+    let told: serde_json::Value = serde_json::from_str(&history).unwrap();
+    assert_eq!(told["deployments"][0]["phase"], "rolled_back", "{told:#}");
+    assert_eq!(
+        (serves(&shop, "api"), serves(&shop, "web")),
+        ("v1\n".to_owned(), "v1\n".to_owned())
+    );
+}
