@@ -4,7 +4,7 @@ use crate::args::reading::Status as Args;
 use crate::context::{Context, known, now};
 use crate::error::{CliError, Exit};
 use crate::render::{Paint, ago, word};
-use deploy_core::port::target::HealthSeen;
+use deploy_core::port::target::{HealthSeen, Inside};
 use deploy_core::time::Timestamp;
 use deploy_core::view::Phase;
 use deploy_core::view::status::{Drift, EnvStatus, ServiceStatus, SliceStatus, Status};
@@ -118,7 +118,7 @@ fn of_service(text: &mut String, service: &ServiceStatus, width: usize, paint: P
             if slice.edited.is_empty() {
                 drift(slice.drift).to_owned()
             } else {
-                format!("  drifted: {}", slice.edited.join(", "))
+                format!("  drifted: {}", Inside::few(&slice.edited))
             }
         );
     }

@@ -268,6 +268,18 @@ pub struct Inside {
     pub unfinished: Option<String>,
 }
 
+impl Inside {
+    /// The first of such lines, and how many more there are: for one sentence.
+    pub fn few(lines: &[String]) -> String {
+        const SHOWN: usize = 3;
+        let shown = lines.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        match lines.len().saturating_sub(SHOWN) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
+    }
+}
+
 /// A change, as a person reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {

@@ -246,7 +246,7 @@ fn with_edits(note: String, inside: &Inside) -> String {
     if inside.edited.is_empty() {
         return note;
     }
-    let edited = inside.edited.join(", ");
+    let edited = Inside::few(&inside.edited);
     format!("{note}; changed since it was put there: {edited}")
 }
 
@@ -256,7 +256,7 @@ fn with_left(note: String, inside: &Inside) -> String {
     if inside.left.is_empty() {
         return note;
     }
-    let left = inside.left.join(", ");
+    let left = Inside::few(&inside.left);
     format!("{note}; but {left}, and no probe has `version`")
 }
 

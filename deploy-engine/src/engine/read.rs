@@ -13,6 +13,7 @@ use deploy_core::id::{DeploymentId, EnvName, Seq, ServiceName};
 use deploy_core::model::Release;
 use deploy_core::plan::Kind;
 use deploy_core::port::journal::Stream;
+use deploy_core::port::target::Inside;
 use deploy_core::time::Timestamp;
 use deploy_core::view::ProjectView;
 use deploy_core::view::history::{HistoryPage, page};
@@ -81,7 +82,7 @@ impl Engine {
                 let inside = seen.iter().find(|seen| seen.slice == slice);
                 let edited = inside.map(|seen| seen.inside.edited.clone()).unwrap_or_default();
                 if !edited.is_empty() {
-                    note = format!("{note}; drifted: {}", edited.join(", "));
+                    note = format!("{note}; drifted: {}", Inside::few(&edited));
                 }
                 found.push(SliceHealth {
                     service: service.name.clone(),

@@ -6,7 +6,7 @@ use crate::transport::{Broken, Reply};
 use crate::words;
 use deploy_core::failure::{Code, Failure, printable};
 use deploy_core::id::{DeploymentId, Epoch, StoreId};
-use deploy_core::port::target::{Cause, Certainty, Held, HolderNote, TargetError};
+use deploy_core::port::target::{Cause, Certainty, Held, HolderNote, Inside, TargetError};
 
 /// Whether a step whose answer was lost may have changed what the caller asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +152,7 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
             )
         }
         "edited" => {
-            let files = inside::few(&inside::edited(reply));
+            let files = Inside::few(&inside::edited(reply));
             let message =
                 format!("what serves in {path} on {host} is not the release, somebody changed it: {files}");
             let next = "put it back as it was, or commit it, or list it in `shared` if the service writes it";

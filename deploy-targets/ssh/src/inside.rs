@@ -5,9 +5,6 @@ use crate::transport::Reply;
 use crate::words;
 use deploy_core::failure::printable;
 
-/// Names that are shown; the rest is a number.
-const SHOWN: usize = 3;
-
 /// A file's name as people know it.
 fn name(text: &str) -> String {
     let odd = words::unword(text).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -45,15 +42,6 @@ pub(crate) fn line(words: &[String]) -> Option<String> {
     })
 }
 
-/// The first few, and how many more.
-pub(crate) fn few(found: &[String]) -> String {
-    let shown = found.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    match found.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
 /// Files that were not sent: `12 files that were not sent, as log/app.log`.
 pub(crate) fn besides(reply: &Reply) -> Vec<String> {
     let one = |words: &[String]| {
@@ -86,6 +74,7 @@ pub(crate) fn left(reply: &Reply) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use deploy_core::port::target::Inside;
 
     #[test]
     fn what_differs_is_told_in_words() {

@@ -16,7 +16,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::SliceName;
 use deploy_core::model::{ArtifactRef, Entry, ReleaseRef};
 use deploy_core::port::target::{
-    Cause, Checkpoint, Desired, HealthSeen, Move, Op, Prepared, Runs, TargetError,
+    Cause, Checkpoint, Desired, HealthSeen, Inside, Move, Op, Prepared, Runs, TargetError,
 };
 
 /// The digest of the tree that a service is in a release.
@@ -82,7 +82,7 @@ async fn bring(target: &SshTarget, host: &Host, op: &Op, step: &Move) -> Result<
     };
     let edited = inside::edited(&reply);
     if !edited.is_empty() {
-        let files = inside::few(&edited);
+        let files = Inside::few(&edited);
         op.progress.line(&format!(
             "{}: what serves was changed since it was deployed ({files}); going back puts it back as it is now",
             host.name()

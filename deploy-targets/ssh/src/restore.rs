@@ -13,7 +13,7 @@ use crate::config::HookPoint;
 use crate::host::{Host, RESTORE, Request};
 use crate::inside;
 use crate::seen::{self, look};
-use deploy_core::port::target::{Op, Restore, Runs, TargetError};
+use deploy_core::port::target::{Inside, Op, Restore, Runs, TargetError};
 
 /// Puts a host back.
 pub(crate) async fn restore(
@@ -34,7 +34,7 @@ pub(crate) async fn restore(
     let reply = host.run_as(RESTORE, "going back", request).await?;
     let edited = inside::edited(&reply);
     if !edited.is_empty() {
-        let files = inside::few(&edited);
+        let files = Inside::few(&edited);
         op.progress.line(&format!(
             "{}: put back as it is there, though changed: {files}",
             host.name()

@@ -4,6 +4,7 @@ use super::common::{World, back, bring, claim, deployment, hook, place, request,
 use crate::{CheckState, FAILPOINTS, Failpoint, HookPoint};
 use deploy_core::failure::Code;
 use deploy_core::port::target::{Cause, Certainty, Cleanup, Runs, Target as _};
+use deploy_tests::wait;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::sync::{Arc, Mutex};
@@ -158,6 +159,32 @@ async fn hooks_run_in_their_moments_and_carry_over() {
         "before v1 web-1 one\nafter v1 web-1 one\nbefore v2 web-1 two\nafter v2 web-1 two\n\
          failed v2 web-1 one\nbefore v3 web-1 three\nafter v3 web-1 three\n"
     );
+}
+
+/// Sending it again would end the same way: it is said at once, with the hook's name.
+#[tokio::test]
+async fn a_hook_that_rewrites_what_was_sent_is_named() {
+    let mut world = World::local();
+    world.binding.hooks = vec![hook(
+        "install",
+        HookPoint::Prepare,
+        "echo run >>\"$DEPLOY_PATH/../runs\"; echo rewritten >lock",
+    )];
+    let target = world.target();
+    let op = world.op(&claim(&target, 1).await.unwrap());
+    let step = step(&target, &world.release(1, &[("lock", "1")])).await;
+    let error = target.prepare(&op, &step).await.unwrap_err();
+    assert_eq!(
+        (error.certainty, error.cause, error.failure.code),
+        (Certainty::NotDone, Cause::Final, Code::HookFailed)
+    );
+    let told = &error.failure.message;
+    assert!(
+        told.contains("a hook (install) changed") && told.contains("./lock"),
+        "{told}"
+    );
+    assert_eq!(text(&world, "../runs"), "run\n");
+    assert_eq!(seen(&target).await, Runs::Nothing);
 }
 
 #[tokio::test]
@@ -570,11 +597,8 @@ async fn a_claim_waits_for_the_older_writer() {
         let (target, op) = (Arc::clone(&target), op.clone());
         async move { target.activate(&op, &first).await }
     });
-    let until = Instant::now() + Duration::from_secs(20);
-    while !world.path().join("began").exists() {
-        assert!(Instant::now() < until);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let began = world.path().join("began");
+    wait::until(wait::PATIENCE, "the hook runs", || began.exists());
     let mut next = request(2);
     next.may_take = vec![deployment(1)];
     target.claim(&place(&target).await, &next).await.unwrap();
@@ -606,21 +630,19 @@ async fn dropping_a_step_ends_it() {
     let mut first = step(&target, &world.release(1, &[("a", "1")])).await;
     first.checkpoint = Some(target.prepare(&op, &first).await.unwrap().checkpoint);
     let pid = world.path().join("pid");
-    let written = async {
-        while fs::read_to_string(&pid).unwrap_or_default().is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::select! {
+    let written = tokio::task::spawn_blocking(move || {
+        wait::until_some(wait::PATIENCE, "the hook runs", || {
+            fs::read_to_string(&pid).ok().filter(|pid| pid.ends_with('\n'))
+        })
+    });
+    let pid = tokio::select! {
         answer = target.activate(&op, &first) => panic!("{answer:?}"),
-        () = written => {}
-    }
-    let pid = fs::read_to_string(pid).unwrap();
-    let until = Instant::now() + Duration::from_secs(10);
-    while fs::metadata(format!("/proc/{}/exe", pid.trim())).is_ok() {
-        assert!(Instant::now() < until, "{pid} lives on");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        pid = written => pid.unwrap(),
+    };
+    let program = format!("/proc/{}/exe", pid.trim());
+    wait::until(wait::PATIENCE, "the hook ends", || {
+        fs::metadata(&program).is_err()
+    });
     let mut next = request(2);
     next.may_take = vec![deployment(1)];
     target.claim(&place(&target).await, &next).await.unwrap();
