@@ -15,7 +15,9 @@ use deploy_core::model::{ArtifactRef, Entry, Release};
 use deploy_core::plan::{
     self, BaseFacts, Kind, Limits, OnFailure, Plan, PlanInput, ServiceInput, SliceInput,
 };
-use deploy_core::port::target::{Abilities, Checkpoint, Fence, HealthSeen, Runs, SliceSeen, SliceSpec};
+use deploy_core::port::target::{
+    Abilities, Checkpoint, Fence, HealthSeen, Inside, Runs, SliceSeen, SliceSpec,
+};
 use deploy_core::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -40,6 +42,7 @@ fn plan(slices: usize) -> Result<Plan> {
                 unit: UnitId::new(format!("{name}:/opt/shop"))?,
             },
             seen: SliceSeen {
+                inside: Inside::default(),
                 slice: name,
                 runs: Ok(old.clone()),
                 held: None,

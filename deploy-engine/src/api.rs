@@ -207,6 +207,9 @@ pub struct SliceHealth {
     pub health: HealthSeen,
     /// What was seen.
     pub note: String,
+    /// What of the release is not as it was put there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edited: Vec<String>,
 }
 
 /// Gates of an environment for a release, at a time.

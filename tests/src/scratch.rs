@@ -191,11 +191,6 @@ impl Scratch {
         self.lock().insert(name.into(), value.into());
     }
 
-    /// Lets all later runs find the hosts of a fleet by their names.
-    pub fn reach(&self, fleet: &sshd::Fleet) {
-        self.set("DEPLOY_SSH_CONFIG", fleet.ssh_config());
-    }
-
     /// Takes back what [`Self::set`] set.
     pub fn unset(&self, name: &str) {
         self.lock().remove(std::ffi::OsStr::new(name));

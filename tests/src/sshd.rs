@@ -90,7 +90,7 @@ impl Fleet {
         fleet
     }
 
-    /// The client's configuration, to be given as `ssh_config = …` or `DEPLOY_SSH_CONFIG`: it knows the hosts
+    /// The client's configuration, to be given as `ssh_config = …`: it knows the hosts
     /// by name and pins the key that each had when the fleet started.
     pub fn ssh_config(&self) -> PathBuf {
         self.folder.path().join("ssh_config")

@@ -4,7 +4,7 @@ use crate::args::reading::Status as Args;
 use crate::context::{Context, known, now};
 use crate::error::{CliError, Exit};
 use crate::render::{Paint, ago, word};
-use deploy_core::port::target::HealthSeen;
+use deploy_core::port::target::{HealthSeen, Inside};
 use deploy_core::time::Timestamp;
 use deploy_core::view::Phase;
 use deploy_core::view::status::{Drift, EnvStatus, ServiceStatus, SliceStatus, Status};
@@ -103,7 +103,10 @@ fn of_service(text: &mut String, service: &ServiceStatus, width: usize, paint: P
         drift(service.drift)
     );
     let telling = |slice: &&SliceStatus| {
-        slice.health != service.health || slice.drift != service.drift || slice.runs != release
+        slice.health != service.health
+            || slice.drift != service.drift
+            || slice.runs != release
+            || !slice.edited.is_empty()
     };
     for slice in service.slices.iter().filter(telling) {
         let _ = writeln!(
@@ -112,7 +115,11 @@ fn of_service(text: &mut String, service: &ServiceStatus, width: usize, paint: P
             marked(slice.health, paint),
             slice.slice,
             slice.runs,
-            drift(slice.drift)
+            if slice.edited.is_empty() {
+                drift(slice.drift).to_owned()
+            } else {
+                format!("  drifted: {}", Inside::few(&slice.edited))
+            }
         );
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Verify) -> Result<Exit,
     context.console.answer(&answer, || {
         let mut table = Table::new(["", "service", "slice", "health", "seen"]);
         for slice in &slices {
-            let mark = if slice.health == HealthSeen::Healthy {
+            let mark = if slice.health == HealthSeen::Healthy && slice.edited.is_empty() {
                 "✓"
             } else {
                 "✗"
@@ -46,5 +46,10 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Verify) -> Result<Exit,
         }
         table.text(paint, width)
     });
-    Ok(if healthy { Exit::Done } else { Exit::Failed })
+    let whole = slices.iter().all(|slice| slice.edited.is_empty());
+    Ok(if healthy && whole {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }

@@ -6,6 +6,7 @@ pub mod acting;
 pub mod keys;
 pub mod leaf;
 pub mod model;
+pub mod proof;
 pub mod scope;
 pub mod template;
 

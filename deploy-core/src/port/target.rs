@@ -247,6 +247,37 @@ pub struct SliceSeen {
     pub unbroken_since: Option<Timestamp>,
     /// Releases kept there, newest first: what can be gone back to without sending anything.
     pub kept: Vec<ReleaseRef>,
+    /// What a look inside found, where the platform lets people in.
+    #[serde(default)]
+    pub inside: Inside,
+}
+
+/// What is inside a slice besides its fingerprint. A fingerprint says which release was put there; people and services can write
+/// into it since. All of it is text for people, a few lines each, made printable.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Inside {
+    /// What of the release is not as it was put there: `app.py: other content`. It is drift, and no foreign change: a deployment
+    /// goes over it, and going back puts it back as it was found.
+    pub edited: Vec<String>,
+    /// Files that are there besides, as a service's own logs and caches. Nobody holds them against it.
+    pub besides: Vec<String>,
+    /// Processes that still run from another release: `pid 4711 (python3) still runs from releases/0123456789abcdef`. They may be
+    /// about to end, or somebody's shell: no proof of anything.
+    pub left: Vec<String>,
+    /// Why the last move there has not ended, where one has not: what an observer after a crash goes by.
+    pub unfinished: Option<String>,
+}
+
+impl Inside {
+    /// The first of such lines, and how many more there are: for one sentence.
+    pub fn few(lines: &[String]) -> String {
+        const SHOWN: usize = 3;
+        let shown = lines.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        match lines.len().saturating_sub(SHOWN) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
+    }
 }
 
 /// A change, as a person reads it.

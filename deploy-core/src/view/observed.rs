@@ -24,6 +24,9 @@ pub struct Observed {
     pub runs: Option<Runs>,
     /// The release that runs, where that is known.
     pub release: Option<ReleaseRef>,
+    /// What of it is not as it was put there, where somebody looked inside since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edited: Vec<String>,
     /// Health.
     pub health: HealthSeen,
     /// When it was looked at.
@@ -94,6 +97,7 @@ impl EnvironmentView {
                 running: slice.running,
                 runs: slice.runs.clone(),
                 release: slice.release,
+                edited: Vec::new(),
                 health: slice.health,
                 at: event.at,
                 deployment: Some(view.id.clone()),

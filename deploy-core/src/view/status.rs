@@ -79,6 +79,9 @@ pub struct SliceStatus {
     pub health: HealthSeen,
     /// Whether it runs what the journal says.
     pub drift: Drift,
+    /// What of the release is not as it was put there: `app.py: other content`. That is drift.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edited: Vec<String>,
     /// When it was looked at.
     pub observed_at: Timestamp,
 }
@@ -127,6 +130,7 @@ fn environment(view: &EnvironmentView, project: &ProjectView, holder: Option<&Le
                     runs: seen.in_words(),
                     health: seen.health,
                     drift: drift(seen, view.current, moving),
+                    edited: seen.edited.clone(),
                     observed_at: seen.at,
                 })
                 .collect();
@@ -201,6 +205,7 @@ fn drift(seen: &Observed, current: Current, moving: bool) -> Drift {
     use super::Running;
     match (seen.running, current, seen.release) {
         (Running::Other, ..) => Drift::Drifted,
+        _ if !seen.edited.is_empty() => Drift::Drifted,
         (Running::Unknown, ..) | (_, Current::Unknown, _) => Drift::Unknown,
         _ if moving => Drift::None,
         (_, Current::Release(current), Some(release)) => {

@@ -1,9 +1,9 @@
 //! Calls on a target that take more than one question, and their answers in the machine's words.
 
 use super::retry::{Patience, retry};
-use super::wiring::Wiring;
+use super::wiring::{Fate, Wiring};
 use deploy_core::failure::{Code, Failure};
-use deploy_core::id::{PlaceId, StoreId};
+use deploy_core::id::{DeploymentId, PlaceId, StoreId};
 use deploy_core::machine::{Answer, Failed, Taking};
 use deploy_core::port::target::{Adopt, Cause, Certainty, Claim, ClaimRequest, Runs, Target, TargetError};
 use std::future::Future;
@@ -15,7 +15,8 @@ pub(super) const SHORT_LIMIT: Duration = Duration::from_secs(60);
 pub(super) const PATIENCE_GOING_BACK: Duration = Duration::from_secs(30);
 
 /// Claims a place. Where somebody holds it, what the core allows is tried: taken from a deployment of this state that has ended, or
-/// adopted from another state, as was asked. With the state that it was adopted from.
+/// adopted from another state, as was asked. A deployment of this state that the journal does not know is another state's in all but
+/// name, and is treated like one. With the state that it was adopted from.
 pub(super) async fn claim(
     target: &dyn Target,
     place: &PlaceId,
@@ -45,15 +46,37 @@ pub(super) async fn claim(
             ..now.clone()
         };
         match Taking::of(&allowed, error.held.as_deref()) {
-            Taking::OnceEnded(holder) if wiring.has_ended(&holder).await => now.may_take.push(holder),
+            Taking::OnceEnded(holder) => match (wiring.fate(&holder).await, request.adopt) {
+                (Fate::Ended, _) => now.may_take.push(holder),
+                (Fate::Unknown, Adopt::Take) => {
+                    now.may_take.push(holder);
+                    adopted = Some(request.store.clone());
+                }
+                (Fate::Unknown, Adopt::Refuse) => return Err(of_a_later_journal(place, &holder, error)),
+                (Fate::Open, _) => return Err(error),
+            },
             Taking::Adopt(store) if now.adopt == Adopt::Refuse => {
                 now.adopt = Adopt::Take;
                 adopted = store;
             }
-            Taking::Refused | Taking::OnceEnded(_) | Taking::Adopt(_) => return Err(error),
+            Taking::Refused | Taking::Adopt(_) => return Err(error),
         }
     }
     once(now).await.map(|claim| (claim, adopted))
+}
+
+/// A place is held by a deployment of this very state, and the journal knows nothing of it.
+fn of_a_later_journal(place: &PlaceId, holder: &DeploymentId, error: TargetError) -> TargetError {
+    let message = format!(
+        "{place} is held by this state's own deployment {}, which this journal does not know: the state was put back from a \
+         backup, or copied",
+        holder.short()
+    );
+    let next = "if the state it was copied from is gone, take it over: --adopt";
+    TargetError {
+        failure: Box::new(Failure::new(Code::ClaimForeign, message, next)),
+        ..error
+    }
 }
 
 pub(super) fn told(runs: &Runs) -> String {

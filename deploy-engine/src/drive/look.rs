@@ -58,7 +58,7 @@ impl Scope {
         };
         let mut sights = Vec::with_capacity(self.plan.slices.len());
         let mut runs = Vec::with_capacity(self.plan.slices.len());
-        let (mut outdated, mut trouble) = (false, None);
+        let (mut outdated, mut trouble, mut unfinished) = (false, None, None);
         for slice in self.plan.slice_indices() {
             let planned = self.plan.slice(slice);
             let service = self.plan.service(planned.service);
@@ -75,6 +75,12 @@ impl Scope {
                         };
                     }
                     outdated |= !same(what, &planned.now);
+                    unfinished = unfinished.or_else(|| {
+                        let why = seen.inside.unfinished.as_ref()?;
+                        let next = "deploy status --refresh looks at what runs now";
+                        let failure = Failure::new(Code::RemoteFailed, why.clone(), next);
+                        Some(failure.on(&service.name, Some(&planned.name)))
+                    });
                     (self.sight(slice, what), Some(what.clone()))
                 }
                 Some((Err(failure), _)) => {
@@ -119,7 +125,7 @@ impl Scope {
             runs,
             outdated: self.untouched && outdated,
             fresh,
-            failure: trouble,
+            failure: trouble.or(unfinished),
         }
     }
 

@@ -26,7 +26,7 @@ pub use lease::LeaseKeeper;
 pub(crate) use look::same;
 pub use points::POINTS;
 use points::{after, before};
-pub use wiring::{Bound, Epochs, Eyes, Needs, Untold, Wiring};
+pub use wiring::{Bound, Epochs, Eyes, Fate, Needs, Untold, Wiring};
 
 use crate::clock::Clock;
 use crate::failpoint;

@@ -13,7 +13,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::health::ProbeSpec;
 use deploy_core::id::{SliceIx, SliceName};
 use deploy_core::machine::{Answer, Effect, Failed, Machine};
-use deploy_core::port::target::{Checkpoint, HealthSeen, Op, Runs, Target};
+use deploy_core::port::target::{Checkpoint, HealthSeen, Inside, Op, Runs, Target};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,6 +44,13 @@ impl Looking {
             Side::New => &eyes.new,
             Side::Old => &eyes.old,
         }
+    }
+
+    /// Whether a probe sees the version that answers: then no list of processes says more.
+    fn proves_version(&self) -> bool {
+        let eyes = self.eyes.iter();
+        eyes.flat_map(|eyes| self.specs(eyes))
+            .any(|spec| spec.version.is_some())
     }
 
     /// Looks until every window is full; health, and what to say of it.
@@ -127,21 +134,34 @@ impl Runner {
         let suspicion = facts.suspicions.get(&slice).cloned();
         let sink = Arc::clone(&op.progress);
         Box::pin(async move {
-            if let Err(answer) = platform_says(&*bound.target, &op, &name, &wanted).await {
-                return match (answer, suspicion) {
-                    (
-                        Answer::Failed {
-                            how: how @ Failed::NotDone,
-                            slice,
-                            ..
-                        },
-                        Some(failure),
-                    ) => Answer::Failed { how, slice, failure },
-                    (answer, _) => answer,
-                };
-            }
+            let inside = match platform_says(&*bound.target, &op, &name, &wanted).await {
+                Ok(inside) => inside,
+                Err(answer) => {
+                    return match (answer, suspicion) {
+                        (
+                            Answer::Failed {
+                                how: how @ Failed::NotDone,
+                                slice,
+                                ..
+                            },
+                            Some(failure),
+                        ) => Answer::Failed { how, slice, failure },
+                        (answer, _) => answer,
+                    };
+                }
+            };
             match looking.settle(&mut |line| sink.step(0, 0, &line)).await {
-                Ok((health, note)) => Answer::Verified { health, note },
+                Ok((health, note)) => {
+                    let mut note = with_edits(note, &inside);
+                    // What was draining at the first look has had the probes' whole window to end.
+                    if !looking.proves_version()
+                        && !inside.left.is_empty()
+                        && let Ok(later) = platform_says(&*bound.target, &op, &name, &wanted).await
+                    {
+                        note = with_left(note, &later);
+                    }
+                    Answer::Verified { health, note }
+                }
                 Err(not_well) => Answer::Failed {
                     how: not_well.how,
                     slice: Some(slice),
@@ -221,12 +241,36 @@ impl Runner {
     }
 }
 
-/// What the platform says runs; an answer where that is not what is wanted.
-async fn platform_says(target: &dyn Target, op: &Op, slice: &SliceName, wanted: &Runs) -> Result<(), Answer> {
+/// A note of what was verified, with what is not as it was put there: no failure, and nothing to keep quiet about.
+fn with_edits(note: String, inside: &Inside) -> String {
+    if inside.edited.is_empty() {
+        return note;
+    }
+    let edited = Inside::few(&inside.edited);
+    format!("{note}; changed since it was put there: {edited}")
+}
+
+/// The same with what still runs from another release, where no probe proves which version answers. A process may be about to end,
+/// or be somebody's shell: it is told, and no failure.
+fn with_left(note: String, inside: &Inside) -> String {
+    if inside.left.is_empty() {
+        return note;
+    }
+    let left = Inside::few(&inside.left);
+    format!("{note}; but {left}, and no probe has `version`")
+}
+
+/// What the platform says runs: what is inside it, or an answer where it is not what is wanted.
+async fn platform_says(
+    target: &dyn Target,
+    op: &Op,
+    slice: &SliceName,
+    wanted: &Runs,
+) -> Result<Inside, Answer> {
     let verb = retry(Patience::Transient(op.limit), || target.verify(op, slice, wanted));
     let seen = limited(op.limit, verb).await.map_err(failed)?;
     match seen.runs {
-        Ok(runs) if same(&runs, wanted) => Ok(()),
+        Ok(runs) if same(&runs, wanted) => Ok(seen.inside),
         Ok(runs) => Err(Answer::Failed {
             how: Failed::Overtaken,
             slice: None,

@@ -101,8 +101,19 @@ pub trait Wiring: Send + Sync {
     /// The last epochs of all places of the environment.
     async fn epochs(&self) -> Epochs;
 
-    /// Whether a deployment of this state has ended, so that a claim may be taken from it.
-    async fn has_ended(&self, deployment: &DeploymentId) -> bool;
+    /// What the journal knows of a deployment that holds a place of this state: its claim is taken from one that has ended.
+    async fn fate(&self, deployment: &DeploymentId) -> Fate;
+}
+
+/// What a journal knows of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It may go on, or that could not be learned.
+    Open,
+    /// It has ended.
+    Ended,
+    /// Nothing: the journal is a copy, or was put back from a backup, and the deployment came after.
+    Unknown,
 }
 
 impl std::fmt::Debug for Bound {

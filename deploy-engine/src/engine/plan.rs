@@ -237,6 +237,7 @@ fn input(
 /// A slice that its target listed and then said nothing of.
 fn not_told(slice: &SliceName) -> SliceSeen {
     SliceSeen {
+        inside: deploy_core::port::target::Inside::default(),
         slice: slice.clone(),
         runs: Err(Failure::new(
             Code::Unreachable,

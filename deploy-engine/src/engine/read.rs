@@ -13,6 +13,7 @@ use deploy_core::id::{DeploymentId, EnvName, Seq, ServiceName};
 use deploy_core::model::Release;
 use deploy_core::plan::Kind;
 use deploy_core::port::journal::Stream;
+use deploy_core::port::target::Inside;
 use deploy_core::time::Timestamp;
 use deploy_core::view::ProjectView;
 use deploy_core::view::history::{HistoryPage, page};
@@ -73,13 +74,22 @@ impl Engine {
             .filter(|service| services.is_empty() || services.contains(&service.name));
         for service in wanted {
             let made = binder.target(service).await.map_err(failed)?;
+            let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
+            let seen = made.target.observe(&names).await;
+            let seen = seen.map_err(|error| EngineError::Unreachable(error.failure))?;
             for (slice, eyes) in binder.eyes(service, &made).await.map_err(failed)? {
-                let (health, note) = look(&eyes, &eyes.new).await.word();
+                let (health, mut note) = look(&eyes, &eyes.new).await.word();
+                let inside = seen.iter().find(|seen| seen.slice == slice);
+                let edited = inside.map(|seen| seen.inside.edited.clone()).unwrap_or_default();
+                if !edited.is_empty() {
+                    note = format!("{note}; drifted: {}", Inside::few(&edited));
+                }
                 found.push(SliceHealth {
                     service: service.name.clone(),
                     slice,
                     health,
                     note,
+                    edited,
                 });
             }
         }

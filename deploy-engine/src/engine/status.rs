@@ -199,6 +199,7 @@ fn looked_at(
         running,
         runs: seen.runs.ok(),
         release,
+        edited: seen.inside.edited,
         health,
         at,
         deployment: before.and_then(|before| before.deployment),

@@ -4,7 +4,7 @@ use super::Engine;
 use super::scene::{Configured, Scene};
 use crate::api::EngineError;
 use crate::configure::bind::{Binder, Secrets};
-use crate::drive::{Bound, Epochs, Needs, Wiring};
+use crate::drive::{Bound, Epochs, Fate, Needs, Wiring};
 use async_trait::async_trait;
 use deploy_core::event::Recorded;
 use deploy_core::failure::{Code, Failure};
@@ -103,10 +103,18 @@ impl Wiring for Wired {
         epochs
     }
 
-    async fn has_ended(&self, deployment: &DeploymentId) -> bool {
-        let events = self.engine.store.deployment(deployment).await.unwrap_or_default();
+    async fn fate(&self, deployment: &DeploymentId) -> Fate {
+        let Ok(events) = self.engine.store.deployment(deployment).await else {
+            return Fate::Open;
+        };
         let ended =
             |event: &Recorded| matches!(event.event().kind, deploy_core::event::EventKind::Ended { .. });
-        events.iter().any(ended)
+        if events.is_empty() {
+            Fate::Unknown
+        } else if events.iter().any(ended) {
+            Fate::Ended
+        } else {
+            Fate::Open
+        }
     }
 }

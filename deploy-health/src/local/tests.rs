@@ -1,6 +1,7 @@
 //! This machine as a host.
 
 use super::*;
+use deploy_tests::wait;
 use std::path::Path;
 use std::time::Instant;
 
@@ -20,12 +21,8 @@ fn lives(pid: &str) -> bool {
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-async fn until_gone(pid: &str) {
-    let began = Instant::now();
-    while lives(pid) {
-        assert!(began.elapsed() < Duration::from_secs(10), "{pid} lives on");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+fn until_gone(pid: &str) {
+    wait::until(wait::PATIENCE, "the process ends", || !lives(pid));
 }
 
 #[tokio::test]
@@ -84,7 +81,7 @@ async fn the_whole_group_ends_at_the_limit_and_when_dropped() {
     );
     let error = LocalExec.run(&shell(&text), Duration::from_millis(500)).await;
     assert_eq!(error, Err(HostExecError::TimedOut));
-    until_gone(&std::fs::read_to_string(&file).expect("it started")).await;
+    until_gone(&std::fs::read_to_string(&file).expect("it started"));
 
     std::fs::remove_file(&file).expect("it is there");
     let command = shell(&text);
@@ -99,7 +96,7 @@ async fn the_whole_group_ends_at_the_limit_and_when_dropped() {
             );
         }
     }
-    until_gone(&std::fs::read_to_string(&file).expect("it started")).await;
+    until_gone(&std::fs::read_to_string(&file).expect("it started"));
 }
 
 #[tokio::test]
@@ -107,5 +104,5 @@ async fn what_stays_in_the_background_neither_holds_the_look_nor_outlives_it() {
     let began = Instant::now();
     let output = run(&shell("sleep 600 & echo $!")).await;
     assert!(began.elapsed() < Duration::from_secs(5));
-    until_gone(&String::from_utf8_lossy(&output.stdout)).await;
+    until_gone(&String::from_utf8_lossy(&output.stdout));
 }

@@ -1,11 +1,12 @@
 //! From what a step answered, or did not, to the port's errors: which code, which cause, and whether it may have
 //! happened. The one place that knows the names which steps give to failures.
 
+use crate::inside;
 use crate::transport::{Broken, Reply};
 use crate::words;
 use deploy_core::failure::{Code, Failure, printable};
 use deploy_core::id::{DeploymentId, Epoch, StoreId};
-use deploy_core::port::target::{Cause, Certainty, Held, HolderNote, TargetError};
+use deploy_core::port::target::{Cause, Certainty, Held, HolderNote, Inside, TargetError};
 
 /// Whether a step whose answer was lost may have changed what the caller asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +130,16 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
             )
         }
         "lost" => {
-            let message = format!("the checkpoint in {path} on {host} is gone or damaged");
+            let message = match words.get(1..).filter(|file| !file.is_empty()) {
+                Some(file) => {
+                    let file = file.join(" ");
+                    let file = printable(file.strip_prefix("./").unwrap_or(&file), 200);
+                    format!(
+                        "what ran before in {path} on {host} is not whole any more: {file} is gone or cannot be read"
+                    )
+                }
+                None => format!("the checkpoint in {path} on {host} is gone or damaged"),
+            };
             let next = "deploy a known release forward";
             (Cause::CheckpointLost, new(Code::CheckpointLost, message, next))
         }
@@ -140,6 +150,13 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
                 Cause::Transient,
                 new(Code::ContentMismatch, message, "it is sent again at the next try"),
             )
+        }
+        "edited" => {
+            let files = Inside::few(&inside::edited(reply));
+            let message =
+                format!("what serves in {path} on {host} is not the release, somebody changed it: {files}");
+            let next = "put it back as it was, or commit it, or list it in `shared` if the service writes it";
+            (Cause::Final, new(Code::ContentMismatch, message, next))
         }
         "missing" => {
             let message = format!("the release {} is not in {path} on {host}", word(1));
@@ -250,7 +267,8 @@ fn said(host: &str, step: &str, path: &str, output: &str) -> (Cause, Failure) {
     (Cause::Final, Failure::new(code, message, next))
 }
 
-fn ended(status: &str) -> String {
+/// How a command ended that did not end well.
+pub(crate) fn ended(status: &str) -> String {
     match status {
         "124" | "137" => "was ended: it took longer than its time limit".to_owned(),
         "127" => "was not found (status 127)".to_owned(),

@@ -41,13 +41,13 @@ macro_rules! steps {
 }
 
 steps! {
-    LOOK "look" Look ["place" "look"];
+    LOOK "look" Look ["place" "sums" "whole" "inside" "look"];
     CLAIM "claim" Write ["place" "claim"];
     UPLOAD "upload" Write ["place" "sums" "upload"];
     HOOK "hook" Write ["place" "run" "receive" "hook"];
-    SEAL "seal" Write ["place" "sums" "receive" "encode" "seal"];
-    ACTIVATE "activate" Write ["place" "run" "shared" "activate"];
-    RESTORE "restore" Write ["place" "run" "restore"];
+    SEAL "seal" Write ["place" "sums" "whole" "receive" "encode" "seal"];
+    ACTIVATE "activate" Write ["place" "run" "sums" "whole" "shared" "activate"];
+    RESTORE "restore" Write ["place" "run" "sums" "whole" "restore"];
     FINISH "finish" Write ["place" "run" "finish"];
     DOCTOR "doctor" Look ["place" "doctor"];
 }

@@ -15,6 +15,7 @@ mod exec;
 mod finish;
 mod hooks;
 mod host;
+mod inside;
 mod layout;
 pub mod listing;
 mod observe;
@@ -74,9 +75,10 @@ impl SshTarget {
         Ok(Self { binding, hosts })
     }
 
-    /// Looks at every host: reach, rights, room, clock, tools. Changes nothing.
+    /// Looks at every host: reach, rights, room, clock, tools, the restart command. Changes nothing.
     pub async fn doctor(&self) -> Vec<Check> {
-        let looks = self.hosts.iter().map(doctor::look);
+        let restart = self.binding.restart.as_ref().map(|script| &script.command);
+        let looks = self.hosts.iter().map(|host| doctor::look(host, restart));
         together::all(looks.collect())
             .await
             .into_iter()
@@ -173,9 +175,9 @@ impl Target for SshTarget {
         self.on(host, activate::activate(self, host, op, step).await)
     }
 
-    async fn verify(&self, _: &Op, slice: &SliceName, wanted: &Runs) -> Result<SliceSeen, TargetError> {
+    async fn verify(&self, op: &Op, slice: &SliceName, wanted: &Runs) -> Result<SliceSeen, TargetError> {
         let host = self.host(slice)?;
-        self.on(host, observe::verify(host, slice, wanted).await)
+        self.on(host, observe::verify(host, op, slice, wanted).await)
     }
 
     async fn renew(&self, _: &Op, slice: &SliceName, _: Duration) -> Result<(), TargetError> {

@@ -3,19 +3,31 @@
 use crate::SshTarget;
 use crate::host::Host;
 use crate::layout;
-use crate::seen::{self, look};
+use crate::seen::{self, Depth, look, look_into};
 use crate::upload::{self, Content};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::SliceName;
 use deploy_core::model::Entry;
-use deploy_core::port::target::{Cause, Desired, Difference, Runs, SliceSeen, TargetError};
+use deploy_core::port::target::{Cause, Desired, Difference, Inside, Op, Runs, SliceSeen, TargetError};
 use deploy_core::tree::{Listing, Node};
 
 /// One look at one slice; what goes wrong is part of what was seen.
 pub(crate) async fn observe(host: &Host, slice: &SliceName) -> SliceSeen {
-    let (runs, held, kept) = match look(host, "").await {
-        Ok(seen) => (Ok(seen.runs.clone()), seen.held.clone(), seen.kept_refs()),
-        Err(error) => (Err(*error.failure), None, Vec::new()),
+    let (runs, held, kept, inside) = match look(host, "").await {
+        Ok(seen) => {
+            let (held, kept) = (seen.held.clone(), seen.kept_refs());
+            let unfinished = seen.moving.map(|moving| moving.why(host.name()));
+            (
+                Ok(seen.runs),
+                held,
+                kept,
+                Inside {
+                    unfinished,
+                    ..seen.inside
+                },
+            )
+        }
+        Err(error) => (Err(*error.failure), None, Vec::new(), Inside::default()),
     };
     SliceSeen {
         slice: slice.clone(),
@@ -24,23 +36,31 @@ pub(crate) async fn observe(host: &Host, slice: &SliceName) -> SliceSeen {
         armed: None,
         unbroken_since: None,
         kept,
+        inside,
     }
 }
 
-/// Whether the host's symlink names this release, whole, and the restart after the switch has ended.
-pub(crate) async fn verify(host: &Host, slice: &SliceName, wanted: &Runs) -> Result<SliceSeen, TargetError> {
-    let seen = look(host, "").await?;
+/// Whether the host's symlink names this release, whole, and the restart after the switch has ended. Every file of it is read; what
+/// differs is told in [`SliceSeen::inside`] and is no failure: commands of the manifest and services write where they live, and
+/// health says whether what runs is well.
+pub(crate) async fn verify(
+    host: &Host,
+    op: &Op,
+    slice: &SliceName,
+    wanted: &Runs,
+) -> Result<SliceSeen, TargetError> {
+    let seen = look_into(host, "", Depth::All, op.limit).await?;
     let plain = |runs: &Runs| {
         seen::fingerprint(runs)
             .trim_end_matches("+interrupted")
             .to_owned()
     };
-    if seen.moving {
-        let message = format!(
-            "the switch on {} was cut short before its restart had ended",
-            host.name()
-        );
-        let failure = Failure::new(Code::RemoteFailed, message, "deploy resume");
+    if let Some(moving) = &seen.moving {
+        let next = match moving.stopped {
+            Some(_) => "run it by hand on the host",
+            None => "deploy resume",
+        };
+        let failure = Failure::new(Code::RemoteFailed, moving.why(host.name()), next);
         return Err(TargetError::not_done(Cause::Final, failure));
     }
     if plain(&seen.runs) != plain(wanted) {
@@ -60,6 +80,7 @@ pub(crate) async fn verify(host: &Host, slice: &SliceName, wanted: &Runs) -> Res
         armed: None,
         unbroken_since: None,
         kept: seen.kept_refs(),
+        inside: seen.inside,
     })
 }
 
@@ -84,7 +105,7 @@ pub(crate) async fn plan(
         ));
     };
     let id = layout::release_id(artifact.digest(), to.config, &target.binding, &host.binding);
-    if seen.at.as_deref() == Some(&id) && !seen.moving {
+    if seen.at.as_deref() == Some(&id) && seen.moving.is_none() {
         return Ok(difference(Vec::new(), Some(0)));
     }
     let mut lines = Vec::new();

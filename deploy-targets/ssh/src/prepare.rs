@@ -2,9 +2,11 @@
 
 use crate::SshTarget;
 use crate::config::{HookPoint, SshBinding};
+use crate::doctor;
 use crate::environment;
 use crate::hooks;
 use crate::host::{Host, Request, SEAL};
+use crate::inside;
 use crate::layout;
 use crate::seen::{self, Seen, look};
 use crate::transport::{Input, Reply};
@@ -14,7 +16,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::SliceName;
 use deploy_core::model::{ArtifactRef, Entry, ReleaseRef};
 use deploy_core::port::target::{
-    Cause, Checkpoint, Desired, HealthSeen, Move, Op, Prepared, Runs, TargetError,
+    Cause, Checkpoint, Desired, HealthSeen, Inside, Move, Op, Prepared, Runs, TargetError,
 };
 
 /// The digest of the tree that a service is in a release.
@@ -35,6 +37,25 @@ pub(crate) async fn prepare(
     op: &Op,
     step: &Move,
 ) -> Result<Prepared, TargetError> {
+    match bring(target, host, op, step).await {
+        Err(error) if error.failure.code == Code::TargetFull => Err(no_room(host, error).await),
+        other => other,
+    }
+}
+
+/// Adds how much room there is, and what takes it.
+async fn no_room(host: &Host, mut error: TargetError) -> TargetError {
+    if let Some(room) = doctor::room(host).await {
+        error.failure.message = format!("{}: {room}", error.failure.message);
+    }
+    let releases = format!("{}/releases", host.path);
+    error.failure.next = format!(
+        "free space or inodes there, or lower `keep`, which bounds how many releases stay; what takes it: du -sh {releases}/*"
+    );
+    error
+}
+
+async fn bring(target: &SshTarget, host: &Host, op: &Op, step: &Move) -> Result<Prepared, TargetError> {
     let binding = &target.binding;
     let to = &*step.to;
     let digest = tree(&to.entry, &step.slice)?;
@@ -45,7 +66,13 @@ pub(crate) async fn prepare(
     }
     let reply = match seal(host, op, step, &id, binding).await {
         // Somebody changed a kept release: it was marked as not whole, and is sent anew.
-        Err(error) if error.failure.code == Code::ContentMismatch && seen.has(&id) => {
+        Err(error)
+            if error.failure.code == Code::ContentMismatch
+                && error.cause == Cause::Transient
+                && seen.has(&id) =>
+        {
+            op.progress
+                .line(&format!("{}: sent again: {}", host.name(), error.failure.message));
             send(target, host, op, to, digest, &id, &seen).await?;
             seal(host, op, step, &id, binding)
                 .await
@@ -53,6 +80,14 @@ pub(crate) async fn prepare(
         }
         other => other.map_err(|error| by_a_hook(error, binding))?,
     };
+    let edited = inside::edited(&reply);
+    if !edited.is_empty() {
+        let files = Inside::few(&edited);
+        op.progress.line(&format!(
+            "{}: what serves was changed since it was deployed ({files}); going back puts it back as it is now",
+            host.name()
+        ));
+    }
     let checkpoint = checkpoint(host, step, &reply)?;
     let will_be = if seen::fingerprint(&checkpoint.was) == id {
         checkpoint.was.clone()
@@ -68,7 +103,7 @@ fn by_a_hook(mut error: TargetError, binding: &SshBinding) -> TargetError {
         .hooks_at(HookPoint::Prepare)
         .map(|hook| hook.name.as_str())
         .collect();
-    if error.failure.code == Code::ContentMismatch && !names.is_empty() {
+    if error.cause == Cause::Transient && error.failure.code == Code::ContentMismatch && !names.is_empty() {
         error.cause = Cause::Final;
         error.failure.code = Code::HookFailed;
         error.failure.message = format!(

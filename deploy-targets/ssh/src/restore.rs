@@ -1,5 +1,9 @@
 //! `restore`: back to what the checkpoint says, from what is on the host alone.
 //!
+//! What was there comes back as it is there now. Files that somebody changed in it since are told, and hold nothing up: leaving what
+//! failed in place because of an edited file would be worse. A file that is gone since the checkpoint is another matter: what was
+//! there cannot be put back, so nothing is switched and the checkpoint counts as lost, naming the file.
+//!
 //! For a checkpoint of nothing the symlink goes and the restart command runs once more, with nothing to start: a service manager
 //! then leaves the service stopped. That this command fails is expected and only noted.
 
@@ -7,8 +11,9 @@ use crate::SshTarget;
 use crate::activate::limited;
 use crate::config::HookPoint;
 use crate::host::{Host, RESTORE, Request};
+use crate::inside;
 use crate::seen::{self, look};
-use deploy_core::port::target::{Op, Restore, Runs, TargetError};
+use deploy_core::port::target::{Inside, Op, Restore, Runs, TargetError};
 
 /// Puts a host back.
 pub(crate) async fn restore(
@@ -27,6 +32,14 @@ pub(crate) async fn restore(
         request = limited(request, Some(&hook.script), op);
     }
     let reply = host.run_as(RESTORE, "going back", request).await?;
+    let edited = inside::edited(&reply);
+    if !edited.is_empty() {
+        let files = Inside::few(&edited);
+        op.progress.line(&format!(
+            "{}: put back as it is there, though changed: {files}",
+            host.name()
+        ));
+    }
     for note in reply.all("note") {
         op.progress.line(&note.join(" "));
     }

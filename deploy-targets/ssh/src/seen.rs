@@ -2,10 +2,12 @@
 
 use crate::error;
 use crate::host::{Host, LOOK, Request};
+use crate::inside;
 use crate::transport::Reply;
+use deploy_core::failure::printable;
 use deploy_core::id::Fingerprint;
 use deploy_core::model::ReleaseRef;
-use deploy_core::port::target::{Held, Runs, TargetError};
+use deploy_core::port::target::{Held, Inside, Runs, TargetError};
 use deploy_core::tree::Listing;
 use std::time::Duration;
 
@@ -18,12 +20,49 @@ pub(crate) struct Seen {
     pub(crate) runs: Runs,
     pub(crate) held: Option<Held>,
     /// A switch began whose restart has not ended.
-    pub(crate) moving: bool,
+    pub(crate) moving: Option<Moving>,
+    /// How what runs differs from what was put there, and what is there besides.
+    pub(crate) inside: Inside,
     /// The release that `current` names, if it is one of ours.
     pub(crate) at: Option<String>,
     pub(crate) kept: Vec<Kept>,
     /// The release whose listing was asked for, if it is there.
     pub(crate) base: Option<Base>,
+}
+
+/// A switch that has not ended: it was cut short, or a command of it failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Moving {
+    /// Which command failed and how, as people read it; `None` where nothing is known: it was cut short.
+    pub(crate) stopped: Option<String>,
+}
+
+impl Moving {
+    fn read(reply: &Reply) -> Option<Self> {
+        reply.get("moving")?;
+        let stopped = reply.get("stopped").and_then(|words| {
+            let [step, status, log @ ..] = words else {
+                return None;
+            };
+            let ended = error::ended(status);
+            Some(match step.as_str() {
+                "restart" => {
+                    let log = printable(&log.join(" "), 300);
+                    format!("the restart command {ended}; the end of its output is there in {log}")
+                }
+                _ => format!("a hook at `after` {ended}"),
+            })
+        });
+        Some(Self { stopped })
+    }
+
+    /// Why it has not ended.
+    pub(crate) fn why(&self, host: &str) -> String {
+        match &self.stopped {
+            Some(stopped) => format!("the switch on {host} did not end: {stopped}"),
+            None => format!("the switch on {host} was cut short before its restart had ended"),
+        }
+    }
 }
 
 /// A complete release on the host.
@@ -43,9 +82,32 @@ pub(crate) struct Base {
     pub(crate) hooks: Vec<u8>,
 }
 
+/// How closely a look compares what runs with what was put there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// By size, mode and time of change; only what differs there is read.
+    Quick,
+    /// Every file is read, and what is there besides is listed.
+    All,
+}
+
 /// Looks. `wanted` names the release whose listing is to come along: `current`, an id, or none.
 pub(crate) async fn look(host: &Host, wanted: &str) -> Result<Seen, TargetError> {
-    let reply = host.run(LOOK, Request::new(LOOK_LIMIT).arg(wanted)).await?;
+    look_into(host, wanted, Depth::Quick, LOOK_LIMIT).await
+}
+
+/// The same, as closely as is said.
+pub(crate) async fn look_into(
+    host: &Host,
+    wanted: &str,
+    depth: Depth,
+    limit: Duration,
+) -> Result<Seen, TargetError> {
+    let depth = match depth {
+        Depth::Quick => "quick",
+        Depth::All => "all",
+    };
+    let reply = host.run(LOOK, Request::new(limit).arg(wanted).arg(depth)).await?;
     Ok(read(&reply))
 }
 
@@ -104,7 +166,13 @@ fn read(reply: &Reply) -> Seen {
     Seen {
         runs: runs(told, release),
         held: error::holder(reply),
-        moving: reply.get("moving").is_some(),
+        moving: Moving::read(reply),
+        inside: Inside {
+            edited: inside::edited(reply),
+            besides: inside::besides(reply),
+            left: inside::left(reply),
+            unfinished: None,
+        },
         at: reply.word("at").map(str::to_owned),
         kept,
         base,

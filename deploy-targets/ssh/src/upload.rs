@@ -102,6 +102,7 @@ pub(crate) async fn upload(
     base: Option<&Base>,
 ) -> Result<(), TargetError> {
     let parcel = parcel(target, host, to, content, base);
+    let total = parcel.total;
     let (sender, pieces) = mpsc::channel(PIECES);
     let progress = Arc::clone(&op.progress);
     let writing = tokio::task::spawn_blocking(move || {
@@ -135,7 +136,17 @@ pub(crate) async fn upload(
             );
             Err(TargetError::not_done(Cause::Final, failure.caused_by(&error)))
         }
-        (Err(error), _) => Err(error),
+        (Err(mut error), _) => {
+            if error.failure.code == Code::TargetFull {
+                let message = format!(
+                    "{} for {} KiB to send",
+                    error.failure.message,
+                    total.div_ceil(1024)
+                );
+                error.failure.message = message;
+            }
+            Err(error)
+        }
     }
 }
 
@@ -148,7 +159,7 @@ struct Parcel {
 }
 
 fn parcel(target: &SshTarget, host: &Host, to: &Desired, content: &Content, base: Option<&Base>) -> Parcel {
-    let (mut sums, mut odd, mut copy) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut sums, mut odd, mut copy, mut links) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut send = Vec::new();
     let mut total = 0;
     for (path, node) in &content.listing.nodes {
@@ -169,6 +180,10 @@ fn parcel(target: &SshTarget, host: &Host, to: &Desired, content: &Content, base
                 continue;
             }
             total += size;
+        } else if plain && matches!(node, Node::Link { .. }) {
+            links.extend_from_slice(b"./");
+            links.extend_from_slice(bytes);
+            links.push(0);
         }
         send.push((path.clone(), node.clone()));
     }
@@ -176,6 +191,7 @@ fn parcel(target: &SshTarget, host: &Host, to: &Desired, content: &Content, base
         ("listing", 0o644, content.listing.to_text()),
         ("sums", 0o644, sums),
         ("odd", 0o644, odd),
+        ("links", 0o644, links),
         ("copy", 0o644, copy),
         (
             "hooks",

@@ -96,3 +96,38 @@ fn two_states_at_the_same_moment_never_both_act() {
     }
     println!("in {both} rounds each stopped the other");
 }
+
+/// A state that was put back from a backup has the right name and an old journal: what it does not know of, it does not take.
+#[test]
+fn a_copied_state_is_told_of_a_deployment_that_it_does_not_know() {
+    let shop = Shop::new(Where::Local, 1);
+    let [state, copy] = ["first.db", "copy.db"].map(|name| shop.scratch.root().join(name));
+    let [state_name, copy_name] = [&state, &copy].map(|path| path.display().to_string());
+    let run = |arguments: &[&str]| shop.scratch.deploy_within(LIMIT, arguments);
+    run(&["up", "--state", &state_name]).expect_code(0);
+    std::fs::copy(&state, &copy).expect("the last one closes the file whole");
+
+    let version = shop.release(Health::Up);
+    let mut command = shop.scratch.command(&["up", "--state", &state_name]);
+    command.env("DEPLOY_FAILPOINT", "ssh.activate.before");
+    let killed = shop.scratch.spawn_command(command).wait(LIMIT);
+    assert_eq!(killed.signal, Some(9), "{killed:?}");
+
+    let before = (shop.live(), Hosts::of(&shop));
+    let refused = run(&["up", "--state", &copy_name]).expect_code(5);
+    let said = format!("{}{}", refused.stdout, refused.stderr);
+    for text in ["which this journal does not know", "--adopt"] {
+        assert!(said.contains(text), "{refused:?}");
+    }
+    assert_eq!((shop.live(), Hosts::of(&shop)), before, "{refused:?}");
+
+    let adopted = run(&["up", "--state", &copy_name, "--adopt"]).expect_code(0);
+    assert_eq!(shop.whole(), Ok(version), "{adopted:?}");
+    // What the one that was adopted away from began is over, and it says that it cannot tell what became of it.
+    let after = shop.live();
+    let resumed = run(&["resume", "--state", &state_name]).expect_code(4);
+    assert_eq!(shop.live(), after, "{resumed:?}");
+    for state in [&state_name, &copy_name] {
+        run(&["audit", "verify", "--state", state]).expect_code(0);
+    }
+}

@@ -8,7 +8,7 @@ use crate::id::{
 };
 use crate::model::{ArtifactRef, Entry, Release, ReleaseRef, Source};
 use crate::plan::{BaseFacts, Kind, Limits, OnFailure, PlanInput, ServiceInput, SliceInput, StrategyInput};
-use crate::port::target::{Abilities, Fence, Held, HolderNote, Runs, SliceSeen, SliceSpec};
+use crate::port::target::{Abilities, Fence, Held, HolderNote, Inside, Runs, SliceSeen, SliceSpec};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -70,6 +70,7 @@ pub(in crate::plan) fn slice(service: &str, slice: &str, runs: &str) -> SliceInp
         },
         wanted: runs.ends_with('*').then(|| seen.clone().expect("it runs")),
         seen: SliceSeen {
+            inside: Inside::default(),
             slice: SliceName::new(slice).expect("a name"),
             runs: seen,
             held: ours.then(|| Held {

@@ -14,11 +14,17 @@ if [ "$linked" = "$release" ] && [ -z "$moving" ]; then
 fi
 if [ "$fingerprint" != "$expect" ] && [ "$linked" != "$release" ]; then fail overtaken "${fingerprint:-nothing}"; fi
 if [ -d "$link" ] && [ ! -L "$link" ] && [ "$layout" = inside ]; then fail not-a-link "$link"; fi
+edited=$(cd "$home" && differs quick)
+# What was edited before is no work of ours.
+ours_now() { [ -n "$edited" ] || ( cd "$home" && take_as_ours ); }
 before=$1
 shift
 while [ "$before" -gt 0 ]; do
     hook "$1" "$home" "$settings_file" "$2"
-    [ "$status" = 0 ] || fail hook "$status"
+    if [ "$status" != 0 ]; then
+        ours_now
+        fail hook "$status"
+    fi
     shift 2
     before=$((before - 1))
 done
@@ -44,17 +50,24 @@ else
 fi
 if [ -n "$restart_command" ]; then
     restart "$restart_limit" "$home" "$settings_file" "$restart_command"
-    [ "$status" = 0 ] || fail restart "$status"
+    if [ "$status" != 0 ]; then
+        stopped restart
+        fail restart "$status"
+    fi
 fi
 after=$1
 shift
 while [ "$after" -gt 0 ]; do
     run "$1" "$home" "$settings_file" "$2"
     child=
-    [ "$status" = 0 ] || fail hook "$status"
+    if [ "$status" != 0 ]; then
+        stopped hook
+        fail hook "$status"
+    fi
     shift 2
     after=$((after - 1))
 done
+ours_now
 rm -f "$store/moving"
 flush "$store"
 look_at_link

@@ -79,7 +79,7 @@ case $mode in
         for entry in "$releases"/*; do
             [ ! -d "$entry" ] || discard "$entry"
         done
-        rm -rf "$store/tmp" "$store/checkpoints" "$store/environments" "$store/moving" "$store/restart.log" "$store/env"
+        rm -rf "$store/tmp" "$store/checkpoints" "$store/environments" "$store/moving" "$store/restart.log" "$store/failed.log" "$store/env"
         rmdir "$releases" 2>/dev/null || :
         ;;
     release) rm -f "$store/environments/$deployment" ;;

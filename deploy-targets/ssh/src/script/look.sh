@@ -1,4 +1,5 @@
-# What is there; changes nothing. Arguments: the release whose listing is wanted (`current` for the one that runs, or empty).
+# What is there; changes nothing. Arguments: the release whose listing is wanted (`current` for the one that runs, or empty), `quick` or
+# `all`: how closely to look whether what runs is as it was put there.
 need sha256sum coreutils
 emit layout "$layout"
 if [ -d "$path" ] && { [ ! -r "$path" ] || [ ! -x "$path" ]; }; then fail denied "$path"; fi
@@ -7,6 +8,7 @@ emit_claim
 look
 [ -z "$fingerprint" ] || emit runs "$fingerprint"
 [ -z "$moving" ] || emit moving "$mover" "$moving"
+[ -z "$stopped_with" ] || emit stopped "$stopped_at" "$stopped_with" "$store/failed.log"
 [ -z "$at" ] || emit at "$at"
 for entry in "$releases"/*; do
     [ -e "$entry/.deploy/complete" ] || continue
@@ -14,7 +16,14 @@ for entry in "$releases"/*; do
     [ -e "$entry/.deploy/refs" ] || continue
     while read -r digest number; do emit ref "$digest" "$number"; done <"$entry/.deploy/refs"
 done
-wanted=$1
+wanted=$1 depth=$2
+if [ -n "$at" ] && [ "$linked" = "$at" ] && [ -z "$moving" ]; then
+    tell edited "$(cd "$releases/$at" && differs "$depth")"
+    if [ "$depth" = all ]; then
+        if [ -e "$releases/$at/.deploy/complete" ]; then tell besides "$(cd "$releases/$at" && besides)"; fi
+        tell left "$(left_behind "$at")"
+    fi
+fi
 [ "$wanted" != current ] || wanted=$at
 if [ -n "$wanted" ] && [ -e "$releases/$wanted/.deploy/complete" ]; then
     emit base "$wanted"

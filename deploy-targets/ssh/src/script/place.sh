@@ -74,9 +74,12 @@ look_at_link() {
 # What runs: $fingerprint, empty for nothing. A switch whose restart has not ended counts as what its deployment brought.
 look() {
     look_at_link
-    fingerprint=$linked moving= mover=
+    fingerprint=$linked moving= mover= stopped_at= stopped_with=
     if [ -e "$store/moving" ]; then
-        read -r mover moving <"$store/moving" || :
+        {
+            read -r mover moving
+            read -r stopped_at stopped_with
+        } <"$store/moving" || :
         if [ -n "$moving" ]; then
             fingerprint=$moving
             read_claim

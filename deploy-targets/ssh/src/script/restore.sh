@@ -12,6 +12,7 @@ set_found=$(sha256sum <"$body")
 { read -r _ was; read -r kind text; } <"$body"
 decode "$text"
 target=$decoded
+edited=
 look
 case $kind in
     absent) back= ;;
@@ -20,6 +21,13 @@ case $kind in
         if [ "$linked" != "$back" ]; then
             [ -d "$releases/$back" ] || fail lost
             [ "$back" != "${back#adopted-}" ] || [ -e "$releases/$back/.deploy/complete" ] || fail lost
+            if [ -e "$releases/$back/.deploy/sums" ]; then
+                gone=$(cd "$releases/$back" && gone_since "$body")
+                [ -z "$gone" ] || fail lost "$gone"
+                # What somebody wrote there since is put back too: it is told, and no reason to leave what failed.
+                edited=$(cd "$releases/$back" && differs quick)
+                tell edited "$edited"
+            fi
         fi
         ;;
     foreign) back=${was%+interrupted} ;;
@@ -45,7 +53,10 @@ case $kind in
         ;;
     release)
         [ "$linked" = "$back" ] || switch "$prefix$back"
-        folder=$releases/$back settings_file=$folder/.deploy/run-env
+        folder=$releases/$back
+        # A live folder whose adoption was cut short before it had moved is still where it was.
+        [ -d "$folder" ] || folder=$link
+        settings_file=$folder/.deploy/run-env
         # An adopted folder brought no variables of its own.
         [ -f "$settings_file" ] || settings_file=$store/environments/$deployment
         ;;
@@ -59,7 +70,12 @@ if [ -n "$restart_command" ]; then
     restart "$restart_limit" "$folder" "$settings_file" "$restart_command"
     if [ "$status" != 0 ]; then
         # Nothing is there to be started: that it does not start is what is wanted.
-        if [ "$kind" = absent ]; then emit note "restart ended with $status, with nothing to start"; else fail restart "$status"; fi
+        if [ "$kind" = absent ]; then
+            emit note "restart ended with $status, with nothing to start"
+        else
+            stopped restart
+            fail restart "$status"
+        fi
     fi
 fi
 while [ $# -gt 0 ]; do
@@ -67,6 +83,7 @@ while [ $# -gt 0 ]; do
     [ "$status" = 0 ] || emit note "a hook at failed ended with $status"
     shift 2
 done
+if [ "$kind" = release ] && [ -z "$edited" ]; then ( cd "$folder" && take_as_ours ); fi
 rm -f "$store/moving"
 flush "$store"
 look_at_link

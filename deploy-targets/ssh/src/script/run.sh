@@ -54,10 +54,16 @@ hook() {
 }
 # A restart: what it leaves behind is the service. Its output goes to a file, so that a service which keeps writing to it lives on.
 restart() {
-    : >"$store/restart.log"
+    ( umask 077; : >"$store/restart.log" )
     exec 8>&2 2>>"$store/restart.log"
     run "$@"
     exec 2>&8 8>&-
     child=
     tail -n 40 "$store/restart.log" >&2 || :
+}
+# Why a switch has not ended, for whoever looks next: $status of the step $1. What a command printed stays on the host, for its owner
+# alone: there may be secrets in it.
+stopped() {
+    { sed -n '1p' "$store/moving"; printf '%s %s\n' "$1" "$status"; } | put "$store/moving"
+    if [ "$1" = restart ]; then ( umask 077; tail -c 4096 "$store/restart.log" | put "$store/failed.log" ); fi
 }

@@ -19,8 +19,15 @@ mkdir -p "$store/environments" "$store/checkpoints"
 if [ -n "$release" ]; then
     home=$releases/$release
     [ -e "$home/.deploy/sums" ] || fail missing "$release"
-    if [ "$linked" != "$release" ]; then
-        bad=$(cd "$home" && check_sums) || :
+    if [ "$linked" = "$release" ]; then
+        # It serves: nobody overwrites it, and nobody calls it the release.
+        bad=$(cd "$home" && differs all) || :
+        if [ -n "$bad" ]; then
+            tell edited "$bad"
+            fail edited
+        fi
+    else
+        bad=$(cd "$home" && { if [ -e .deploy/complete ] && [ -s .deploy/sealed ]; then differs all; else check_sums; fi; } | sed -n '1p') || :
         if [ -n "$bad" ]; then
             # It is sent again at the next try.
             rm -f "$home/.deploy/complete"
@@ -33,6 +40,7 @@ if [ -n "$release" ]; then
     fi
     if [ ! -e "$home/.deploy/complete" ]; then
         ( umask 077; put "$home/.deploy/run-env" <"$aside" )
+        (cd "$home" && facts >.deploy/sealed && targets >.deploy/targets)
         flush_tree "$home"
         printf 'complete\n' | put "$home/.deploy/complete"
     fi
@@ -54,7 +62,14 @@ if [ -z "$known" ]; then
     else
         kind=unknown text==
     fi
-    printf 'fingerprint %s\n%s %s\n' "${fingerprint:--}" "$kind" "$text" | put "$body"
+    edited=
+    if [ -n "$at" ] && [ -d "$releases/$at" ]; then edited=$(cd "$releases/$at" && differs quick) || edited=; fi
+    {
+        printf 'fingerprint %s\n%s %s\n' "${fingerprint:--}" "$kind" "$text"
+        # As it is now is how it is put back.
+        [ -z "$edited" ] || printf '%s\n' "$edited" | sed 's/^/edited /'
+    } | put "$body"
+    tell edited "$edited"
 else
     [ -e "$body" ] || fail lost
 fi
@@ -69,9 +84,8 @@ case $kind in
         if [ -d "$releases/$decoded" ]; then back=$releases/$decoded; else back=$path; fi
         [ -d "$back" ] && [ -r "$back" ] && [ -x "$back" ] || fail lost
         if [ -e "$back/.deploy/sums" ]; then
-            if ! ( cd "$back" && cut -c67- .deploy/sums | while IFS= read -r file; do [ -r "$file" ] || exit 1; done ); then
-                fail lost
-            fi
+            gone=$(cd "$back" && gone_since "$body")
+            [ -z "$gone" ] || fail lost "$gone"
         fi
         ;;
     unknown) fail not-a-link "$link" ;;

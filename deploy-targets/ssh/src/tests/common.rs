@@ -6,8 +6,8 @@ use deploy_core::digest::Digest;
 use deploy_core::id::{Attempt, DeploymentId, Epoch, PlaceId, ReleaseNumber, SliceName, StoreId};
 use deploy_core::model::{ArtifactRef, Entry, ReleaseRef};
 use deploy_core::port::target::{
-    Adopt, Claim, ClaimRequest, Desired, HolderNote, Move, Op, Prepared, ProgressSink, Runs, Secret, Target,
-    TargetError,
+    Adopt, Claim, ClaimRequest, Cleanup, Desired, HolderNote, Move, Op, Prepared, ProgressSink, Restore,
+    Runs, Secret, Target, TargetError,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -96,6 +96,16 @@ impl World {
         SshTarget::new(self.binding.clone(), &self.connections).unwrap()
     }
 
+    /// Whether progress said so.
+    pub(crate) fn told(&self, text: &str) -> bool {
+        self.lines
+            .0
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line.contains(text))
+    }
+
     pub(crate) fn restarts(&self) -> usize {
         std::fs::read_to_string(self.dir.path().join("opt/restarts")).map_or(0, |text| text.lines().count())
     }
@@ -179,6 +189,20 @@ pub(crate) async fn step(target: &SshTarget, to: &Arc<Desired>) -> Move {
         arm: None,
         checkpoint: None,
     }
+}
+
+pub(crate) fn back(prepared: &Prepared) -> Restore {
+    Restore {
+        slice: slice(),
+        checkpoint: prepared.checkpoint.clone(),
+        ours: vec![prepared.will_be.clone()],
+    }
+}
+
+/// Ends a deployment; the release before it is kept.
+pub(crate) async fn end(target: &SshTarget, op: &Op) {
+    let cleanup = Cleanup::Prune { keep: 5 };
+    target.finish(op, &place(target).await, &cleanup).await.unwrap();
 }
 
 /// Claim, prepare, activate, verify.

@@ -115,6 +115,8 @@ async fn a_changed_or_unknown_host_key_is_refused() {
         "{}",
         changed.failure
     );
+    let forget = format!("-R \"[127.0.0.1]:{}\"", sshd.port);
+    assert!(changed.failure.next.contains(&forget), "{}", changed.failure.next);
     fs::write(sshd.dir.path().join("known_hosts"), "").unwrap();
     let unknown = claim(&world.target(), 1).await.unwrap_err();
     assert_eq!(unknown.failure.code, Code::HostKey);
@@ -153,7 +155,7 @@ async fn a_password_is_handed_over_and_a_wrong_one_is_said() {
 
 #[tokio::test]
 async fn no_key_and_no_host_are_told_apart() {
-    let sshd = Sshd::start("");
+    let mut sshd = Sshd::start("");
     fs::write(sshd.dir.path().join("authorized"), "").unwrap();
     let world = World::at(sshd.address());
     let refused = claim(&world.target(), 1).await.unwrap_err();
@@ -161,8 +163,11 @@ async fn no_key_and_no_host_are_told_apart() {
         (refused.failure.code, refused.cause),
         (Code::PermissionDenied, Cause::Final)
     );
-    drop(sshd);
+    sshd.stop();
     let gone = claim(&world.target(), 1).await.unwrap_err();
+    assert!(gone.failure.message.contains("nothing listens there"), "{gone}");
+    let checks = world.target().doctor().await;
+    assert!(checks[0].detail.contains("Connection refused"), "{checks:?}");
     assert_eq!(
         (gone.cause, gone.certainty),
         (Cause::Unreachable, Certainty::NotDone)

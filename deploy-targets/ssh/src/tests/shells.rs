@@ -55,6 +55,12 @@ async fn there_and_back(mut world: World, tools: PathBuf) {
     let odd = world.path().join("current/-x y\n\\z");
     assert_eq!(std::fs::read_to_string(odd).unwrap(), "odd");
     std::fs::write(world.path().join("current/data/up/kept"), "").unwrap();
+    std::fs::write(world.path().join("current/same"), "!").unwrap();
+    std::fs::write(world.path().join("current/log"), "").unwrap();
+    let runs = seen(&target).await;
+    let inside = target.verify(&op, &slice(), &runs).await.unwrap().inside;
+    assert_eq!(inside.edited, ["same: other content"]);
+    assert_eq!(inside.besides, ["1 file that was not sent: log"]);
     let back = Restore {
         slice: slice(),
         checkpoint: prepared.checkpoint,

@@ -1,10 +1,10 @@
 //! One sshd on the loopback with its own key and configuration, as an ordinary test needs it.
 
 use crate::{Address, SshAddress};
+use deploy_tests::wait;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// A running sshd; it and its sessions end when dropped.
 pub(crate) struct Sshd {
@@ -54,11 +54,9 @@ impl Sshd {
             .expect("install openssh-server");
         let sshd = Self { dir, child, port };
         sshd.pin(&sshd.dir.path().join("host.pub"));
-        let until = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < until, "sshd does not come up");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait::until(wait::PATIENCE, "sshd comes up", || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
         sshd
     }
 

@@ -1,9 +1,10 @@
 //! What can go wrong on a host, and what must not come of it.
 
-use super::common::{World, bring, claim, deployment, hook, place, request, seen, shell, slice, step};
-use crate::{FAILPOINTS, Failpoint, HookPoint};
+use super::common::{World, back, bring, claim, deployment, hook, place, request, seen, shell, slice, step};
+use crate::{CheckState, FAILPOINTS, Failpoint, HookPoint};
 use deploy_core::failure::Code;
-use deploy_core::port::target::{Cause, Certainty, Cleanup, Restore, Runs, Target as _};
+use deploy_core::port::target::{Cause, Certainty, Cleanup, Runs, Target as _};
+use deploy_tests::wait;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::sync::{Arc, Mutex};
@@ -11,14 +12,6 @@ use std::time::{Duration, Instant};
 
 fn text(world: &World, name: &str) -> String {
     fs::read_to_string(world.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-fn back(prepared: &deploy_core::port::target::Prepared) -> Restore {
-    Restore {
-        slice: slice(),
-        checkpoint: prepared.checkpoint.clone(),
-        ours: vec![prepared.will_be.clone()],
-    }
 }
 
 #[tokio::test]
@@ -77,6 +70,24 @@ async fn an_adoption_that_was_cut_short_is_undone_by_the_next_claim() {
     assert_eq!(target.restore(&op, &back(&prepared)).await.unwrap(), live);
     assert_eq!(target.activate(&op, &step).await.unwrap(), prepared.will_be);
     assert_eq!(text(&world, "index.html"), "new");
+}
+
+/// Cut before the first rename: the live folder is where it was, and the restart runs in it.
+#[tokio::test]
+async fn an_adoption_that_was_cut_before_it_moved_anything_goes_back() {
+    let world = World::local();
+    fs::create_dir_all(world.path()).unwrap();
+    fs::write(world.path().join("index.html"), "live").unwrap();
+    let target = world.target();
+    let live = seen(&target).await;
+    let first = world.release(1, &[("index.html", "new")]);
+    let op = world.op(&claim(&target, 1).await.unwrap());
+    let step = step(&target, &first).await;
+    let prepared = target.prepare(&op, &step).await.unwrap();
+    let moving = world.path().with_file_name("app.deploy").join("moving");
+    fs::write(moving, format!("{} x\n", deployment(1))).unwrap();
+    assert_eq!(target.restore(&op, &back(&prepared)).await.unwrap(), live);
+    assert_eq!(text(&world, "index.html"), "live");
 }
 
 #[tokio::test]
@@ -148,6 +159,32 @@ async fn hooks_run_in_their_moments_and_carry_over() {
         "before v1 web-1 one\nafter v1 web-1 one\nbefore v2 web-1 two\nafter v2 web-1 two\n\
          failed v2 web-1 one\nbefore v3 web-1 three\nafter v3 web-1 three\n"
     );
+}
+
+/// Sending it again would end the same way: it is said at once, with the hook's name.
+#[tokio::test]
+async fn a_hook_that_rewrites_what_was_sent_is_named() {
+    let mut world = World::local();
+    world.binding.hooks = vec![hook(
+        "install",
+        HookPoint::Prepare,
+        "echo run >>\"$DEPLOY_PATH/../runs\"; echo rewritten >lock",
+    )];
+    let target = world.target();
+    let op = world.op(&claim(&target, 1).await.unwrap());
+    let step = step(&target, &world.release(1, &[("lock", "1")])).await;
+    let error = target.prepare(&op, &step).await.unwrap_err();
+    assert_eq!(
+        (error.certainty, error.cause, error.failure.code),
+        (Certainty::NotDone, Cause::Final, Code::HookFailed)
+    );
+    let told = &error.failure.message;
+    assert!(
+        told.contains("a hook (install) changed") && told.contains("./lock"),
+        "{told}"
+    );
+    assert_eq!(text(&world, "../runs"), "run\n");
+    assert_eq!(seen(&target).await, Runs::Nothing);
 }
 
 #[tokio::test]
@@ -252,6 +289,46 @@ async fn a_failed_restart_is_unknown_is_not_verified_and_goes_back() {
     target.verify(&op, &slice(), &prepared.will_be).await.unwrap_err();
     assert_eq!(target.restore(&op, &back(&prepared)).await.unwrap(), was);
     target.verify(&op, &slice(), &was).await.unwrap();
+}
+
+/// Whoever looks after the deployer was killed learns why, and none of what the command printed.
+#[tokio::test]
+async fn the_place_says_why_a_switch_has_not_ended() {
+    let mut world = World::local();
+    world.binding.restart = Some(shell("echo \"port in use, $TOKEN\"; exit 3"));
+    let target = world.target();
+    let op = world.op(&claim(&target, 1).await.unwrap());
+    let mut step = step(&target, &world.release(1, &[("a", "1")])).await;
+    let prepared = target.prepare(&op, &step).await.unwrap();
+    step.checkpoint = Some(prepared.checkpoint.clone());
+    target.activate(&op, &step).await.unwrap_err();
+    let told = target
+        .observe(&[slice()])
+        .await
+        .unwrap()
+        .remove(0)
+        .inside
+        .unfinished
+        .unwrap();
+    let log = world.path().join(".deploy/failed.log");
+    assert!(
+        told.contains("restart command ended with status 3") && told.contains(log.to_str().unwrap()),
+        "{told}"
+    );
+    assert!(!told.contains("port"), "{told}");
+    assert!(fs::read_to_string(&log).unwrap().starts_with("port in use"));
+    for file in ["failed.log", "restart.log"] {
+        let mode = fs::metadata(log.with_file_name(file)).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let error = target.verify(&op, &slice(), &prepared.will_be).await.unwrap_err();
+    assert!(error.failure.message.contains("status 3"), "{error}");
+    assert_eq!(
+        target.restore(&op, &back(&prepared)).await.unwrap(),
+        Runs::Nothing
+    );
+    let after = target.observe(&[slice()]).await.unwrap().remove(0).inside;
+    assert_eq!(after.unfinished, None);
 }
 
 #[tokio::test]
@@ -467,6 +544,12 @@ async fn no_room_is_said_and_changes_nothing() {
         (Code::TargetFull, Certainty::NotDone),
         "{error:?}"
     );
+    let told = &error.failure.message;
+    assert!(
+        told.contains("for 3907 KiB to send: ") && told.contains(" inodes free"),
+        "{told}"
+    );
+    assert!(error.failure.next.contains("keep"), "{error}");
     assert_eq!(seen(&target).await, was);
     target
         .finish(&op, &place(&target).await, &Cleanup::ReleaseOnly)
@@ -514,11 +597,8 @@ async fn a_claim_waits_for_the_older_writer() {
         let (target, op) = (Arc::clone(&target), op.clone());
         async move { target.activate(&op, &first).await }
     });
-    let until = Instant::now() + Duration::from_secs(20);
-    while !world.path().join("began").exists() {
-        assert!(Instant::now() < until);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let began = world.path().join("began");
+    wait::until(wait::PATIENCE, "the hook runs", || began.exists());
     let mut next = request(2);
     next.may_take = vec![deployment(1)];
     target.claim(&place(&target).await, &next).await.unwrap();
@@ -550,21 +630,19 @@ async fn dropping_a_step_ends_it() {
     let mut first = step(&target, &world.release(1, &[("a", "1")])).await;
     first.checkpoint = Some(target.prepare(&op, &first).await.unwrap().checkpoint);
     let pid = world.path().join("pid");
-    let written = async {
-        while fs::read_to_string(&pid).unwrap_or_default().is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::select! {
+    let written = tokio::task::spawn_blocking(move || {
+        wait::until_some(wait::PATIENCE, "the hook runs", || {
+            fs::read_to_string(&pid).ok().filter(|pid| pid.ends_with('\n'))
+        })
+    });
+    let pid = tokio::select! {
         answer = target.activate(&op, &first) => panic!("{answer:?}"),
-        () = written => {}
-    }
-    let pid = fs::read_to_string(pid).unwrap();
-    let until = Instant::now() + Duration::from_secs(10);
-    while fs::metadata(format!("/proc/{}/exe", pid.trim())).is_ok() {
-        assert!(Instant::now() < until, "{pid} lives on");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        pid = written => pid.unwrap(),
+    };
+    let program = format!("/proc/{}/exe", pid.trim());
+    wait::until(wait::PATIENCE, "the hook ends", || {
+        fs::metadata(&program).is_err()
+    });
     let mut next = request(2);
     next.may_take = vec![deployment(1)];
     target.claim(&place(&target).await, &next).await.unwrap();
@@ -611,4 +689,49 @@ async fn remove_leaves_claim_and_shared_data() {
     assert_eq!(seen(&target).await, Runs::Nothing);
     assert!(world.path().join("shared/data/x").exists());
     assert_eq!(claim(&target, 2).await.unwrap().epoch, op.claim.epoch.next());
+}
+
+/// The first word of the restart command is looked for, and room, inodes and clock are numbers.
+#[tokio::test]
+async fn doctor_says_what_a_deployment_will_miss() {
+    let mut world = World::local();
+    let found = async |world: &World, name: &str| {
+        let checks = world.target().doctor().await;
+        let check = checks.into_iter().find(|check| check.name == name);
+        check.map(|check| (matches!(check.state, CheckState::Bad { .. }), check.detail))
+    };
+    world.binding.restart = Some(shell("no-such-program restart web"));
+    let (bad, detail) = found(&world, "restart").await.unwrap();
+    assert!(bad && detail.contains("`no-such-program`"), "{detail}");
+    world.binding.restart = Some(shell("true"));
+    assert_eq!(
+        found(&world, "restart").await,
+        Some((false, "`true` is there".to_owned()))
+    );
+    world.binding.restart = Some(shell("./restart.sh"));
+    assert_eq!(found(&world, "restart").await, None);
+    let (_, room) = found(&world, "room").await.unwrap();
+    assert!(room.contains("iB"), "{room}");
+    assert_eq!(found(&world, "clock").await, Some((false, "as ours".to_owned())));
+}
+
+/// `sudo -n -l` says whether a command may be run without a password.
+#[tokio::test]
+async fn doctor_asks_sudo_about_the_restart_command() {
+    let mut world = World::local();
+    let tools = world.dir.path().join("tools");
+    fs::create_dir(&tools).unwrap();
+    let sudo = tools.join("sudo");
+    fs::write(&sudo, "#!/bin/sh\n[ \"$*\" = '-n -l systemctl restart web' ]\n").unwrap();
+    fs::set_permissions(&sudo, fs::Permissions::from_mode(0o755)).unwrap();
+    for tool in ["sh", "timeout", "setsid"] {
+        symlink(format!("/usr/bin/{tool}"), tools.join(tool)).unwrap();
+    }
+    world.connections = crate::Connections::with_tools(tools);
+    for (unit, bad) in [("web", false), ("other", true)] {
+        world.binding.restart = Some(shell(&format!("sudo systemctl restart {unit}")));
+        let checks = world.target().doctor().await;
+        let check = checks.iter().find(|check| check.name == "restart").unwrap();
+        assert_eq!(matches!(check.state, CheckState::Bad { .. }), bad, "{check:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Steps over one multiplexed connection to a host, by the user's own `ssh`: its configuration, agent, jump hosts and known
 //! hosts hold. The connection is made at the first step, and made anew after it broke.
 
+use super::refusal::refused;
 use super::{Broken, Call, Reply, Shell, argv, converse};
 use crate::config::SshAddress;
 use async_trait::async_trait;
@@ -74,7 +75,7 @@ impl Ssh {
         let connecting = connect(&self.address);
         let connection = tokio::time::timeout(CONNECT + ALIVE, connecting)
             .await
-            .unwrap_or_else(|_| Err(refused(&self.address.destination, "no answer in time")))?;
+            .unwrap_or_else(|_| Err(refused(&self.address, "no answer in time")))?;
         *held = Some(connection.clone());
         Ok(connection)
     }
@@ -124,7 +125,7 @@ async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
         builder
             .connect(&address.destination)
             .await
-            .map_err(|error| refused(&address.destination, &chain(&error)))?
+            .map_err(|error| refused(address, &chain(&error)))?
     };
     Ok(Connection {
         session: Arc::new(session),
@@ -136,7 +137,7 @@ async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
 /// The same connection where the host wants a password: `ssh` asks a helper for it, which finds it in its environment, so that
 /// it is on no argument list and in no file.
 async fn with_password(address: &SshAddress, password: &str, folder: &Path) -> Result<Session, Broken> {
-    let broken = |error: std::io::Error| refused(&address.destination, &error.to_string());
+    let broken = |error: std::io::Error| refused(address, &error.to_string());
     let helper = folder.join("ask");
     tokio::fs::write(&helper, "#!/bin/sh\nprintf '%s\\n' \"$DEPLOY_SSH_PASSWORD\"\n")
         .await
@@ -179,7 +180,7 @@ async fn with_password(address: &SshAddress, password: &str, folder: &Path) -> R
         .map_err(broken)?;
     if !status.success() {
         let said = tokio::fs::read_to_string(&log).await.unwrap_or_default();
-        return Err(refused(&address.destination, &said));
+        return Err(refused(address, &said));
     }
     Ok(Session::resume(
         socket.into_boxed_path(),
@@ -196,40 +197,6 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
-}
-
-/// Why there is no connection, from what `ssh` said.
-fn refused(destination: &str, said: &str) -> Broken {
-    let (cause, failure) = if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
-        let message = format!("the host key of {destination} is not the one known for it");
-        let next =
-            format!("if the change is expected: ssh-keygen -R {destination}, then connect once by hand");
-        (Cause::Final, Failure::new(Code::HostKey, message, next))
-    } else if said.contains("Host key verification failed") || said.contains("host key is known for") {
-        let message = format!("the host key of {destination} is not known");
-        let next = format!("deploy trust {destination}");
-        (Cause::Final, Failure::new(Code::HostKey, message, next))
-    } else if said.contains("Permission denied") || said.contains("Too many authentication failures") {
-        let message = format!("{destination} lets nobody in with these keys");
-        let next = format!("ssh {destination} true");
-        (Cause::Final, Failure::new(Code::PermissionDenied, message, next))
-    } else if said.contains("No such file or directory (os error 2)") {
-        let message = "there is no `ssh` on this machine".to_owned();
-        let next = "install it: apt-get install openssh-client";
-        (Cause::Final, Failure::new(Code::ToolMissing, message, next))
-    } else if said.contains("kex_exchange_identification") || said.contains("closed by remote host") {
-        // So many connections at once that the server drops some.
-        let message = format!("{destination} takes no connection just now");
-        (
-            Cause::Transient,
-            Failure::new(Code::Unreachable, message, "try again a little later"),
-        )
-    } else {
-        let message = format!("{destination} cannot be reached");
-        let next = format!("ssh {destination} true");
-        (Cause::Unreachable, Failure::new(Code::Unreachable, message, next))
-    };
-    Broken::NotSent(cause, Box::new(failure.with_log(said)))
 }
 
 /// The command line as the login shell reads it.
@@ -252,7 +219,7 @@ impl Shell for Ssh {
             Ok(child) => child,
             Err(error) => {
                 self.forget(&connection).await;
-                return Err(refused(&self.address.destination, &chain(&error)));
+                return Err(refused(&self.address, &chain(&error)));
             }
         };
         let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
