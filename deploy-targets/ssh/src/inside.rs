@@ -89,7 +89,7 @@ mod tests {
             assert_eq!(line(&words).as_deref(), Some(said), "{told}");
         }
         assert_eq!(
-            few(&["a", "b", "c", "d"].map(str::to_owned)),
+            Inside::few(&["a", "b", "c", "d"].map(str::to_owned)),
             "a, b, c and 1 more"
         );
     }
