@@ -19,6 +19,7 @@ fn an_empty_folder() {
     exit 0
     --- stdout
       · nothing names a platform: taken as files on a server, by ssh
+      ! still to be filled in: the port it listens on, now 3000: no source says one
       ! still to be filled in: the service's unit: `restart` runs systemctl restart project
       ! still to be filled in: the address of production's server, now deploy@server.example
     ✓ deploy.toml written
@@ -76,7 +77,6 @@ fn a_node_service_with_branches() {
 
     [artifacts.app]
     build = "npm ci && npm run build"
-    inputs = ["package.json", "package-lock.json", "src/**", "app/**", "public/**"]
     output = "dist"
 
     [services.web]
@@ -130,7 +130,6 @@ fn a_rust_program() {
 
     [artifacts.app]
     build = "cargo build --release --locked && mkdir -p dist && cp target/release/basket dist/"
-    inputs = ["Cargo.toml", "Cargo.lock", "src/**", "*/src/**", "*/Cargo.toml"]
     output = "dist"
 
     [services.web]
@@ -176,6 +175,115 @@ fn platforms_are_recognised() {
     ] {
         let manifest = made(&Home::with(&[(file, text)]), &["init"]);
         assert!(manifest.contains(sign), "{file}: {manifest}");
+    }
+}
+
+/// A folder's files with their texts.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+#[test]
+fn languages_are_recognised() {
+    let cases: &[(Files<'_>, &[&str])] = &[
+        (
+            &[(
+                "Cargo.toml",
+                "[package]\nname = \"shop-core\"\n[[bin]]\nname = \"shopd\"\n",
+            )],
+            &["target/release/shopd"],
+        ),
+        (
+            &[
+                (
+                    "Cargo.toml",
+                    "[workspace]\nmembers = [\"crates/*\"]\n[workspace.package]\nname = \"no\"\n",
+                ),
+                ("crates/model/Cargo.toml", "[package]\nname = \"model\"\n"),
+                ("crates/server/Cargo.toml", "[package]\nname = \"server\"\n"),
+                ("crates/server/src/main.rs", "fn main() {}"),
+            ],
+            &["target/release/server"],
+        ),
+        (&[("Cargo.toml", "[workspace]\n")], &["the program in `build`"]),
+        (
+            &[
+                ("go.mod", "module example.org/basket\n"),
+                ("main.go", "http.ListenAndServe(\":9090\", nil)"),
+            ],
+            &["-o dist/basket .", "localhost:9090/"],
+        ),
+        (
+            &[
+                ("go.mod", "module example.org/basket\n"),
+                ("cmd/server/main.go", "package main"),
+            ],
+            &["-o dist/server ./cmd/server", "the port it listens on, now 3000"],
+        ),
+        (
+            &[
+                ("requirements.txt", "fastapi"),
+                ("app/main.py", "uvicorn.run(app, port=8000)"),
+            ],
+            &[
+                "if_changed = [\"requirements.txt\"]",
+                "produces = [\"packages\"]",
+                "localhost:8000/",
+                "PYTHONPATH",
+            ],
+        ),
+        (
+            &[
+                ("package.json", r#"{"dependencies":{"express":"4"}}"#),
+                ("package-lock.json", "{}"),
+            ],
+            &[
+                "command = \"npm ci --omit=dev\"",
+                "produces = [\"node_modules\"]",
+                "source = \".\"",
+            ],
+        ),
+        (
+            &[
+                (
+                    "package.json",
+                    r#"{"scripts":{"build":"x"},"dependencies":{"next":"15"}}"#,
+                ),
+                ("pnpm-lock.yaml", ""),
+            ],
+            &[
+                "pnpm install --frozen-lockfile && pnpm run build",
+                "\"node_modules\", \".next\"",
+            ],
+        ),
+        (
+            &[
+                ("package.json", r#"{"scripts":{"build":"vite"}}"#),
+                ("yarn.lock", ""),
+            ],
+            &[
+                "yarn install --frozen-lockfile && yarn run build",
+                "output = \"dist\"",
+            ],
+        ),
+        (
+            &[(
+                "docker-compose.yml",
+                "services:\n  db:\n    image: postgres\n  web:\n    build: .\nvolumes:\n  x:\n",
+            )],
+            &["service = \"web\""],
+        ),
+        (
+            &[(
+                "k8s/web.yaml",
+                "kind: Deployment\nmetadata:\n  labels:\n    name: other\n  name: basket\n",
+            )],
+            &["deployment/basket"],
+        ),
+    ];
+    for (files, signs) in cases {
+        let manifest = made(&Home::with(files), &["init"]);
+        for sign in *signs {
+            assert!(manifest.contains(sign), "{files:?}: {sign}\n{manifest}");
+        }
     }
 }
 
@@ -236,13 +344,51 @@ fn a_deploy_yaml() {
 
     [artifacts.frontend]
     build = "npm run build"
-    inputs = ["**"]
     output = "."
 
     [services.frontend]
     artifact = "frontend"
     [services.frontend.ssh]
     path = "/opt/shop/frontend"
+
+    [environments.production.hosts]
+    server = { ssh = "deploy@server.example" }
+    "#);
+}
+
+#[test]
+fn what_an_old_file_says_and_a_manifest_cannot_is_named() {
+    let yaml = "targets:\n  agent:\n    source: /srv/agent\n    path: opt/agent\n    restart: \"true\"\n    health_check: localhost:3000/health\n  controller:\n    source: ./controller/\n    path: /opt/controller\n    restart: \"true\"\n    health_check: test -f /tmp/x\n";
+    let home = Home::with(&[(".deploy.yaml", yaml), ("controller/server.js", "")]);
+    assert_snapshot!(made(&home, &["import"]), @r#"
+    exit 0
+    --- stdout
+      ! still to be filled in: the source of agent, now all of the project: /srv/agent is outside of it
+      ! still to be filled in: the path of agent, now /opt/agent: opt/agent is not absolute
+      ! still to be filled in: the server, now deploy@server.example: .deploy.yaml names none; DEPLOY_SERVER and DEPLOY_USER do
+    ✓ deploy.toml written
+      next       fill in what is missing, then deploy check
+    --- deploy.toml
+    [project]
+    name = "project"
+
+    [services.agent]
+    [services.agent.ssh]
+    source = "."
+    path = "/opt/agent"
+    restart = "true"
+    [services.agent.health.ready]
+    http = "http://localhost:3000/health"
+    healthy_for = "10s"
+
+    [services.controller]
+    [services.controller.ssh]
+    source = "controller/"
+    path = "/opt/controller"
+    restart = "true"
+    [services.controller.health.ready]
+    command = "test -f /tmp/x"
+    healthy_for = "10s"
 
     [environments.production.hosts]
     server = { ssh = "deploy@server.example" }

@@ -67,9 +67,9 @@ fn not_toml() {
     assert_snapshot!(check("[project\nname = \"shop\"\n"), @r#"
     exit 2
     --- stderr
-    deploy.toml:1:9: not TOML: unclosed table, expected `]`
+    deploy.toml:1:9: not TOML: unclosed table
         1 | [project
-          |         ^
+          |         ^ write `]` right after the table's name; its parts are joined by dots
     error: a problem in the manifest [DPL0002]
       next     correct the manifest, then `deploy check`
     "#);
@@ -83,12 +83,12 @@ fn an_unknown_key_and_a_wrong_type_at_once() {
     assert_snapshot!(check(&text), @r#"
     exit 2
     --- stderr
-    deploy.toml:2:8: `name` is a number
-        2 | name = 7
-          |        ^ write another name
     deploy.toml:10:1: unknown key `helthy_for` in [services.web.health.ready]
        10 | helthy_for = "1s"
           | ^^^^^^^^^^ did you mean `healthy_for`?
+    deploy.toml:2:8: `name` is a number
+        2 | name = 7
+          |        ^ write another name
     error: 2 problems in the manifest [DPL0002]
       next     correct the manifest, then `deploy check`
     "#);
@@ -180,8 +180,55 @@ fn valid() {
     assert_snapshot!(home.run(&["check", "--json"]), @r#"
     exit 0
     --- stdout
-    {"schema":"deploy.check/1","valid":true,"project":"shop","environments":["development","production"],"not_yet_acting":[]}
+    {"schema":"deploy.check/1","valid":true,"project":"shop","environments":["development","production"],"not_yet_acting":[],"to_fill_in":[]}
     "#);
+}
+
+#[test]
+fn files_that_are_not_there() {
+    let text = LOCAL.replace("source = \".\"", "source = \"aap\"").replace(
+        "[environments.production]",
+        "[artifacts.app]\nbuild = \"make\"\ndir = \"deploy.toml\"\noutput = \"out\"\n\
+             [environments.production]\nenv_file = \"production.env\"\nssh_config = \"app\"",
+    );
+    let home = Home::with(&[("deploy.toml", &text), ("app/server.js", "")]);
+    assert_snapshot!(home.run(&["check"]), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:6:10: there is no folder `aap`
+        6 | source = "aap"
+          |          ^^^^^ name a folder of the project; `.` is all of it
+    deploy.toml:15:7: `deploy.toml` is a file, and a folder is wanted
+       15 | dir = "deploy.toml"
+          |       ^^^^^^^^^^^^^ name a folder of the project; `.` is all of it
+    deploy.toml:18:12: there is no file `production.env`
+       18 | env_file = "production.env"
+          |            ^^^^^^^^^^^^^^^^ write it, with `NAME=value` lines, or remove `env_file`
+    deploy.toml:19:14: `app` is a folder, and a file is wanted
+       19 | ssh_config = "app"
+          |              ^^^^^ write it, or remove `ssh_config`: ~/.ssh/config holds too
+    error: 4 problems in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+}
+
+#[test]
+fn what_init_left_to_fill_in_is_named() {
+    let text = LOCAL.replace(
+        "[environments.production]",
+        "[environments.staging.hosts]\nstaging-1 = { ssh = \"deploy@server.example\" }\n[environments.staging.services.web.ssh]\npath = \"/opt/shop\"\n[environments.production]",
+    );
+    assert_snapshot!(check(&text), @r#"
+    exit 0
+    --- stdout
+    ✓ deploy.toml: shop is valid (development → production → staging)
+      ! line 14: `environments.staging.hosts.staging-1.ssh` is to be filled in: deploy@server.example stands for a server of yours; write its address
+    "#);
+    let (answer, _) = Home::with(&[("deploy.toml", &text)]).json(&["check", "--json"]);
+    assert_eq!(
+        answer["to_fill_in"][0]["key"],
+        "environments.staging.hosts.staging-1.ssh"
+    );
 }
 
 #[test]

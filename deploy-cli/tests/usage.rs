@@ -169,6 +169,7 @@ fn below_the_projects_folder_the_project_is_found() {
     exit 0
     --- stdout
       · nothing names a platform: taken as files on a server, by ssh
+      ! still to be filled in: the port it listens on, now 3000: no source says one
       ! still to be filled in: the service's unit: `restart` runs systemctl restart src
       ! still to be filled in: the address of production's server, now deploy@server.example
     ✓ deploy.toml written
@@ -245,7 +246,7 @@ fn the_deployment_may_be_left_out_where_there_is_one() {
     assert_snapshot!(home.run(&["resume"]), @r#"
     exit 2
     --- stderr
-    error: no deployment is left to resume [DPL0003]
+    error: no deployment is open [DPL0003]
       next     deploy history shows what happened
     "#);
     assert_snapshot!(home.run(&["cancel"]), @r#"

@@ -4,8 +4,10 @@
 //! Readers tolerate kinds that they do not know; the folds that decide refuse them.
 
 mod kind;
+mod options;
 
 pub use kind::EventKind;
+pub use options::RequestOptions;
 
 use crate::digest::Digest;
 use crate::id::{Actor, DeploymentId, EnvName, Seq};
@@ -13,7 +15,6 @@ use crate::model::ReleaseRef;
 use crate::plan::Kind;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Version of the form of events. Raised when a field is added, not when it is used.
 pub const SCHEMA: u32 = 1;
@@ -127,7 +128,7 @@ pub struct Request {
     pub services: Vec<crate::id::ServiceName>,
     /// Whether places of other states may be taken.
     pub adopt: crate::port::target::Adopt,
-    /// Options that change what is allowed or done: `allow_dirty`, `strategy`, …
+    /// Options that change what is allowed or done.
     #[serde(default)]
-    pub options: BTreeMap<String, String>,
+    pub options: RequestOptions,
 }

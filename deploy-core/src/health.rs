@@ -7,9 +7,10 @@ mod window;
 pub use vigil::{Finding, Vigil, Watch};
 pub use window::{Fault, Late, Pace, State, Window};
 
+use crate::command::Command;
 use crate::failure::{Code, printable};
 use crate::port::target::HealthSeen;
-use crate::time::human;
+use crate::time::{human, optional_human};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -76,21 +77,11 @@ pub enum ProbeKind {
     /// A command whose exit status is judged, and its standard output as a body is.
     Command {
         /// What to run.
-        line: CommandLine,
+        line: Command,
         /// The folder to run it in.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dir: Option<String>,
     },
-}
-
-/// A command as manifests have it: a string is for `sh -c`, an array is argv.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum CommandLine {
-    /// For `sh -c`.
-    Shell(String),
-    /// Program and arguments, as they are.
-    Argv(Vec<String>),
 }
 
 /// Where a look is done from.
@@ -263,29 +254,6 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)
-    }
-}
-
-/// Serde for durations that may be absent.
-mod optional_human {
-    use super::{Duration, human};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    struct Human(#[serde(with = "human")] Duration);
-
-    #[expect(clippy::ref_option, reason = "serde calls it so")]
-    pub(super) fn serialize<S: Serializer>(
-        span: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        span.map(Human).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<Human>::deserialize(deserializer)?.map(|human| human.0))
     }
 }
 

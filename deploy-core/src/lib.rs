@@ -14,6 +14,7 @@
 //! An effect is visible only through state, and state moves only by recorded events: an effect cannot start before the event
 //! that records it, and recovery is the same six steps.
 
+pub mod command;
 pub mod digest;
 #[cfg(test)]
 mod edge_cases;

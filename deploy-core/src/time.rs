@@ -122,6 +122,25 @@ pub mod human {
     }
 }
 
+/// Serde for durations that may be absent, as people write them.
+pub mod optional_human {
+    use super::{Duration, human};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Human(#[serde(with = "human")] Duration);
+
+    /// Writes the shortest exact form, or nothing.
+    pub fn serialize<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        span.map(Human).serialize(serializer)
+    }
+
+    /// Reads what [`human`] reads, or nothing.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<Human>::deserialize(deserializer)?.map(|human| human.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

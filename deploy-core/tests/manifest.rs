@@ -2,12 +2,13 @@
 //! act yet. And the laws that hold for every manifest.
 
 use deploy_core::id::{EnvName, ServiceName};
+use deploy_core::manifest::acting::{Acts, ArtifactForm};
 use deploy_core::manifest::{
     self, Amount, Content, Environment, Fact, Facts, HostAddress, JsonExpect, ProbeKind, SecretRef,
     StrategyKind, TargetConfig, TargetKind, VarName,
 };
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -75,13 +76,37 @@ fn the_manifests_of_real_systems_are_read_and_resolved() {
     }
 }
 
+/// A program that acts on servers, by every strategy but blue-green.
+fn on_servers() -> Acts {
+    let mut strategies: BTreeSet<_> = StrategyKind::of(TargetKind::Ssh).iter().copied().collect();
+    strategies.remove(&StrategyKind::BlueGreen);
+    Acts {
+        kinds: BTreeMap::from([(TargetKind::Ssh, strategies)]),
+        artifacts: BTreeSet::from([ArtifactForm::Tree]),
+    }
+}
+
+#[test]
+fn which_kinds_act_is_said_by_who_holds_them() {
+    let manifest = manifest::parse("minimal.toml", text_of("minimal.toml")).expect("a manifest");
+    let named = |acts: &Acts| {
+        let found = manifest::acting::not_yet(&manifest, acts);
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&on_servers()), [""; 0]);
+    assert_eq!(
+        named(&Acts::default()),
+        ["line 7: `services.web.ssh` does not act yet: this program has no ssh target; `up` refuses it"]
+    );
+}
+
 #[test]
 fn what_does_not_act_yet_is_named() {
     let mut out = String::new();
     for (file, text) in MANIFESTS {
         let manifest = manifest::parse(file, text).unwrap_or_else(|problems| panic!("{problems}"));
         writeln!(out, "{file}").expect("a string");
-        for not_yet in manifest::acting::not_yet(&manifest) {
+        for not_yet in manifest::acting::not_yet(&manifest, &on_servers()) {
             writeln!(out, "  {not_yet}").expect("a string");
         }
     }
@@ -321,7 +346,7 @@ fn mutated() -> impl Strategy<Value = String> {
 fn read(text: &str) -> Result<(), TestCaseError> {
     match manifest::parse("deploy.toml", text) {
         Ok(manifest) => {
-            manifest::acting::not_yet(&manifest);
+            manifest::acting::not_yet(&manifest, &on_servers());
             for name in manifest.environments() {
                 if let Err(problems) = manifest.resolve(name, &BTreeMap::new(), &|_| None) {
                     prop_assert!(!problems.is_empty());
@@ -436,7 +461,7 @@ fn what_up_refuses_is_known_with_the_variables() {
     let manifest = manifest::parse("deploy.toml", text).unwrap_or_else(|problems| panic!("{problems}"));
     let refused = |caller: &[(&str, &str)]| -> Vec<String> {
         let environment = resolve_with(text, "development", caller);
-        let found = manifest::acting::not_yet_in(&manifest, &environment);
+        let found = manifest::acting::not_yet_in(&manifest, &environment, &on_servers());
         found
             .into_iter()
             .filter(|one| one.weakens_gate)
@@ -473,7 +498,7 @@ here = {{ local = true }}
         );
         let manifest = manifest::parse("deploy.toml", &text).unwrap_or_else(|problems| panic!("{problems}"));
         let environment = resolve_with(&text, "development", &[]);
-        let found = manifest::acting::not_yet_in(&manifest, &environment);
+        let found = manifest::acting::not_yet_in(&manifest, &environment, &on_servers());
         let weaker = found.into_iter().filter(|one| one.weakens_gate);
         weaker.map(|one| one.key).collect()
     };

@@ -156,6 +156,18 @@ fn services() {
         ("a probe of two things", probe("http = \"http://x\"\ntcp = \"x:1\"")),
         ("a window longer than the deadline", probe("tcp = \"x:1\"\nhealthy_for = \"2m\"")),
         ("a URL without a scheme", probe("http = \"localhost:4000/health\"")),
+        ("a port that no machine has", probe("http = \"http://localhost:80000/health\"")),
+        ("port 0", probe("http = \"https://user@[::1]:0\"")),
+        ("tcp without a port", probe("tcp = \"localhost\"")),
+        ("tcp to a port by name", probe("tcp = \"localhost:postgres\"")),
+        ("tcp to a port in a variable", format!("[vars]\nPORT = \"5432\"\n{}", probe("tcp = \"localhost:${PORT}\""))),
+        ("a port in a variable that is none", format!("[vars]\nPORT = \"543210\"\n{}", probe("tcp = \"localhost:${PORT}\""))),
+        ("`${port}` without ports", probe("http = \"http://localhost:${port}/\"")),
+        ("`${port}` with ports", format!("{}\n[services.web.strategy]\nports = [4000, 4001]", probe("http = \"http://localhost:${port}/\""))),
+        ("`${port}` in a variable without ports", format!("{SERVICE}[services.web.vars]\nPORT = \"${{port}}\"")),
+        ("a fact that ssh never has", probe("http = \"http://localhost/${image}\"")),
+        ("ports of nobody", format!("{SERVICE}[services.web.strategy]\nports = [0, 4001]")),
+        ("ports too high", format!("{SERVICE}[services.web.strategy]\nports = [4000, 70000]")),
         ("an answer expected of tcp", probe("tcp = \"x:1\"\nexpect.status = 200")),
         ("a path instead of a pointer", probe("http = \"http://x\"\nexpect.json = { \"status\" = \"UP\" }")),
         ("bounds that nothing fits", probe("http = \"http://x\"\nexpect.json = { \"/n\" = { min = 5, max = 3 } }")),
@@ -208,6 +220,34 @@ fn environments_and_artifacts() {
         (
             "a variable in lower case",
             "[vars]\nlog_level = \"info\"".to_owned(),
+        ),
+        (
+            "one server twice",
+            format!(
+                "{}\n[environments.production.hosts.b]\nssh = \"root@10.0.0.1\"",
+                host("ssh = \"deploy@10.0.0.1\"")
+            ),
+        ),
+        (
+            "this machine twice",
+            format!(
+                "{}\n[environments.production.hosts.b]\nlocal = true",
+                host("local = true")
+            ),
+        ),
+        (
+            "this machine twice, in folders of their own",
+            format!(
+                "{}\n[environments.production.hosts.b]\nlocal = true\n[services.web.ssh]\nsource = \".\"\npath = \"live/${{host}}\"",
+                host("local = true")
+            ),
+        ),
+        (
+            "one server twice, by two ports",
+            format!(
+                "{}\n[environments.production.hosts.b]\nssh = \"ssh://10.0.0.1:2222\"",
+                host("ssh = \"10.0.0.1\"")
+            ),
         ),
         ("a freeze without end", env("freeze.w = { from = \"Fri 16:00\" }")),
         (

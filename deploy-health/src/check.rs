@@ -1,7 +1,8 @@
 //! What is wrong with a spec before anybody looks: for `deploy check`.
 
 use crate::expect::pattern;
-use deploy_core::health::{CommandLine, Expect, JsonRule, ProbeKind, ProbeSpec, VersionAt};
+use deploy_core::command::Command;
+use deploy_core::health::{Expect, JsonRule, ProbeKind, ProbeSpec, VersionAt};
 use deploy_core::time::format_duration;
 use std::time::Duration;
 
@@ -77,10 +78,10 @@ pub(crate) fn split_addr(addr: &str) -> Result<(String, u16), String> {
     }
 }
 
-fn check_command(line: &CommandLine) -> Result<(), String> {
+fn check_command(line: &Command) -> Result<(), String> {
     match line {
-        CommandLine::Shell(text) if text.trim().is_empty() => Err("the command is empty".to_owned()),
-        CommandLine::Argv(argv) if argv.first().is_none_or(String::is_empty) => {
+        Command::Shell(text) if text.trim().is_empty() => Err("the command is empty".to_owned()),
+        Command::Argv(argv) if argv.first().is_none_or(String::is_empty) => {
             Err("the command has no program".to_owned())
         }
         _ => Ok(()),

@@ -2,7 +2,8 @@
 
 use crate::expect::{Answer, Body, Status, judge};
 use crate::prober::{cannot_look, host_fault, unhealthy};
-use deploy_core::health::{CommandLine, Look, ProbeSpec, Verdict};
+use deploy_core::command::Command;
+use deploy_core::health::{Look, ProbeSpec, Verdict};
 use deploy_core::port::probe::{HostCommand, HostExec, HostExecError, HostOutput};
 use deploy_core::time::format_duration;
 use tokio::time::Instant;
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 /// One look by a command on a host, which may be this machine.
 pub(crate) async fn look(
     spec: &ProbeSpec,
-    line: &CommandLine,
+    line: &Command,
     dir: Option<&String>,
     env: &[(String, String)],
     host: &dyn HostExec,

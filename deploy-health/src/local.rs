@@ -1,13 +1,13 @@
 //! This machine as a host to look from: commands run as child processes, addresses are reached directly.
 
-use deploy_core::health::CommandLine;
+use deploy_core::command::Command;
 use deploy_core::port::probe::{ForwardedPort, HostCommand, HostExec, HostExecError, HostOutput};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// How long output is still read after the command itself has ended: something it left in the background may hold the pipes open.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -40,16 +40,16 @@ impl HostExec for LocalExec {
 fn spawn(command: &HostCommand) -> Result<Child, HostExecError> {
     let refused = |what: String| HostExecError::Refused(what);
     let mut process = match &command.line {
-        CommandLine::Shell(text) => {
-            let mut process = Command::new("sh");
+        Command::Shell(text) => {
+            let mut process = tokio::process::Command::new("sh");
             process.arg("-c").arg(text);
             process
         }
-        CommandLine::Argv(argv) => {
+        Command::Argv(argv) => {
             let (program, arguments) = argv
                 .split_first()
                 .ok_or_else(|| refused("no program is named".to_owned()))?;
-            let mut process = Command::new(program);
+            let mut process = tokio::process::Command::new(program);
             process.args(arguments);
             process
         }
@@ -71,8 +71,8 @@ fn spawn(command: &HostCommand) -> Result<Child, HostExecError> {
         .kill_on_drop(true);
     process.spawn().map_err(|error| {
         let name = match &command.line {
-            CommandLine::Shell(_) => "sh",
-            CommandLine::Argv(argv) => argv.first().map_or("", String::as_str),
+            Command::Shell(_) => "sh",
+            Command::Argv(argv) => argv.first().map_or("", String::as_str),
         };
         refused(format!("{name} does not start: {error}"))
     })

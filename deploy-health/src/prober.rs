@@ -3,8 +3,9 @@
 use crate::http::Routes;
 use crate::local::LocalExec;
 use crate::{command, http, tcp};
+use deploy_core::command::Command;
 use deploy_core::failure::Code;
-use deploy_core::health::{CommandLine, Look, ProbeKind, ProbeSpec, Reason, Vantage, Verdict};
+use deploy_core::health::{Look, ProbeKind, ProbeSpec, Reason, Vantage, Verdict};
 use deploy_core::port::probe::{HostCommand, HostExec, HostExecError, Probe};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -87,7 +88,7 @@ pub(crate) fn cannot_look(what: String) -> Verdict {
 
 /// After a look through a host got no answer: whether that was the host. None if the host is there.
 pub(crate) async fn host_fault(host: &dyn HostExec, limit: Duration) -> Option<Verdict> {
-    let nothing = HostCommand::new(CommandLine::Shell(":".to_owned()));
+    let nothing = HostCommand::new(Command::Shell(":".to_owned()));
     match tokio::time::timeout(limit, host.run(&nothing, limit)).await {
         Ok(Ok(_)) => None,
         Ok(Err(HostExecError::TimedOut)) | Err(_) => Some(cannot_look("the host does not answer".to_owned())),

@@ -3,7 +3,8 @@
 use crate::check::split_addr;
 use crate::expect::too_slow;
 use crate::prober::{cannot_look, host_fault, unhealthy};
-use deploy_core::health::{CommandLine, Look, ProbeSpec, Verdict};
+use deploy_core::command::Command;
+use deploy_core::health::{Look, ProbeSpec, Verdict};
 use deploy_core::port::probe::{HostCommand, HostExec, HostExecError, Reach};
 use deploy_core::time::format_duration;
 use std::io;
@@ -96,7 +97,7 @@ pub(crate) async fn dial_there(
     host: &dyn HostExec,
 ) -> Option<Verdict> {
     let argv = ["sh", "-c", DIAL, "deploy-dial", name, &port.to_string()];
-    let command = HostCommand::new(CommandLine::Argv(argv.map(str::to_owned).to_vec()));
+    let command = HostCommand::new(Command::Argv(argv.map(str::to_owned).to_vec()));
     Some(match host.run(&command, spec.timeout).await {
         Ok(output) if output.status == 0 => Verdict::Healthy,
         Ok(output) if output.status == NO_TOOL => return None,

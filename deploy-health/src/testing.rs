@@ -1,6 +1,7 @@
 //! What this crate's tests share: specs, and a server that answers as told.
 
-use deploy_core::health::{CommandLine, Expect, ProbeKind, ProbeSpec, Vantage, Verdict};
+use deploy_core::command::Command;
+use deploy_core::health::{Expect, ProbeKind, ProbeSpec, Vantage, Verdict};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +34,7 @@ pub(crate) fn tcp(addr: impl Into<String>) -> ProbeSpec {
 
 pub(crate) fn command(text: &str) -> ProbeSpec {
     spec(ProbeKind::Command {
-        line: CommandLine::Shell(text.to_owned()),
+        line: Command::Shell(text.to_owned()),
         dir: None,
     })
 }

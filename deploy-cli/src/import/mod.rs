@@ -2,6 +2,7 @@
 //! reported, not made up.
 
 use crate::init::{Draft, name_of, quoted};
+use deploy_core::manifest::RelPath;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -152,15 +153,15 @@ impl Commands {
 }
 
 fn of_target(draft: &mut Draft, service: &str, target: &Target) {
+    let source = source_of(draft, service, target);
+    let path = path_of(draft, service, target);
     let text = &mut draft.text;
-    let source = target.source.as_deref().unwrap_or(".");
     if let Some(build) = &target.build_command {
-        let _ = writeln!(
-            text,
-            "\n[artifacts.{service}]\nbuild = {}\ninputs = [\"**\"]\noutput = {}",
-            quoted(build),
-            quoted(source)
-        );
+        let _ = writeln!(text, "\n[artifacts.{service}]\nbuild = {}", quoted(build));
+        if source != "." {
+            let _ = writeln!(text, "dir = {}", quoted(&source));
+        }
+        let _ = writeln!(text, "output = {}", quoted(&source));
         draft.missing.push(format!(
             "`output` of artifact {service}: what `{build}` leaves, now {source}"
         ));
@@ -171,13 +172,8 @@ fn of_target(draft: &mut Draft, service: &str, target: &Target) {
     }
     let _ = writeln!(text, "[services.{service}.ssh]");
     if target.build_command.is_none() {
-        let _ = writeln!(text, "source = {}", quoted(source));
+        let _ = writeln!(text, "source = {}", quoted(&source));
     }
-    let path = target.path.clone().unwrap_or_else(|| {
-        let path = format!("/opt/{service}");
-        draft.missing.push(format!("{service} has no path: now {path}"));
-        path
-    });
     let _ = writeln!(text, "path = {}", quoted(&path));
     match &target.restart {
         Some(restart) => {
@@ -196,19 +192,64 @@ fn of_target(draft: &mut Draft, service: &str, target: &Target) {
     }
     match &target.health_check {
         Some(check) => {
-            let kind = if check.starts_with("http://") || check.starts_with("https://") {
-                "http"
-            } else {
-                "command"
-            };
+            let (kind, check) = probe(check);
             let _ = writeln!(
                 text,
                 "[services.{service}.health.ready]\n{kind} = {}\nhealthy_for = \"10s\"",
-                quoted(check)
+                quoted(&check)
             );
         }
         None => draft.missing.push(format!(
             "{service} has no health check: only that the files are there is seen"
         )),
     }
+}
+
+/// The folder of the project that is deployed; one outside cannot be part of a release.
+fn source_of(draft: &mut Draft, service: &str, target: &Target) -> String {
+    let named = target.source.as_deref().unwrap_or(".");
+    let inside = named.trim_start_matches("./");
+    let inside = if inside.is_empty() { "." } else { inside };
+    if RelPath::new(inside).is_ok() {
+        return inside.to_owned();
+    }
+    draft.missing.push(format!(
+        "the source of {service}, now all of the project: {named} is outside of it"
+    ));
+    ".".to_owned()
+}
+
+/// The folder on the server: absolute, because nothing else says where it begins.
+fn path_of(draft: &mut Draft, service: &str, target: &Target) -> String {
+    let made_up = format!("/opt/{service}");
+    match &target.path {
+        Some(path) if path.starts_with('/') => path.clone(),
+        Some(path) => {
+            let reason = format!("the path of {service}, now {made_up}: {path} is not absolute");
+            draft.missing.push(reason);
+            made_up
+        }
+        None => {
+            draft
+                .missing
+                .push(format!("{service} has no path: now {made_up}"));
+            made_up
+        }
+    }
+}
+
+/// A health check is a URL, also without its scheme, or a command.
+fn probe(check: &str) -> (&'static str, String) {
+    let check = check.trim();
+    if check.starts_with("http://") || check.starts_with("https://") {
+        return ("http", check.to_owned());
+    }
+    let authority = check.split('/').next().unwrap_or_default();
+    let port = authority
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_some() && !check.contains(char::is_whitespace) {
+        return ("http", format!("http://{check}"));
+    }
+    ("command", check.to_owned())
 }

@@ -1,8 +1,12 @@
 //! What a folder is: read from a few well-known files, never by running anything.
 
+use super::made::{Made, made};
 use super::name_of;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// Where many programs listen, if nothing says otherwise.
+const PORT: u16 = 3000;
 
 /// Files larger than this are not looked into.
 const LARGEST: u64 = 512 * 1024;
@@ -24,6 +28,8 @@ pub(crate) struct Looked {
     pub(crate) branches: BTreeSet<String>,
     /// One sentence each: what was seen, and what follows.
     pub(crate) found: Vec<String>,
+    /// What only a person knows.
+    pub(crate) missing: Vec<String>,
 }
 
 /// What it runs on.
@@ -39,26 +45,19 @@ pub(crate) enum Platform {
     K8s { folder: String, workload: String },
 }
 
-/// How what runs is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Made {
-    /// The files as they are.
-    Source,
-    /// A command, which leaves a folder.
-    Built {
-        command: String,
-        output: String,
-        inputs: Vec<String>,
-    },
-}
-
 /// Looks.
 pub(crate) fn look(folder: &Path) -> Looked {
-    let mut found = Vec::new();
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
     let name = name(folder, &mut found);
-    let made = made(folder, &name, &mut found);
+    let made = made(folder, &name, &mut found, &mut missing);
     let platform = platform(folder, &mut found);
-    let (port, health) = (port(folder, &mut found), health(folder, &mut found));
+    let port = port(folder, &mut found).unwrap_or_else(|| {
+        if platform == Platform::Ssh {
+            missing.push(format!("the port it listens on, now {PORT}: no source says one"));
+        }
+        PORT
+    });
+    let health = health(folder, &mut found);
     let branches = branches(folder);
     if !branches.is_empty() {
         let names: Vec<&str> = branches.iter().map(String::as_str).collect();
@@ -72,10 +71,11 @@ pub(crate) fn look(folder: &Path) -> Looked {
         port,
         branches,
         found,
+        missing,
     }
 }
 
-fn text(path: &Path) -> Option<String> {
+pub(super) fn text(path: &Path) -> Option<String> {
     let size = std::fs::metadata(path)
         .ok()
         .filter(std::fs::Metadata::is_file)?
@@ -203,8 +203,13 @@ fn workload(folder: &Path) -> Option<String> {
                     .find_map(|line| line.strip_prefix("kind:"))?
                     .trim()
                     .to_lowercase();
+                // The name stands as deep as the first key; what is deeper is a label's.
                 let meta = document.split("\nmetadata:").nth(1)?;
-                let name = meta.lines().find_map(|line| line.trim().strip_prefix("name:"))?;
+                let depth = |line: &str| line.len() - line.trim_start().len();
+                let mut below = meta.lines().filter(|line| !line.trim().is_empty());
+                let first = depth(below.clone().next()?);
+                let name = below
+                    .find_map(|line| line.trim().strip_prefix("name:").filter(|_| depth(line) == first))?;
                 let name = name_of(name.trim().trim_matches('"'))?;
                 matches!(kind.as_str(), "deployment" | "statefulset" | "daemonset")
                     .then(|| format!("{kind}/{name}"))
@@ -212,79 +217,26 @@ fn workload(folder: &Path) -> Option<String> {
         })
 }
 
-/// The first key below `services:`.
+/// The first service that is built here, else the first.
 fn first_service(compose: &str) -> Option<String> {
     let below = compose
         .lines()
         .skip_while(|line| line.trim_end() != "services:")
-        .skip(1);
-    let mut below = below.filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
-    let line = below.next().filter(|line| line.starts_with(' '))?;
-    name_of(line.trim().trim_end_matches(':'))
-}
-
-fn made(folder: &Path, name: &str, found: &mut Vec<String>) -> Made {
-    if let Some(package) = text(&folder.join("package.json")) {
-        let package: serde_json::Value = serde_json::from_str(&package).unwrap_or_default();
-        let has = |script: &str| package.pointer(&format!("/scripts/{script}")).is_some();
-        let install = if folder.join("package-lock.json").is_file() {
-            "npm ci"
-        } else {
-            "npm install"
-        };
-        if !has("build") {
-            found.push("package.json has no `build` script: its files are taken as they are".to_owned());
-            return Made::Source;
+        .skip(1)
+        .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+        .take_while(|line| line.starts_with(' '));
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let first = depth(below.clone().next()?);
+    let mut services: Vec<(String, bool)> = Vec::new();
+    for line in below {
+        if depth(line) == first {
+            services.extend(name_of(line.trim().trim_end_matches(':')).map(|name| (name, false)));
+        } else if let Some((_, built)) = services.last_mut() {
+            *built |= line.trim_start().starts_with("build:");
         }
-        let next = package.pointer("/dependencies/next").is_some();
-        let output = if next { ".next" } else { "dist" };
-        let output = ["dist", "build", "out"]
-            .into_iter()
-            .find(|out| folder.join(out).is_dir())
-            .unwrap_or(output);
-        found.push(format!(
-            "package.json has a `build` script: `npm run build` makes {output}/"
-        ));
-        return Made::Built {
-            command: format!("{install} && npm run build"),
-            output: output.to_owned(),
-            inputs: [
-                "package.json",
-                "package-lock.json",
-                "src/**",
-                "app/**",
-                "public/**",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-        };
     }
-    if let Some(cargo) = text(&folder.join("Cargo.toml")) {
-        let package = cargo
-            .lines()
-            .find_map(|line| line.strip_prefix("name = "))
-            .and_then(|name| name_of(name.trim_matches('"')));
-        let program = package.unwrap_or_else(|| name.to_owned());
-        found.push(format!("Cargo.toml makes the program {program}"));
-        return Made::Built {
-            command: format!(
-                "cargo build --release --locked && mkdir -p dist && cp target/release/{program} dist/"
-            ),
-            output: "dist".to_owned(),
-            inputs: ["Cargo.toml", "Cargo.lock", "src/**", "*/src/**", "*/Cargo.toml"]
-                .map(str::to_owned)
-                .to_vec(),
-        };
-    }
-    if folder.join("go.mod").is_file() {
-        found.push(format!("go.mod makes the program {name}"));
-        return Made::Built {
-            command: format!("CGO_ENABLED=0 go build -o dist/{name} ."),
-            output: "dist".to_owned(),
-            inputs: ["go.mod", "go.sum", "**/*.go"].map(str::to_owned).to_vec(),
-        };
-    }
-    Made::Source
+    let chosen = services.iter().position(|(_, built)| *built).unwrap_or(0);
+    services.into_iter().nth(chosen).map(|(name, _)| name)
 }
 
 /// Source files beside the manifest and one folder down, where a port or a path may stand.
@@ -313,7 +265,7 @@ fn sources(folder: &Path) -> Vec<String> {
     texts
 }
 
-fn port(folder: &Path, found: &mut Vec<String>) -> u16 {
+fn port(folder: &Path, found: &mut Vec<String>) -> Option<u16> {
     for text in sources(folder) {
         for mark in [
             "EXPOSE ",
@@ -322,6 +274,9 @@ fn port(folder: &Path, found: &mut Vec<String>) -> u16 {
             "PORT ?? ",
             "0.0.0.0:",
             "127.0.0.1:",
+            "\":",
+            "port=",
+            "--port ",
         ] {
             let number = text.split(mark).skip(1).find_map(|rest| {
                 let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -332,11 +287,11 @@ fn port(folder: &Path, found: &mut Vec<String>) -> u16 {
                     "the sources say `{}{port}`: it listens there",
                     mark.trim_start()
                 ));
-                return port;
+                return Some(port);
             }
         }
     }
-    3000
+    None
 }
 
 fn health(folder: &Path, found: &mut Vec<String>) -> String {

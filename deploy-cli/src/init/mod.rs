@@ -2,6 +2,7 @@
 //! [`mod@write`]; neither changes anything, the command alone writes the file.
 
 pub(crate) mod look;
+mod made;
 pub(crate) mod write;
 
 /// A manifest to be written, and why it looks so.

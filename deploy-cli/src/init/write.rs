@@ -1,6 +1,7 @@
 //! From what was found (or a template) to the text of a manifest. Each is short enough to be read whole, and passes the check.
 
-use super::look::{Looked, Made, Platform};
+use super::look::{Looked, Platform};
+use super::made::Made;
 use super::{Draft, quoted};
 use crate::args::setup::Template;
 use std::collections::BTreeSet;
@@ -12,24 +13,14 @@ const SERVER: &str = "deploy@server.example";
 /// A manifest for what was found. `server`: `user@host`, where the caller's environment tells one.
 pub(crate) fn draft(looked: &Looked, server: Option<&str>) -> Draft {
     let mut text = String::new();
-    let mut missing = Vec::new();
+    let mut missing = looked.missing.clone();
     let name = &looked.name;
     let _ = writeln!(text, "[project]\nname = {}\n", quoted(name));
-    if let (
-        Made::Built {
-            command,
-            output,
-            inputs,
-        },
-        Platform::Ssh,
-    ) = (&looked.made, &looked.platform)
-    {
-        let inputs: Vec<String> = inputs.iter().map(|input| quoted(input)).collect();
+    if let (Made::Built { command, output }, Platform::Ssh) = (&looked.made, &looked.platform) {
         let _ = writeln!(
             text,
-            "[artifacts.app]\nbuild = {}\ninputs = [{}]\noutput = {}\n",
+            "[artifacts.app]\nbuild = {}\noutput = {}\n",
             quoted(command),
-            inputs.join(", "),
             quoted(output)
         );
     }
@@ -40,12 +31,31 @@ pub(crate) fn draft(looked: &Looked, server: Option<&str>) -> Draft {
                 text.push_str("artifact = \"app\"\n");
             }
             text.push_str("[services.web.ssh]\n");
-            if looked.made == Made::Source {
+            if matches!(looked.made, Made::Source { .. }) {
                 text.push_str("source = \".\"\n");
             }
             let path = quoted(&format!("/opt/{name}"));
             let restart = quoted(&format!("systemctl restart {name}"));
             let _ = writeln!(text, "path = {path}\nrestart = {restart}");
+            if let Made::Source {
+                install: Some(install),
+            } = &looked.made
+            {
+                let list = |names: &[String]| {
+                    let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+                    names.join(", ")
+                };
+                let _ = writeln!(text, "[services.web.hooks.install]\nat = \"prepare\"");
+                if !install.if_changed.is_empty() {
+                    let _ = writeln!(text, "if_changed = [{}]", list(&install.if_changed));
+                }
+                let _ = writeln!(
+                    text,
+                    "produces = [{}]\ncommand = {}",
+                    list(&install.produces),
+                    quoted(&install.command)
+                );
+            }
             missing.push(format!(
                 "the service's unit: `restart` runs systemctl restart {name}"
             ));
@@ -121,11 +131,12 @@ pub(crate) fn template(kind: Template, name: &str, server: Option<&str>) -> Draf
     let looked = Looked {
         name: name.to_owned(),
         platform,
-        made: Made::Source,
+        made: Made::Source { install: None },
         health: "/health".to_owned(),
         port: 3000,
         branches,
         found: Vec::new(),
+        missing: Vec::new(),
     };
     draft(&looked, server)
 }

@@ -27,19 +27,22 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
 }
 
 pub(super) fn judge_not_acting(input: &GateInput<'_>) -> Vec<Judged> {
-    input
-        .not_acting
-        .iter()
-        .map(|key| {
-            Judged::Unmet(Unmet {
-                gate: GateKind::NotYetActing,
-                reason: format!(
-                    "`{key}` does not act in this version, and leaving it out would weaken a gate"
-                ),
-                earliest: None,
-                opens: Opens::Never,
-                next: format!("remove {key}, or use a version in which it acts"),
-            })
-        })
+    not_acting(input.not_acting)
+        .into_iter()
+        .map(Judged::Unmet)
         .collect()
+}
+
+/// What is said of keys of the manifest that do not act yet and would weaken a gate.
+pub fn not_acting(keys: &[String]) -> Vec<Unmet> {
+    let unmet = |key: &String| Unmet {
+        gate: GateKind::NotYetActing,
+        reason: format!("`{key}` does not act in this version, and leaving it out would weaken a gate"),
+        earliest: None,
+        opens: Opens::Never,
+        next: format!(
+            "remove {key}, or enabled = false for its service in this environment; deploy check lists all"
+        ),
+    };
+    keys.iter().map(unmet).collect()
 }

@@ -106,12 +106,6 @@ pub struct GateInput<'a> {
 }
 
 impl<'a> GateInput<'a> {
-    /// The same at another time.
-    #[must_use]
-    pub fn at(&self, now: Timestamp) -> Self {
-        Self { now, ..*self }
-    }
-
     /// The target environment, if its stream is known.
     pub fn target(&self) -> Option<&'a EnvironmentView> {
         self.environments.get(self.environment)

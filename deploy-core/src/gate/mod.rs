@@ -19,6 +19,7 @@ mod upstream;
 pub mod window;
 mod yank;
 
+pub use confirm::not_acting;
 pub use input::{Containment, GateInput, PlanFacts, Trigger};
 pub use rules::Rules;
 
@@ -256,28 +257,4 @@ pub fn judge(input: &GateInput<'_>) -> Verdict {
             })
             .collect(),
     )
-}
-
-/// The earliest time at which every gate that time opens holds, all else being as it is now; `None` if waiting alone does not get
-/// there.
-pub fn next_open(input: &GateInput<'_>) -> Option<crate::time::Timestamp> {
-    let mut at = input.now;
-    // A gate may close again (a window begins) while another opens: go on until one time suits all.
-    for _ in 0..64 {
-        let verdict = judge(&input.at(at));
-        let mut closed = verdict
-            .unmet()
-            .iter()
-            .filter(|rule| rule.opens == Opens::ByTime)
-            .peekable();
-        if closed.peek().is_none() {
-            return Some(at);
-        }
-        let next = closed.try_fold(at, |at, rule| rule.earliest.map(|earliest| at.max(earliest)))?;
-        if next <= at {
-            return None;
-        }
-        at = next;
-    }
-    None
 }

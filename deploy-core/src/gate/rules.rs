@@ -5,7 +5,7 @@ use super::window::Window;
 use crate::digest::Digest;
 use crate::id::{Actor, EnvName, EvidenceName, GroupName};
 use crate::plan::Kind;
-use crate::time::{format_duration, human};
+use crate::time::{format_duration, human, optional_human};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub struct CheckRule {
     /// From which severity on it counts as failed; judged when the evidence is recorded.
     pub fail_on: Option<String>,
     /// How long a pass counts; `None`: for good.
-    #[serde(default, with = "maybe_human")]
+    #[serde(default, with = "optional_human")]
     pub valid_for: Option<Duration>,
 }
 
@@ -105,28 +105,6 @@ pub struct ApprovalRule {
     pub from: BTreeSet<GroupName>,
     /// Whether authors, committers and whoever asked do not count.
     pub not_author: bool,
-}
-
-mod maybe_human {
-    use super::{Deserialize, Duration, Serialize, human};
-    use serde::{Deserializer, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    struct Human(#[serde(with = "human")] Duration);
-
-    #[expect(clippy::ref_option, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(
-        span: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        span.map(Human).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<Human>::deserialize(deserializer)?.map(|span| span.0))
-    }
 }
 
 /// Which way a line of the rules moved.

@@ -10,6 +10,46 @@ use super::model::{Content, Environment, Origin, ServiceStrategy};
 use super::parse::Manifest;
 use crate::problem::position;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the program at hand acts on. Which kinds are compiled in is for whoever holds them to say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Acts {
+    /// The kinds of target, each with the strategies that it follows as they are written.
+    pub kinds: BTreeMap<TargetKind, BTreeSet<StrategyKind>>,
+    /// What can be made of a commit.
+    pub artifacts: BTreeSet<ArtifactForm>,
+}
+
+/// What an artifact is, without how it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ArtifactForm {
+    /// A tree of files.
+    Tree,
+    /// A container image.
+    Image,
+    /// A disk image.
+    Disk,
+}
+
+impl ArtifactForm {
+    const fn of(kind: &ArtifactKind) -> Self {
+        match kind {
+            ArtifactKind::Tree { .. } => Self::Tree,
+            ArtifactKind::Image { .. } => Self::Image,
+            ArtifactKind::Disk { .. } => Self::Disk,
+        }
+    }
+
+    /// The key that makes an artifact one, and what is said while nothing acts on it.
+    const fn later(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Tree => ("output", "trees come later"),
+            Self::Image => ("image", "container images come later"),
+            Self::Disk => ("disk", "disk images come later"),
+        }
+    }
+}
 
 /// A key that is understood and checked, and on which nothing acts yet.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -40,11 +80,11 @@ impl std::fmt::Display for NotYet {
 }
 
 /// Everything in a manifest that does not act yet, in the order of the file. What only a variable decides is not in it.
-pub fn not_yet(manifest: &Manifest) -> Vec<NotYet> {
+pub fn not_yet(manifest: &Manifest, acts: &Acts) -> Vec<NotYet> {
     let mut found = of_project(manifest);
     for name in manifest.environments() {
         if let Some(environment) = assemble::leniently(manifest.draft(), name) {
-            found.extend(of_environment(manifest, &environment));
+            found.extend(of_environment(manifest, &environment, acts));
         }
     }
     found.sort();
@@ -54,8 +94,8 @@ pub fn not_yet(manifest: &Manifest) -> Vec<NotYet> {
 }
 
 /// What does not act yet in one environment; `up` refuses those that weaken a gate.
-pub fn not_yet_in(manifest: &Manifest, environment: &Environment) -> Vec<NotYet> {
-    let mut found = of_environment(manifest, environment);
+pub fn not_yet_in(manifest: &Manifest, environment: &Environment, acts: &Acts) -> Vec<NotYet> {
+    let mut found = of_environment(manifest, environment, acts);
     found.sort();
     found
 }
@@ -96,13 +136,7 @@ fn of_project(manifest: &Manifest) -> Vec<NotYet> {
     if manifest.root.at(&["server"]).is_some() {
         add(&["server"], "there is no `deploy serve`");
     }
-    for (name, entry) in manifest
-        .root
-        .at(&["checks"])
-        .and_then(super::node::Node::as_table)
-        .into_iter()
-        .flat_map(|t| &t.0)
-    {
+    for (name, entry) in manifest.root.entries(&["checks"]) {
         if entry.node.at(&["github"]).is_some() {
             add(
                 &["checks", name, "github"],
@@ -118,7 +152,7 @@ fn of_project(manifest: &Manifest) -> Vec<NotYet> {
     found
 }
 
-fn of_environment(manifest: &Manifest, environment: &Environment) -> Vec<NotYet> {
+fn of_environment(manifest: &Manifest, environment: &Environment, acts: &Acts) -> Vec<NotYet> {
     let mut found = Vec::new();
     let name = environment.name.as_str();
     let mut own = |key: &str, used: bool, weakens_gate: bool, reason: &str| {
@@ -186,24 +220,22 @@ fn of_environment(manifest: &Manifest, environment: &Environment) -> Vec<NotYet>
             });
         };
         let kind = service.kind();
-        if kind != TargetKind::Ssh {
-            add(kind.as_str(), true, format!("{kind} targets come later"));
-        }
-        match service.strategy.kind {
-            StrategyKind::BlueGreen => add("strategy.kind", true, "blue-green comes later".to_owned()),
-            StrategyKind::Canary if waits(&service.strategy) => {
+        let chosen = service.strategy.kind;
+        match acts.kinds.get(&kind) {
+            None => add(kind.as_str(), true, format!("this program has no {kind} target")),
+            Some(strategies) if !strategies.contains(&chosen) => {
+                add("strategy.kind", true, format!("{chosen} comes later"));
+            }
+            Some(_) if chosen == StrategyKind::Canary && waits(&service.strategy) => {
                 let reason =
                     "a step's `for` is not waited for: the next step follows as soon as this one is verified";
                 add("strategy.steps", true, reason.to_owned());
             }
-            _ if !service.strategy.max_failures.is_zero() => {
-                add(
-                    "strategy.max_failures",
-                    false,
-                    "the first failure turns back".to_owned(),
-                );
+            Some(_) if !service.strategy.max_failures.is_zero() => {
+                let reason = "the first failure turns back".to_owned();
+                add("strategy.max_failures", false, reason);
             }
-            _ => {}
+            Some(_) => {}
         }
         for analysis in service.analysis.keys() {
             add(
@@ -213,7 +245,7 @@ fn of_environment(manifest: &Manifest, environment: &Environment) -> Vec<NotYet>
             );
         }
         if let Content::Artifact(artifact) = &service.content
-            && let Some((key, reason)) = artifact_not_yet(manifest, artifact.as_str())
+            && let Some((key, reason)) = artifact_not_yet(manifest, artifact.as_str(), acts)
         {
             let line = line(manifest, &["artifacts", artifact.as_str(), key]);
             found.push(NotYet {
@@ -232,15 +264,12 @@ fn waits(strategy: &ServiceStrategy) -> bool {
     strategy.steps.iter().any(|step| !step.hold.get().is_zero())
 }
 
-fn artifact_not_yet(manifest: &Manifest, name: &str) -> Option<(&'static str, &'static str)> {
-    let project = assemble::lenient_artifacts(manifest.draft())?;
-    let artifact = project.get(name)?;
+fn artifact_not_yet(manifest: &Manifest, name: &str, acts: &Acts) -> Option<(&'static str, &'static str)> {
+    let artifacts = assemble::lenient_artifacts(manifest.draft())?;
+    let artifact = artifacts.get(name)?;
     if artifact.on.is_some() {
         return Some(("on", "artifacts are built here only"));
     }
-    match &artifact.kind {
-        ArtifactKind::Tree { .. } => None,
-        ArtifactKind::Image { .. } => Some(("image", "container images come later")),
-        ArtifactKind::Disk { .. } => Some(("disk", "disk images come later")),
-    }
+    let form = ArtifactForm::of(&artifact.kind);
+    (!acts.artifacts.contains(&form)).then(|| form.later())
 }

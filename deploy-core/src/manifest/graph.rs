@@ -4,7 +4,7 @@ use super::node::{Node, Span, Value};
 use super::read::Cx;
 use super::suggest::nearest;
 use crate::id::EnvName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who names whom, with the place where each name stands.
 pub(crate) type Graph = BTreeMap<String, Vec<(String, Span)>>;
@@ -115,6 +115,18 @@ pub(crate) fn environments(root: &Node, cx: &mut Cx<'_>) -> Option<Vec<EnvName>>
             None
         }
     }
+}
+
+/// Every host group of any environment.
+pub(crate) fn host_groups(root: &Node) -> BTreeSet<&str> {
+    root.entries(&["environments"])
+        .flat_map(|(_, environment)| environment.node.entries(&["hosts"]))
+        .filter_map(|(_, host)| match &host.node.at(&["groups"])?.value {
+            Value::Array(groups) => Some(groups.iter().filter_map(Node::as_str)),
+            _ => None,
+        })
+        .flatten()
+        .collect()
 }
 
 /// The environments that `after` joins to one, itself included.

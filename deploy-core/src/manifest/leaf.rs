@@ -35,7 +35,7 @@ pub(crate) use schema;
 mod command;
 mod path;
 
-pub use command::Command;
+pub use crate::command::Command;
 pub use path::{Glob, RelPath};
 
 pub(crate) fn choice<T>(

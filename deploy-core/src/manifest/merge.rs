@@ -2,10 +2,19 @@
 
 use super::node::{Entry, Node, Table, Value};
 
+/// Where a table that both layers have stands, for messages about what is missing in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Where the lower layer has it: the definition, not what differs from it somewhere.
+    Below,
+    /// Where the upper layer has it: what is defined, not what holds for many.
+    Above,
+}
+
 const PROBE_KINDS: [&str; 3] = ["http", "tcp", "command"];
 
 /// Puts one layer of a service over another. Each value keeps the place it came from.
-pub(crate) fn service(below: &Node, above: &Node) -> Node {
+pub(crate) fn service(below: &Node, above: &Node, place: Place) -> Node {
     let mut below = below.clone();
     if let (Some(probes), Some(over)) = (
         entry_table(&mut below, "health"),
@@ -28,7 +37,7 @@ pub(crate) fn service(below: &Node, above: &Node) -> Node {
             }
         }
     }
-    merge(&below, above)
+    merge(&below, above, place)
 }
 
 /// A probe that asks something else expects something else: only its times stay.
@@ -53,17 +62,21 @@ fn entry_table<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Table> {
 }
 
 /// One value over another.
-pub(crate) fn merge(below: &Node, above: &Node) -> Node {
+pub(crate) fn merge(below: &Node, above: &Node, place: Place) -> Node {
     let (Value::Table(old), Value::Table(new)) = (&below.value, &above.value) else {
         return above.clone();
     };
     let mut merged = old.clone();
     for (key, entry) in &new.0 {
         let node = match old.0.get(key) {
-            Some(old) => merge(&old.node, &entry.node),
+            Some(old) => merge(&old.node, &entry.node, place),
             None => entry.node.clone(),
         };
         merged.0.insert(key.clone(), Entry { key: entry.key, node });
     }
-    Node::table(above.span, merged)
+    let span = match place {
+        Place::Below => below.span,
+        Place::Above => above.span,
+    };
+    Node::table(span, merged)
 }

@@ -13,11 +13,14 @@ pub mod template;
 mod assemble;
 mod graph;
 mod merge;
+mod named;
 mod node;
 mod parse;
 mod read;
 mod schema;
+mod slip;
 mod suggest;
+mod syntax;
 
 pub use assemble::parse_env_file;
 pub use keys::artifact::{
@@ -42,6 +45,7 @@ pub use model::{
     Content, Environment, HealthProbe, Host, HostAddress, NamedHook, Origin, Project, Service,
     ServiceStrategy, Setting, config_version,
 };
+pub use named::{Found, Unfilled, stands_for_a_server};
 pub use parse::{MAX_BYTES, Manifest, parse};
 pub use schema::{Explanation, explain, schema};
 pub use suggest::nearest;

@@ -81,6 +81,17 @@ impl Node {
         Some(node)
     }
 
+    /// The keys of a table below tables; none where there is no table.
+    pub(crate) fn entries<'n>(
+        &'n self,
+        path: &[&str],
+    ) -> impl Iterator<Item = (&'n String, &'n Entry)> + use<'n> {
+        self.at(path)
+            .and_then(Node::as_table)
+            .into_iter()
+            .flat_map(|table| &table.0)
+    }
+
     /// What it is, in words for a message.
     pub(crate) fn kind(&self) -> &'static str {
         match self.value {

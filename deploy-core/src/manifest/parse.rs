@@ -4,9 +4,11 @@ use super::assemble::{self, Inputs};
 use super::graph;
 use super::keys::project::Root;
 use super::model::{Environment, Project};
-use super::node::{Node, from_toml};
+use super::node::{Node, Span, from_toml};
 use super::read::{Cx, FromNode};
+use super::slip;
 use super::suggest::nearest;
+use super::syntax;
 use super::template::VarName;
 use crate::id::{EnvName, ProjectName, ServiceName};
 use crate::problem::{Problem, Problems};
@@ -36,66 +38,129 @@ pub fn parse(file_name: &str, text: &str) -> Result<Manifest, Problems> {
     }
     let mut cx = Cx::new(file_name, text);
     let (table, errors) = toml::de::DeTable::parse_recoverable(text);
-    for error in &errors {
-        let span = error.span().unwrap_or(0..0).into();
-        cx.problem(span, format!("not TOML: {}", error.message().trim()), "");
-    }
-    let root = from_toml(table.get_ref(), table.span().into());
+    syntax::report(text, &errors, &mut cx);
     if cx.failed() {
         return Err(cx.into_problems().into());
     }
-    Root::from_node(&root, &mut cx);
-    // Keys that depend on variables are not known yet; the name may not.
-    let name = root.at(&["project", "name"]).and_then(|node| {
-        let name = ProjectName::new(node.as_str()?);
-        name.map_err(|error| cx.problem(node.span, error.to_string(), "write another name"))
-            .ok()
-    });
-    for (key, help) in [
-        ("environments", "add `[environments.production]`"),
-        ("services", "add `[services.web]`"),
-    ] {
-        if root
-            .at(&[key])
-            .and_then(Node::as_table)
-            .is_none_or(|table| table.0.is_empty())
-        {
-            cx.problem(
-                super::node::Span::default(),
-                format!("no {key}: there is nothing to deploy"),
-                help,
-            );
-        }
-    }
-    let names: Vec<EnvName> = root
-        .at(&["environments"])
-        .and_then(Node::as_table)
-        .map(|table| {
-            table
-                .0
-                .keys()
-                .filter_map(|name| EnvName::new(name).ok())
-                .collect()
-        })
-        .unwrap_or_default();
-    let order = graph::environments(&root, &mut cx);
-    let mut problems = cx.into_problems();
-    // The rules across keys are judged on whatever could be read, so that all problems come at once.
-    let draft = Draft {
+    let whole: Node = from_toml(table.get_ref(), table.span().into());
+    let (root, mut slips) = without_slips(file_name, text, whole);
+    let mut draft = Draft {
         file: file_name,
         text,
         root: &root,
     };
-    problems.extend(assemble::check(draft, &names));
-    match (name, order) {
-        (Some(name), Some(environments)) if problems.is_empty() => Ok(Manifest {
+    let mut judged = Judged::of(draft);
+    // Two tables that only together are right were meant to be one.
+    let strays = if judged.problems.is_empty() {
+        Vec::new()
+    } else {
+        slip::strays(&root)
+    };
+    for stray in &strays {
+        draft.root = &stray.joined;
+        let joined = Judged::of(draft);
+        if joined.problems.len() < judged.problems.len() {
+            judged = joined;
+            slips.push(stray_problem(file_name, text, stray));
+            break;
+        }
+    }
+    match judged {
+        Judged {
+            name: Some(name),
+            environments: Some(environments),
+            problems,
+        } if problems.is_empty() && slips.is_empty() => Ok(Manifest {
             file: file_name.to_owned(),
             text: text.to_owned(),
             name,
             root,
             environments,
         }),
-        _ => Err(problems.into()),
+        judged => Err(Problems::led_by(slips, judged.problems)),
+    }
+}
+
+/// The tree as it was meant, and a problem for each key that nobody knows.
+fn without_slips(file: &str, text: &str, mut root: Node) -> (Node, Vec<Problem>) {
+    let mut problems = Vec::new();
+    loop {
+        let mut cx = Cx::new(file, text);
+        Root::from_node(&root, &mut cx);
+        // Below a table that is renamed there may be more; each round leaves fewer unknown keys than the one before.
+        let slips = cx.take_slips();
+        if slips.is_empty() {
+            return (root, problems);
+        }
+        root = slip::mended(&root, &slips);
+        problems.extend(slips.into_iter().map(|slip| slip.problem));
+    }
+}
+
+fn stray_problem(file: &str, text: &str, stray: &slip::Stray) -> Problem {
+    let mut cx = Cx::new(file, text);
+    let [table, name] = &stray.path;
+    let meant = &stray.meant;
+    cx.within(stray.path.join("."), |cx| {
+        cx.problem(
+            stray.key,
+            format!("[{table}.{name}] is not whole, and neither is [{table}.{meant}]"),
+            format!("did you mean `{meant}`?"),
+        );
+    });
+    cx.into_problems().remove(0)
+}
+
+/// What the rules say of a tree.
+struct Judged {
+    name: Option<ProjectName>,
+    environments: Option<Vec<EnvName>>,
+    problems: Vec<Problem>,
+}
+
+impl Judged {
+    fn of(draft: Draft<'_>) -> Self {
+        let root = draft.root;
+        let mut cx = Cx::new(draft.file, draft.text);
+        Root::from_node(root, &mut cx);
+        // Keys that depend on variables are not known yet; the name may not.
+        let name = root.at(&["project", "name"]).and_then(|node| {
+            let name = ProjectName::new(node.as_str()?);
+            name.map_err(|error| cx.problem(node.span, error.to_string(), "write another name"))
+                .ok()
+        });
+        for (key, help) in [
+            ("environments", "add `[environments.production]`"),
+            ("services", "add `[services.web]`"),
+        ] {
+            let node = root.at(&[key]);
+            // What is no table at all has been reported as that.
+            if node.is_none_or(|node| node.as_table().is_some_and(|table| table.0.is_empty())) {
+                cx.problem(
+                    Span::default(),
+                    format!("no {key}: there is nothing to deploy"),
+                    help,
+                );
+            }
+        }
+        let names: Vec<EnvName> = root
+            .at(&["environments"])
+            .and_then(Node::as_table)
+            .into_iter()
+            .flat_map(|table| table.0.keys())
+            .filter_map(|name| EnvName::new(name).ok())
+            .collect();
+        let environments = graph::environments(root, &mut cx);
+        let mut problems = cx.into_problems();
+        // The rules across keys are judged on whatever could be read, so that all problems come at once.
+        problems.extend(assemble::check(draft, &names));
+        // One value may be read for several environments: it is one problem.
+        let problems = Problems::from(problems).into_vec();
+        Self {
+            name,
+            environments,
+            problems,
+        }
     }
 }
 

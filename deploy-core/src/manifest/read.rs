@@ -28,6 +28,14 @@ pub(crate) struct Cx<'a> {
     pub(crate) scope: Option<&'a Scope<'a>>,
     /// One layer of several: keys may be missing, another layer may bring them.
     pub(crate) partial: bool,
+    slips: Vec<Slip>,
+}
+
+/// A key that no reader knows, and the one that was meant, if one is near.
+pub(crate) struct Slip {
+    pub(crate) key: Span,
+    pub(crate) meant: Option<String>,
+    pub(crate) problem: Problem,
 }
 
 /// A scalar after expansion.
@@ -50,6 +58,7 @@ impl<'a> Cx<'a> {
             path: Vec::new(),
             scope: None,
             partial: false,
+            slips: Vec::new(),
         }
     }
 
@@ -66,6 +75,11 @@ impl<'a> Cx<'a> {
 
     pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
         std::mem::take(&mut self.problems)
+    }
+
+    /// The unknown keys so far; each is a problem too.
+    pub(crate) fn take_slips(&mut self) -> Vec<Slip> {
+        std::mem::take(&mut self.slips)
     }
 
     pub(crate) fn failed(&self) -> bool {
@@ -191,19 +205,27 @@ impl<'a> Cx<'a> {
     pub(crate) fn known_keys(&mut self, table: &Table, keys: &[&str]) {
         for (key, entry) in &table.0 {
             if !keys.contains(&key.as_str()) {
-                self.unknown_key(key, entry, keys);
+                self.unknown_key(key, entry, table, keys);
             }
         }
     }
 
-    fn unknown_key(&mut self, key: &str, entry: &Entry, keys: &[&str]) {
+    fn unknown_key(&mut self, key: &str, entry: &Entry, table: &Table, keys: &[&str]) {
         let place = self.place();
-        let help = match nearest(key, keys.iter().copied()) {
+        // What stands there already was hardly meant once more.
+        let missing = keys.iter().copied().filter(|key| !table.0.contains_key(*key));
+        let meant = nearest(key, missing).or_else(|| nearest(key, keys.iter().copied()));
+        let help = match meant {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("keys here are {}", keys.join(", ")),
         };
         let message = format!("unknown key `{}` in {place}", printable(key, 64));
         self.within(key, |cx| cx.problem(entry.key, message, help));
+        self.slips.extend(self.problems.last().map(|problem| Slip {
+            key: entry.key,
+            meant: meant.map(str::to_owned),
+            problem: problem.clone(),
+        }));
     }
 
     /// Reads one key of a table.
@@ -262,9 +284,7 @@ impl<'a> Cx<'a> {
     pub(crate) fn expand(&mut self, node: &Node, text: &str) -> Option<Expanded> {
         let result = match self.scope {
             Some(scope) => scope.expand(text),
-            None => super::template::parse(text)
-                .map(|_| Expanded::Deferred)
-                .map_err(|rule| super::scope::Refused::new(rule, "")),
+            None => super::template::parse(text).map(|_| Expanded::Deferred),
         };
         result
             .map_err(|refused| self.problem(node.span, refused.message, refused.help))

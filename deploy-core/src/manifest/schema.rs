@@ -94,8 +94,11 @@ pub struct Explanation {
 /// The documentation of a key: `services.web.bake` or `services.*.bake`; an empty text is the manifest itself. `None` where
 /// there is no such key.
 pub fn explain(key: &str) -> Option<Explanation> {
-    let root = generate(true);
-    let mut at = &root;
+    explain_in(&generate(true), key)
+}
+
+fn explain_in(root: &Value, key: &str) -> Option<Explanation> {
+    let mut at = root;
     let mut path = Vec::new();
     for part in key.split('.').filter(|part| !part.is_empty()) {
         let (next, name) = below(at, part)?;
@@ -186,6 +189,9 @@ fn kind(schema: &Value) -> String {
         }));
     }
     words.dedup();
+    if words.is_empty() {
+        return "anything".to_owned();
+    }
     words.join(", ")
 }
 
@@ -295,6 +301,60 @@ mod tests {
         ]
         .concat();
         assert!(bad.is_empty(), "{}", bad.join("\n"));
+    }
+
+    /// Every path of a schema, with `*` where a name stands.
+    fn paths(schema: &Value, path: &str, found: &mut Vec<String>) {
+        let join = |key: &str| format!("{path}.{key}").trim_start_matches('.').to_owned();
+        for table in forms(schema).chain(forms(schema).filter_map(|form| form.get("items"))) {
+            for (key, below) in table
+                .get("properties")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+            {
+                // A key with a dot in it is one name.
+                assert!(!key.contains('.'), "{key}");
+                found.push(join(key));
+                paths(below, &join(key), found);
+            }
+            let named = table.get("patternProperties").and_then(Value::as_object);
+            let any = table
+                .get("additionalProperties")
+                .filter(|below| below.is_object());
+            for below in named.into_iter().flat_map(Map::values).chain(any) {
+                found.push(join("*"));
+                paths(below, &join("*"), found);
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_is_explained() {
+        let root = generate(true);
+        let mut all = Vec::new();
+        paths(&root, "", &mut all);
+        assert!(all.len() > 300, "{}", all.len());
+        let mut silent = Vec::new();
+        for path in &all {
+            let Some(found) = explain_in(&root, path) else {
+                silent.push(format!("{path} is not found"));
+                continue;
+            };
+            // A name that people choose is explained by the table that holds it.
+            let named = path.ends_with('*');
+            if !named && (found.description.is_empty() || found.example.is_none()) || found.kind.is_empty() {
+                silent.push(format!("{path}: {found:?}"));
+            }
+        }
+        silent.dedup();
+        assert!(
+            silent.is_empty(),
+            "{} of {}:\n{}",
+            silent.len(),
+            all.len(),
+            silent.join("\n")
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::node::{Node, Span, Value};
 use super::read::{Cx, FromNode};
-use super::template::{Fact, Part, Piece, Template, VarName, parse};
+use super::template::{Fact, Part, Piece, Refused, Template, VarName, parse};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,25 +13,6 @@ pub(crate) enum Expanded {
     Known(Template),
     /// Only the form was checked: no variables are at hand.
     Deferred,
-}
-
-/// Why a text cannot be expanded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) message: String,
-    pub(crate) help: String,
-    /// It is about a variable that nothing sets.
-    pub(crate) unset: bool,
-}
-
-impl Refused {
-    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: help.into(),
-            unset: false,
-        }
-    }
 }
 
 /// What a name stands for.
@@ -91,9 +72,17 @@ impl Scope<'_> {
         }
     }
 
+    /// What to do about a name that nothing sets: a near one was meant, or else as told.
+    pub(crate) fn did_you_mean(&self, name: &VarName, otherwise: &str) -> String {
+        match super::suggest::nearest(name.as_str(), self.given.keys().map(VarName::as_str)) {
+            Some(near) => format!("did you mean `{near}`? Else {otherwise}"),
+            None => otherwise.to_owned(),
+        }
+    }
+
     fn template(&self, text: &str, within: &mut Vec<VarName>) -> Result<Template, Refused> {
         let mut template = Template::default();
-        for piece in parse(text).map_err(|rule| Refused::new(rule, ""))? {
+        for piece in parse(text)? {
             match piece {
                 Piece::Text(text) => template.push(Part::Text(text)),
                 Piece::Fact(fact) => template.push(self.fact(fact)?),
@@ -180,6 +169,7 @@ impl Scope<'_> {
                     "set it in [{}], in the caller's environment, or give a default: `${{{name}:-…}}`",
                     self.home
                 );
+                let help = self.did_you_mean(&name, &help);
                 Err(Refused {
                     unset: true,
                     ..Refused::new(format!("`{name}` is not set"), help)
@@ -216,8 +206,8 @@ impl FromNode for VarText {
             cx.problem(node.span, "a variable cannot hold a NUL", "leave it out");
             return None;
         }
-        if let Err(rule) = parse(&text) {
-            cx.problem(node.span, rule, "");
+        if let Err(refused) = parse(&text) {
+            cx.problem(node.span, refused.message, refused.help);
             return None;
         }
         Some(Self(text))

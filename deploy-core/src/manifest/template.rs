@@ -282,7 +282,7 @@ impl TryFrom<Stored> for Template {
 
 fn from_text(text: &str) -> Result<Template, String> {
     let mut template = Template::default();
-    for piece in parse(text)? {
+    for piece in parse(text).map_err(|refused| refused.message)? {
         template.push(match piece {
             Piece::Text(text) => Part::Text(text),
             Piece::Fact(fact) => Part::Fact(fact),
@@ -303,11 +303,30 @@ pub(crate) enum Piece {
     Var { name: VarName, default: Option<String> },
 }
 
+/// Why a text cannot be expanded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) message: String,
+    pub(crate) help: String,
+    /// It is about a variable that nothing sets.
+    pub(crate) unset: bool,
+}
+
+impl Refused {
+    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: help.into(),
+            unset: false,
+        }
+    }
+}
+
 /// The pieces of a text of the manifest.
 ///
 /// # Errors
-/// A sentence that says which rule the `${…}` breaks.
-pub(crate) fn parse(text: &str) -> Result<Vec<Piece>, String> {
+/// Which rule the `${…}` breaks, and what to write instead.
+pub(crate) fn parse(text: &str) -> Result<Vec<Piece>, Refused> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
     let mut rest = text;
@@ -320,7 +339,12 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Piece>, String> {
         }
         plain.push_str(&rest[..at]);
         let body = &rest[at + 2..];
-        let end = closing(body).ok_or("`${` without its `}`; a literal `${` is written `$${`")?;
+        let end = closing(body).ok_or_else(|| {
+            Refused::new(
+                "`${` without its `}`",
+                "close it; a literal `${` is written `$${`",
+            )
+        })?;
         if !plain.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut plain)));
         }
@@ -348,7 +372,7 @@ fn closing(body: &str) -> Option<usize> {
     None
 }
 
-fn reference(body: &str) -> Result<Piece, String> {
+fn reference(body: &str) -> Result<Piece, Refused> {
     let (name, default) = match body.split_once(":-") {
         Some((name, default)) => (name, Some(default.to_owned())),
         None => (body, None),
@@ -356,21 +380,26 @@ fn reference(body: &str) -> Result<Piece, String> {
     if name.starts_with(|c: char| c.is_ascii_lowercase()) {
         let fact = Fact::named(name).ok_or_else(|| {
             let names = Fact::ALL.iter().map(|fact| fact.as_str());
-            match super::suggest::nearest(name, names.clone()) {
-                Some(near) => format!("there is no fact `{name}`; did you mean `${{{near}}}`?"),
+            let help = match super::suggest::nearest(name, names.clone()) {
+                Some(near) => format!("did you mean `${{{near}}}`?"),
                 None => format!(
-                    "there is no fact `{}`; facts are {}; variables are upper case",
-                    crate::failure::printable(name, 40),
+                    "facts are {}; variables are upper case",
                     names.collect::<Vec<_>>().join(", ")
                 ),
-            }
+            };
+            let name = crate::failure::printable(name, 40);
+            Refused::new(format!("there is no fact `{name}`"), help)
         })?;
         return match default {
             None => Ok(Piece::Fact(fact)),
-            Some(_) => Err(format!("`${{{name}}}` is a fact, and a fact takes no default")),
+            Some(_) => Err(Refused::new(
+                format!("`${{{name}}}` is a fact, and a fact takes no default"),
+                format!("write `${{{name}}}`"),
+            )),
         };
     }
-    let name = VarName::new(name).map_err(|error| error.to_string())?;
+    let name = VarName::new(name)
+        .map_err(|error| Refused::new(error.to_string(), "write a name as in `${DATABASE_URL}`"))?;
     Ok(Piece::Var { name, default })
 }
 

@@ -3,7 +3,7 @@
 //! A stream is an environment's, or the project's (releases, evidence that holds everywhere, barred releases). Sequence numbers
 //! rise by one within a stream; each event carries the hash of the one before it.
 
-use crate::event::{Draft, Event, Recorded};
+use crate::event::{Draft, Recorded};
 use crate::id::{Actor, DeploymentId, EnvName, InboxSeq, Seq, StoreId};
 use crate::time::Timestamp;
 use async_trait::async_trait;
@@ -216,6 +216,3 @@ pub trait Journal: Send + Sync {
     /// Unanswered messages of an environment, oldest first.
     async fn inbox(&self, environment: &EnvName) -> Result<Vec<Message>, JournalError>;
 }
-
-/// A reader's view of [`Recorded`]: readers tolerate kinds they do not know.
-pub type Stored = Event;

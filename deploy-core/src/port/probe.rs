@@ -1,7 +1,8 @@
 //! What health needs of the outside: one look at a service, and a host to look from.
 //! No runtime appears here: a connection through a host is named by the local socket that leads to it.
 
-use crate::health::{CommandLine, Look, ProbeSpec};
+use crate::command::Command;
+use crate::health::{Look, ProbeSpec};
 use std::any::Any;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ pub trait HostExec: Send + Sync {
 #[derive(Clone, PartialEq, Eq)]
 pub struct HostCommand {
     /// What to run.
-    pub line: CommandLine,
+    pub line: Command,
     /// Added to the environment that a command has there anyway.
     pub env: Vec<(String, String)>,
     /// The folder to run in; without one, the user's home (on this machine: the current folder).
@@ -53,7 +54,7 @@ pub struct HostCommand {
 
 impl HostCommand {
     /// A command with nothing around it.
-    pub const fn new(line: CommandLine) -> Self {
+    pub const fn new(line: Command) -> Self {
         Self {
             line,
             env: Vec::new(),
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_value_of_the_environment() {
-        let mut command = HostCommand::new(CommandLine::Shell("check".to_owned()));
+        let mut command = HostCommand::new(Command::Shell("check".to_owned()));
         command.env.push(("TOKEN".to_owned(), "hunter2".to_owned()));
         command.stdin = b"hunter2".to_vec();
         let shown = format!("{command:?}");

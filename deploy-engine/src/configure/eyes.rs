@@ -1,9 +1,7 @@
 //! Probes: from the manifest's to ready ones, with every `${…}` filled in for one slice.
 
 use deploy_core::failure::{Code, Failure};
-use deploy_core::health::{
-    CommandLine, Expect, JsonRule, ProbeKind, ProbeSpec, Vantage, VersionAt, VersionCheck,
-};
+use deploy_core::health::{Expect, JsonRule, ProbeKind, ProbeSpec, Vantage, VersionAt, VersionCheck};
 use deploy_core::manifest::{self, Facts, HealthProbe, JsonExpect, JsonScalar, ProbeFrom, Template, VarName};
 use deploy_core::port::target::Secret;
 use std::collections::BTreeMap;
@@ -42,7 +40,7 @@ impl Filling<'_> {
                     addr: self.text(addr)?,
                 },
                 manifest::ProbeKind::Command(command) => ProbeKind::Command {
-                    line: line(command),
+                    line: command.clone(),
                     dir: None,
                 },
             },
@@ -113,12 +111,5 @@ impl Filling<'_> {
             at,
             equals: self.text(&version.equals)?,
         }))
-    }
-}
-
-fn line(command: &manifest::Command) -> CommandLine {
-    match command {
-        manifest::Command::Shell(text) => CommandLine::Shell(text.clone()),
-        manifest::Command::Argv(argv) => CommandLine::Argv(argv.clone()),
     }
 }

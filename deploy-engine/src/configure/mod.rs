@@ -99,6 +99,15 @@ pub fn read_manifest(path: &Path) -> Result<Manifest, ConfigureError> {
     parse_bytes(&name, &bytes)
 }
 
+/// The files and folders that a manifest names and that are not in its folder.
+pub fn not_there(manifest: &Manifest, folder: &Path) -> Problems {
+    manifest.not_there(&|path| match std::fs::metadata(folder.join(path)) {
+        Ok(meta) if meta.is_dir() => manifest::Found::Folder,
+        Ok(_) => manifest::Found::File,
+        Err(_) => manifest::Found::Nothing,
+    })
+}
+
 fn parse_bytes(name: &str, bytes: &[u8]) -> Result<Manifest, ConfigureError> {
     let text = std::str::from_utf8(bytes).map_err(|error| ConfigureError::NotUtf8 {
         path: name.to_owned(),

@@ -1,14 +1,16 @@
 //! Kinds of targets: which are compiled in, and how each is made from its table of the manifest. The one room that a new kind
-//! enters.
+//! enters: a module that says how it is made, and a line in [`Kit::default`]. Nothing else asks what is compiled in.
+
+#[cfg(feature = "ssh")]
+mod ssh;
 
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, SliceName};
-#[cfg(feature = "ssh")]
-use deploy_core::manifest::TargetKind;
-use deploy_core::manifest::{Environment, Facts, Service};
+use deploy_core::manifest::acting::{Acts, ArtifactForm};
+use deploy_core::manifest::{Environment, Facts, Service, StrategyKind, TargetKind};
 use deploy_core::port::probe::HostExec;
 use deploy_core::port::target::{Secret, SliceSpec, Target};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,9 +26,6 @@ pub struct Recipe<'a> {
     pub folder: &'a Path,
     /// Secrets to reach hosts with, by host.
     pub passwords: &'a BTreeMap<HostName, Secret>,
-    /// Connections, shared by all services.
-    #[cfg(feature = "ssh")]
-    pub connections: &'a deploy_target_ssh::Connections,
 }
 
 /// A target, and the hosts that its slices can be looked at from.
@@ -49,21 +48,61 @@ pub trait Doctor: Send + Sync {
     async fn examine(&self) -> Vec<crate::api::Diagnosis>;
 }
 
-/// Makes the target of a service.
-///
-/// # Errors
-/// If its kind is not compiled in, or its configuration cannot be filled in.
-pub async fn make(recipe: &Recipe<'_>) -> Result<Made, Failure> {
-    match recipe.service.kind() {
+/// One kind: how its targets are made, and what all of them share, such as connections.
+#[async_trait::async_trait]
+trait Maker: Send + Sync {
+    /// Which.
+    fn kind(&self) -> TargetKind;
+
+    /// The strategies that it follows as they are written.
+    fn strategies(&self) -> BTreeSet<StrategyKind>;
+
+    /// Makes the target of a service of this kind.
+    async fn make(&self, recipe: &Recipe<'_>) -> Result<Made, Failure>;
+}
+
+/// The kinds that are compiled in. One kit is shared by all services of an engine.
+pub struct Kit {
+    makers: Vec<Box<dyn Maker>>,
+}
+
+impl Default for Kit {
+    fn default() -> Self {
+        let makers = std::iter::empty::<Box<dyn Maker>>();
         #[cfg(feature = "ssh")]
-        TargetKind::Ssh => super::bind::ssh::make(recipe).await,
-        kind => Err(Failure::new(
-            Code::NotYetActing,
-            format!(
-                "service {} runs on {kind}, which this program does not act on yet",
-                recipe.service.name
-            ),
-            "leave the service out of this environment (enabled = false), or use a program that was built with it",
-        )),
+        let makers = makers.chain([Box::<ssh::Ssh>::default() as _]);
+        Self {
+            makers: makers.collect(),
+        }
+    }
+}
+
+impl Kit {
+    /// What a deployment can act on with these kinds.
+    pub fn acts(&self) -> Acts {
+        let kinds = self.makers.iter().map(|maker| (maker.kind(), maker.strategies()));
+        Acts {
+            kinds: kinds.collect(),
+            artifacts: BTreeSet::from([ArtifactForm::Tree]),
+        }
+    }
+
+    /// Makes the target of a service.
+    ///
+    /// # Errors
+    /// If its kind is not compiled in, or its configuration cannot be filled in.
+    pub async fn make(&self, recipe: &Recipe<'_>) -> Result<Made, Failure> {
+        let kind = recipe.service.kind();
+        match self.makers.iter().find(|maker| maker.kind() == kind) {
+            Some(maker) => maker.make(recipe).await,
+            None => Err(Failure::new(
+                Code::NotYetActing,
+                format!(
+                    "service {} runs on {kind}, which this program does not act on",
+                    recipe.service.name
+                ),
+                "leave the service out of this environment (enabled = false), or use a program that was built with it",
+            )),
+        }
     }
 }

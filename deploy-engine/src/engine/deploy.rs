@@ -3,10 +3,10 @@
 use super::judge::{Bench, Case, verdict};
 use super::plan::Shape;
 use super::wired::Wired;
-use super::{Engine, failed, usage};
+use super::{Engine, usage};
 use crate::api::{DeployAsk, Driven, EngineError, Preview};
 use crate::drive::{Drive, Left, Told, drive};
-use deploy_core::event::{Driver, Request};
+use deploy_core::event::Driver;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::PlanFacts;
 use deploy_core::id::{DeploymentId, EnvName};
@@ -182,15 +182,13 @@ impl Engine {
         let shape = Shape {
             kind: request.kind,
             environment: environment.clone(),
-            strategy: option(&request, "strategy", deploy_core::manifest::StrategyKind::named)?,
-            timeout: option(&request, "timeout", |text| {
-                deploy_core::time::parse_duration(text).ok()
-            })?,
+            strategy: request.options.strategy,
+            timeout: request.options.timeout,
             differences: false,
-            retire: option(&request, "retire", |text| text.parse().ok())?,
+            retire: request.options.retire.clone(),
         };
         // Confirmed once is confirmed: the request says so.
-        let confirmed = confirmed || request.options.contains_key("confirmed");
+        let confirmed = confirmed || request.options.confirmed;
         let bench = Bench {
             engine: self.clone(),
             deployment: deployment.clone(),
@@ -256,26 +254,5 @@ impl Engine {
             Ok(Left::Waiting | Left::Paused | Left::Stopped) => self.driven(deployment).await,
             Err(error) => Err(self.left_open(environment, deployment, error).await),
         }
-    }
-}
-
-/// An option of a stored request.
-///
-/// # Errors
-/// If it cannot be read: a newer version wrote it, and leaving it out would make another deployment of it.
-fn option<T>(
-    request: &Request,
-    name: &str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, EngineError> {
-    match request.options.get(name) {
-        None => Ok(None),
-        Some(text) => read(text).map(Some).ok_or_else(|| {
-            failed(Failure::new(
-                Code::StateNewer,
-                format!("the option {name} = {text} of the deployment cannot be read by this version"),
-                "use the version that made the deployment",
-            ))
-        }),
     }
 }

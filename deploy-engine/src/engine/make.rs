@@ -62,7 +62,7 @@ impl Engine {
         let deployment = DeploymentId::new(ulid::Ulid::new().to_string()).expect("a ULID is one");
         self.supersede(&ask.environment, &deployment, lease, ask.kind)
             .await?;
-        let request = self.request(ask, release, &deployment).await?;
+        let request = self.request(ask, release, shape, &deployment).await?;
         let drafts = [
             EventKind::Requested {
                 request: request.clone(),

@@ -28,6 +28,7 @@ pub use deploy::Wires;
 
 use crate::api::{Access, EngineError, Identity, Opening};
 use crate::clock::{Clock, SystemClock};
+use crate::configure::registry::Kit;
 use crate::configure::{self, Caller, ConfigureError, From};
 use crate::source::artifacts::Artifacts;
 use crate::source::git::{Git, GitError};
@@ -53,8 +54,7 @@ pub struct Engine {
     artifacts: Artifacts,
     identity: Identity,
     caller: Caller,
-    #[cfg(feature = "ssh")]
-    connections: Arc<deploy_target_ssh::Connections>,
+    kit: Arc<Kit>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -107,8 +107,7 @@ impl Engine {
             artifacts: Artifacts::at(home.join("artifacts")),
             identity: opening.identity,
             caller,
-            #[cfg(feature = "ssh")]
-            connections: Arc::default(),
+            kit: Arc::default(),
         };
         if opening.access != Access::Read {
             engine.record_state().await?;

@@ -147,7 +147,7 @@ impl Engine {
     ) -> Result<Entry, EngineError> {
         let recipe = match content {
             // Kinds that do not act yet have nothing in a release; an environment that enables one is refused by name.
-            _ if kind != TargetKind::Ssh => return Ok(Entry::Absent),
+            _ if !self.kit.acts().kinds.contains_key(&kind) => return Ok(Entry::Absent),
             Content::Own => return Ok(Entry::Absent),
             Content::Source(dir) => Recipe::Source {
                 dir: dir.as_str().to_owned(),

@@ -1,10 +1,11 @@
 //! From what is asked for to what is meant: the release, and the request as the journal keeps it.
 
+use super::plan::Shape;
 use super::release::Making;
 use super::scene::Views;
 use super::{Engine, failed, git_error, usage};
 use crate::api::{DeployAsk, EngineError, What};
-use deploy_core::event::Request;
+use deploy_core::event::{Request, RequestOptions};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Unmet;
 use deploy_core::id::{DeploymentId, EnvName};
@@ -180,16 +181,7 @@ impl Engine {
         if keys.is_empty() || kind == Kind::Rollback {
             return Ok(());
         }
-        let unmet: Vec<_> = keys
-            .iter()
-            .map(|key| Unmet {
-                gate: deploy_core::gate::GateKind::NotYetActing,
-                reason: format!("{key} does not act in this version, and leaving it out would weaken a gate"),
-                earliest: None,
-                opens: deploy_core::gate::Opens::Never,
-                next: "remove it, or enabled = false for its service in this environment; deploy check lists all".to_owned(),
-            })
-            .collect();
+        let unmet = deploy_core::gate::not_acting(&keys);
         let failure = Failure::new(
             Code::NotYetActing,
             format!(
@@ -210,6 +202,7 @@ impl Engine {
         &self,
         ask: &DeployAsk,
         release: &Release,
+        shape: &Shape,
         deployment: &DeploymentId,
     ) -> Result<Request, EngineError> {
         let branch = match (&ask.branch, &*self.git) {
@@ -217,28 +210,20 @@ impl Engine {
             (None, Ok(git)) => git.branch().await.map_err(git_error)?,
             (None, Err(_)) => None,
         };
-        let mut options = std::collections::BTreeMap::new();
-        if let Some(strategy) = &ask.strategy {
-            options.insert("strategy".to_owned(), strategy.clone());
-        }
-        if let Some(timeout) = ask.timeout {
-            options.insert("timeout".to_owned(), deploy_core::time::format_duration(timeout));
-        }
-        if ask.confirmed {
-            options.insert("confirmed".to_owned(), ask.environment.to_string());
-        }
-        if let Some(service) = &ask.retire {
-            options.insert("retire".to_owned(), service.to_string());
-        }
-        if matches!(
+        let allow_dirty = matches!(
             ask.what,
             What::Commit {
                 allow_dirty: true,
                 ..
             }
-        ) {
-            options.insert("allow_dirty".to_owned(), "true".to_owned());
-        }
+        );
+        let options = RequestOptions {
+            strategy: shape.strategy,
+            timeout: shape.timeout,
+            confirmed: ask.confirmed,
+            retire: shape.retire.clone(),
+            allow_dirty,
+        };
         Ok(Request {
             key: ask.key.clone().unwrap_or_else(|| deployment.to_string()),
             kind: ask.kind,

@@ -144,7 +144,7 @@ impl Engine {
 
     /// Keys of the manifest that do not act yet and would weaken a gate here.
     pub(super) fn not_acting(&self, environment: &Environment) -> Vec<String> {
-        acting::not_yet_in(&self.manifest, environment)
+        acting::not_yet_in(&self.manifest, environment, &self.kit.acts())
             .into_iter()
             .filter(|key| key.weakens_gate)
             .map(|key| key.key)

@@ -162,8 +162,7 @@ impl Engine {
             folder: &self.folder,
             artifacts: &self.artifacts,
             caller: &self.caller,
-            #[cfg(feature = "ssh")]
-            connections: &self.connections,
+            kit: &self.kit,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 fn shell(text: &str) -> HostCommand {
-    HostCommand::new(CommandLine::Shell(text.to_owned()))
+    HostCommand::new(Command::Shell(text.to_owned()))
 }
 
 async fn run(command: &HostCommand) -> HostOutput {
@@ -38,7 +38,7 @@ async fn statuses_streams_environment_and_folder() {
     assert_eq!(run(&shell("kill -9 $$")).await.status, 137);
     let argv = ["printf", "%s|", "a b", "$x"].map(str::to_owned).to_vec();
     assert_eq!(
-        run(&HostCommand::new(CommandLine::Argv(argv))).await.stdout,
+        run(&HostCommand::new(Command::Argv(argv))).await.stdout,
         b"a b|$x|"
     );
 }
@@ -60,7 +60,7 @@ async fn output_is_bounded_and_does_not_block() {
 
 #[tokio::test]
 async fn what_cannot_start_is_refused() {
-    let argv = HostCommand::new(CommandLine::Argv(vec!["/nonexistent/program".to_owned()]));
+    let argv = HostCommand::new(Command::Argv(vec!["/nonexistent/program".to_owned()]));
     let error = LocalExec
         .run(&argv, Duration::from_secs(1))
         .await

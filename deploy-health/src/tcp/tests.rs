@@ -24,7 +24,7 @@ impl HostExec for Far {
     async fn run(&self, command: &HostCommand, timeout: Duration) -> Result<HostOutput, HostExecError> {
         self.run.clone()?;
         let mut command = command.clone();
-        if let CommandLine::Argv(argv) = &mut command.line {
+        if let Command::Argv(argv) = &mut command.line {
             argv[0] = "/bin/sh".to_owned();
         }
         command

@@ -1,6 +1,7 @@
 //! What a target of this kind is told when it is made: hosts, path, commands. Plain values of our own; whoever reads
 //! manifests fills them in. No rule and no I/O here.
 
+use deploy_core::command::Command;
 use deploy_core::digest::Digest;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{EnvName, HostName, PlaceId, ServiceName, SliceName};
@@ -64,20 +65,11 @@ pub struct SshAddress {
     pub password: Option<Secret>,
 }
 
-/// A command: a string for `sh -c`, or a program and its arguments.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
-pub enum CommandWords {
-    /// For `sh -c`.
-    Shell(String),
-    /// As they are; never empty.
-    Argv(Vec<String>),
-}
-
 /// A command with a time limit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct HostScript {
     /// What.
-    pub command: CommandWords,
+    pub command: Command,
     /// How long it may take before it is ended.
     pub limit: Duration,
 }
@@ -143,15 +135,6 @@ impl Address {
                 let name = ssh.destination.strip_prefix("ssh://").unwrap_or(&ssh.destination);
                 format!("ssh:{name}:{path}")
             }
-        }
-    }
-}
-
-impl fmt::Display for CommandWords {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Shell(text) => f.write_str(text),
-            Self::Argv(words) => f.write_str(&words.join(" ")),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 mod restart;
 
-use crate::config::CommandWords;
 use crate::host::{DOCTOR, Host, Request};
 use crate::transport::Reply;
 use crate::words;
+use deploy_core::command::Command;
 use deploy_core::failure::printable;
 use deploy_core::id::HostName;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -48,7 +48,7 @@ pub enum CheckState {
 }
 
 /// Looks at one host. `restart`: the command that a deployment would run there.
-pub(crate) async fn look(host: &Host, restart: Option<&CommandWords>) -> Vec<Check> {
+pub(crate) async fn look(host: &Host, restart: Option<&Command>) -> Vec<Check> {
     let asked = SystemTime::now();
     let program = restart.map(restart::program);
     let (program, sudo) = program.unwrap_or_default();

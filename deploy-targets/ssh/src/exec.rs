@@ -1,14 +1,14 @@
 //! A host as health looks at it: one command there, and a way to an address as the host sees it. Over the same connections
 //! as the steps; under no claim, for it changes nothing of ours.
 
-use crate::config::{Address, CommandWords, SshAddress};
+use crate::config::{Address, SshAddress};
 use crate::connections::Connections;
 use crate::host::nonce;
 use crate::transport::ssh::{Connection, Ssh};
 use crate::transport::{Broken, Call, Input, Shell, seconds};
 use crate::words;
 use async_trait::async_trait;
-use deploy_core::health::CommandLine;
+use deploy_core::command::Command;
 use deploy_core::port::probe::{ForwardedPort, HostCommand, HostExec, HostExecError, HostOutput};
 use openssh::{ForwardType, Socket};
 use std::fmt::Write as _;
@@ -39,13 +39,9 @@ impl Connections {
 #[async_trait]
 impl HostExec for Exec {
     async fn run(&self, command: &HostCommand, timeout: Duration) -> Result<HostOutput, HostExecError> {
-        let words = match &command.line {
-            CommandLine::Shell(text) => CommandWords::Shell(text.clone()),
-            CommandLine::Argv(argv) if argv.is_empty() => {
-                return Err(HostExecError::Refused("no program is named".to_owned()));
-            }
-            CommandLine::Argv(argv) => CommandWords::Argv(argv.clone()),
-        };
+        if matches!(&command.line, Command::Argv(argv) if argv.is_empty()) {
+            return Err(HostExecError::Refused("no program is named".to_owned()));
+        }
         let mut input = String::new();
         for (name, value) in &command.env {
             writeln!(input, "{name} {}", words::word(value)).expect("a String takes all");
@@ -59,7 +55,7 @@ impl HostExec for Exec {
             String::new(),
             seconds(timeout).to_string(),
             command.dir.clone().unwrap_or_default(),
-            words::command(&words),
+            words::command(&command.line),
             HostOutput::LIMIT.to_string(),
         ];
         let call = Call {
@@ -93,7 +89,7 @@ impl HostExec for Exec {
         match status {
             124 => Err(HostExecError::TimedOut),
             // What `timeout` says where there is no such program, or it may not be run.
-            126 | 127 if matches!(command.line, CommandLine::Argv(_)) => Err(HostExecError::Refused(
+            126 | 127 if matches!(command.line, Command::Argv(_)) => Err(HostExecError::Refused(
                 String::from_utf8_lossy(&stderr).trim().to_owned(),
             )),
             _ => Ok(HostOutput {

@@ -27,9 +27,7 @@ mod transport;
 mod upload;
 mod words;
 
-pub use config::{
-    Address, CommandWords, Failpoint, Hook, HookPoint, HostBinding, HostScript, SshAddress, SshBinding,
-};
+pub use config::{Address, Failpoint, Hook, HookPoint, HostBinding, HostScript, SshAddress, SshBinding};
 pub use connections::Connections;
 pub use doctor::{Check, CheckState};
 pub use host::FAILPOINTS;

@@ -4,7 +4,7 @@
 //! The one command line that a login shell sees is `timeout … sh -c '…' sh '…' '…'…` with every quoted part free of quotes,
 //! backslashes before them, exclamation marks and newlines: `sh`, `fish` and `csh` all read it alike.
 
-use crate::config::CommandWords;
+use deploy_core::command::Command;
 use std::fmt::Write as _;
 
 /// Decodes its first argument and runs it with the others.
@@ -46,11 +46,8 @@ pub(crate) fn list<I: IntoIterator<Item: AsRef<[u8]>>>(items: I) -> String {
 }
 
 /// A command as the scripts' `run` takes it.
-pub(crate) fn command(words: &CommandWords) -> String {
-    match words {
-        CommandWords::Shell(text) => list(["sh", "-c", text]),
-        CommandWords::Argv(words) => list(words),
-    }
+pub(crate) fn command(command: &Command) -> String {
+    list(command.argv())
 }
 
 /// The bytes that a word stands for; `None` if we did not write it.

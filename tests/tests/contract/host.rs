@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use deploy_core::command::Command;
 use deploy_core::digest::Digest;
 use deploy_core::id::ReleaseNumber;
 use deploy_core::model::{ArtifactRef, Entry, ReleaseRef};
 use deploy_core::port::target::{Desired, Secret, Target};
 use deploy_target_ssh::{
-    Address, CommandWords, Connections, HostBinding, HostScript, SshAddress, SshBinding, SshTarget, listing,
+    Address, Connections, HostBinding, HostScript, SshAddress, SshBinding, SshTarget, listing,
 };
 use deploy_tests::contract::Ground;
 use deploy_tests::sshd::{Fleet, Sshd};
@@ -74,7 +75,7 @@ impl Ground for HostGround {
                 variables: BTreeMap::new(),
             }],
             restart: Some(HostScript {
-                command: CommandWords::Shell(restart.to_owned()),
+                command: Command::Shell(restart.to_owned()),
                 limit: Duration::from_secs(30),
             }),
             shared: Vec::new(),

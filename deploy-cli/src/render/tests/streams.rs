@@ -178,7 +178,7 @@ impl Stream {
             reason: None,
             services: Vec::new(),
             adopt: Adopt::Refuse,
-            options: BTreeMap::new(),
+            options: deploy_core::event::RequestOptions::default(),
         };
         let digest = plan().digest();
         Self {

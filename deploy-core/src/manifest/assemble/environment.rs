@@ -79,7 +79,12 @@ pub(in super::super) fn environment(
     }
     cx.within(&place, |cx| references::names_exist(manifest, node, cx));
     references::needs(&assembled, &mut cx);
-    references::hosts_reachable(node, &assembled, &mut cx);
+    if around.no_hosts {
+        cx.within(&place, |cx| {
+            references::hosts_there(manifest, name, &assembled, cx);
+        });
+    }
+    references::folders(node, &assembled, &mut cx);
     let whole = (|| {
         let read = Read {
             keys: keys?,

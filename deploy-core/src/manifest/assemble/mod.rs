@@ -3,6 +3,7 @@
 
 mod decide;
 mod environment;
+mod facts;
 mod kind;
 mod probes;
 mod references;

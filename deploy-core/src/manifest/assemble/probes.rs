@@ -95,19 +95,7 @@ fn probe(node: &Node, usual: ProbeFrom, cx: &mut Cx<'_>) -> Option<HealthProbe> 
             }
         }
     }
-    if let ProbeKind::Http(url) = &kind
-        && let Some(Part::Text(text)) = url.parts().first()
-        && !["http://", "https://", "${"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme))
-    {
-        let span = node.at(&["http"]).map_or(node.span, |node| node.span);
-        cx.problem(
-            span,
-            "a URL begins with `http://` or `https://`",
-            "write `http://localhost:4000/health`",
-        );
-    }
+    address_rules(&kind, node, cx);
     Some(HealthProbe {
         kind,
         from: keys.from.unwrap_or(usual),
@@ -118,4 +106,56 @@ fn probe(node: &Node, usual: ProbeFrom, cx: &mut Cx<'_>) -> Option<HealthProbe> 
         interval: keys.interval.get(),
         deadline: keys.deadline.get(),
     })
+}
+
+/// What is asked has a scheme and a port that a machine can have, as far as they are known.
+fn address_rules(kind: &ProbeKind, node: &Node, cx: &mut Cx<'_>) {
+    let (key, template) = match kind {
+        ProbeKind::Http(url) => ("http", url),
+        ProbeKind::Tcp(address) => ("tcp", address),
+        ProbeKind::Command(_) => return,
+    };
+    let span = node.at(&[key]).map_or(node.span, |node| node.span);
+    let Some(Part::Text(begin)) = template.parts().first() else {
+        return;
+    };
+    let rest = match kind {
+        ProbeKind::Http(_) => {
+            let schemes = ["http://", "https://"];
+            let rest = schemes.iter().find_map(|scheme| begin.strip_prefix(scheme));
+            if rest.is_none() && !begin.starts_with("${") {
+                cx.problem(
+                    span,
+                    "a URL begins with `http://` or `https://`",
+                    "write `http://localhost:4000/health`",
+                );
+                return;
+            }
+            rest.unwrap_or_default()
+        }
+        _ => begin,
+    };
+    let end = rest.find(['/', '?', '#']);
+    if end.is_none() && template.literal().is_none() {
+        // The port comes later.
+        return;
+    }
+    let authority = &rest[..end.unwrap_or(rest.len())];
+    let after = authority.rsplit(['@', ']']).next().unwrap_or_default();
+    match after.rsplit_once(':').map(|(_, port)| port) {
+        None if key == "tcp" => cx.problem(
+            span,
+            "a `tcp` probe needs a port",
+            "write `host:port`, as in `localhost:5432`",
+        ),
+        Some(port) if !port.contains("${") && !port.parse::<u16>().is_ok_and(|port| port > 0) => {
+            let port = crate::failure::printable(port, 20);
+            cx.problem(
+                span,
+                format!("`{port}` is not a port"),
+                "a port is a number from 1 to 65535",
+            );
+        }
+        _ => {}
+    }
 }

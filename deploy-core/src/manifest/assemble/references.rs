@@ -2,11 +2,13 @@
 
 use super::super::graph::{self, Graph};
 use super::super::keys::environment::HostKeys;
-use super::super::node::Node;
+use super::super::node::{Node, Span};
 use super::super::parse::Draft;
 use super::super::read::{Cx, FromNode};
+use super::super::template::{Fact, Part};
+use super::super::{HostSelection, TargetConfig};
 use super::service::Assembled;
-use crate::id::ServiceName;
+use crate::id::{EnvName, ServiceName};
 use std::collections::BTreeMap;
 
 /// The names that an environment's keys refer to.
@@ -17,23 +19,17 @@ pub(super) fn names_exist(manifest: Draft<'_>, node: &Node, cx: &mut Cx<'_>) {
             .map(|table| table.0.keys().map(String::as_str).collect::<Vec<_>>())
             .unwrap_or_default()
     };
-    let mut refer =
-        |path: &str, names: Vec<(String, super::super::node::Span)>, what: &str, known: &[&str]| {
-            for (name, span) in names {
-                if !name.contains("${") && !known.contains(&name.as_str()) {
-                    cx.within(path, |cx| {
-                        graph::unknown(cx, span, what, &name, known.iter().copied());
-                    });
-                }
+    let mut refer = |path: &str, names: Vec<(String, Span)>, what: &str, known: &[&str]| {
+        for (name, span) in names {
+            if !name.contains("${") && !known.contains(&name.as_str()) {
+                cx.within(path, |cx| {
+                    graph::unknown(cx, span, what, &name, known.iter().copied());
+                });
             }
-        };
+        }
+    };
     let groups = known("groups");
-    for (rule, entry) in node
-        .at(&["approvals"])
-        .and_then(Node::as_table)
-        .into_iter()
-        .flat_map(|table| &table.0)
-    {
+    for (rule, entry) in node.entries(&["approvals"]) {
         refer(
             &format!("approvals.{rule}.from"),
             graph::names(entry.node.at(&["from"])),
@@ -79,12 +75,7 @@ pub(super) fn names_exist(manifest: Draft<'_>, node: &Node, cx: &mut Cx<'_>) {
         }
     }
     let services = known("services");
-    for (name, entry) in node
-        .at(&["services"])
-        .and_then(Node::as_table)
-        .into_iter()
-        .flat_map(|table| &table.0)
-    {
+    for (name, entry) in node.entries(&["services"]) {
         if !services.contains(&name.as_str()) {
             cx.within("services", |cx| {
                 graph::unknown(cx, entry.key, "service", name, services.iter().copied());
@@ -120,36 +111,107 @@ pub(super) fn needs(assembled: &BTreeMap<ServiceName, Assembled>, cx: &mut Cx<'_
     }
 }
 
-/// A service's folder on a host reached by ssh is absolute; on this machine it may be relative to the manifest.
-pub(super) fn hosts_reachable(node: &Node, assembled: &BTreeMap<ServiceName, Assembled>, cx: &mut Cx<'_>) {
-    let Some(table) = node.at(&["hosts"]).and_then(Node::as_table) else {
+/// An environment without hosts has no service that runs on them.
+pub(super) fn hosts_there(
+    manifest: Draft<'_>,
+    name: &EnvName,
+    assembled: &BTreeMap<ServiceName, Assembled>,
+    cx: &mut Cx<'_>,
+) {
+    let wanting: Vec<&str> = assembled
+        .iter()
+        .filter(|(_, one)| one.wants_hosts)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if wanting.is_empty() {
         return;
-    };
-    let remote: Vec<_> = table
-        .0
-        .values()
-        .filter(|entry| entry.node.at(&["ssh"]).is_some())
-        .filter_map(|entry| cx.quietly(|cx| HostKeys::from_node(&entry.node, cx)))
+    }
+    let entry = manifest.root.at(&["environments"]).and_then(Node::as_table);
+    let span = entry.and_then(|table| Some(table.0.get(name.as_str())?.key));
+    let runs = if wanting.len() == 1 { "runs" } else { "run" };
+    cx.problem(
+        span.unwrap_or_default(),
+        format!(
+            "environment `{name}` has no hosts, and {} {runs} on hosts",
+            wanting.join(", ")
+        ),
+        format!("add `[environments.{name}.hosts]`, or `enabled = false` for such a service there"),
+    );
+}
+
+/// A host as it is written, with its name's place.
+struct Written<'n> {
+    name: &'n str,
+    at: Span,
+    keys: HostKeys,
+}
+
+impl Written<'_> {
+    fn takes(&self, selection: Option<&HostSelection>) -> bool {
+        match selection {
+            Some(HostSelection::Group(group)) => {
+                self.keys.groups.is_empty() || self.keys.groups.contains(group)
+            }
+            _ => true,
+        }
+    }
+
+    /// What makes it the same machine as another; `None` for this machine.
+    fn machine(&self) -> Option<(&str, Option<u16>)> {
+        self.keys.ssh.as_ref().map(|ssh| (ssh.host.as_str(), ssh.port))
+    }
+}
+
+/// Each service's folder on the environment's hosts: absolute where it is reached by ssh (on this machine it may be relative to the
+/// manifest), and of one host alone.
+pub(super) fn folders(node: &Node, assembled: &BTreeMap<ServiceName, Assembled>, cx: &mut Cx<'_>) {
+    let hosts: Vec<Written<'_>> = node
+        .entries(&["hosts"])
+        .filter_map(|(name, entry)| {
+            let keys = cx.quietly(|cx| HostKeys::from_node(&entry.node, cx))?;
+            Some(Written {
+                name,
+                at: entry.key,
+                keys,
+            })
+        })
         .collect();
     for (name, one) in assembled {
         let Some(service) = &one.service else { continue };
-        let super::super::TargetConfig::Ssh(ssh) = &service.target else {
+        let TargetConfig::Ssh(ssh) = &service.target else {
             continue;
         };
-        let here = remote.iter().any(|host| match &service.hosts {
-            Some(super::super::HostSelection::Group(group)) => {
-                host.groups.is_empty() || host.groups.contains(group)
-            }
-            _ => true,
-        });
+        let mut here: Vec<&Written<'_>> = hosts
+            .iter()
+            .filter(|host| host.takes(service.hosts.as_ref()))
+            .collect();
+        here.sort_by_key(|host| host.at);
         let first = ssh.path.parts().first();
-        if here
-            && matches!(first, Some(super::super::Part::Text(text)) if !text.starts_with('/') && !text.starts_with("${"))
-        {
+        let relative =
+            matches!(first, Some(Part::Text(text)) if !text.starts_with('/') && !text.starts_with("${"));
+        if relative && here.iter().any(|host| !host.keys.local) {
             let message = format!("`{}` is relative, and a folder on a host is absolute", ssh.path);
             cx.within(format!("services.{name}.ssh.path"), |cx| {
                 cx.problem(one.path_span, message, "write `/opt/…`");
             });
+        }
+        if ssh.path.facts().any(|fact| fact == Fact::Host) {
+            continue;
+        }
+        for (index, host) in here.iter().enumerate() {
+            let same = here[..index]
+                .iter()
+                .find(|other| other.machine() == host.machine());
+            if let Some(same) = same {
+                let message = format!(
+                    "`{}` and `{}` are one machine, and {name} would run twice in {}",
+                    same.name, host.name, ssh.path
+                );
+                let help = "remove one, or put `${host}` into the service's `path`";
+                cx.within(format!("hosts.{}", host.name), |cx| {
+                    cx.problem(host.at, message, help);
+                });
+            }
         }
     }
 }

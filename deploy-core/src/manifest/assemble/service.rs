@@ -4,18 +4,18 @@ use super::super::graph;
 use super::super::keys::service::ServiceKeys;
 use super::super::keys::strategy::HostSelection;
 use super::super::keys::target::{TargetConfig, TargetKind};
-use super::super::merge;
+use super::super::merge::{self, Place};
 use super::super::model::{NamedHook, Service, Setting};
 use super::super::node::{Node, Span, Table};
 use super::super::parse::Draft;
 use super::super::read::{Cx, FromNode};
 use super::super::scope::{Given, Scope};
 use super::super::template::{Fact, VarName};
-use super::decide;
 use super::kind::{Layers, unusable, usable_defaults};
 use super::probes;
 use super::variables::{self, Variables};
 use super::{Inputs, settings};
+use super::{decide, facts};
 use crate::id::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +29,7 @@ pub(super) struct Around<'a> {
     pub(super) secrets: BTreeMap<VarName, super::super::SecretRef>,
     /// The groups that have hosts here; `None`: a host without groups makes every name good.
     pub(super) groups: Option<BTreeSet<String>>,
+    /// Whether there is any host.
     pub(super) no_hosts: bool,
 }
 
@@ -57,11 +58,11 @@ pub(super) fn layers<'m>(manifest: Draft<'m>, environment: &str, service: &str) 
 }
 
 fn over(layers: [Option<&Node>; 2]) -> Node {
-    let empty = Node::table(Span::default(), Table::default());
-    layers
-        .into_iter()
-        .flatten()
-        .fold(empty, |below, above| merge::service(&below, above))
+    match layers {
+        [Some(below), Some(above)] => merge::service(below, above, Place::Below),
+        [Some(layer), None] | [None, Some(layer)] => layer.clone(),
+        [None, None] => Node::table(Span::default(), Table::default()),
+    }
 }
 
 /// What a service runs in an environment as the manifest says it, with the service's name filled in, and where the
@@ -80,7 +81,7 @@ pub(super) fn raw_content(
     }
     let mut quiet = Cx::new("", "");
     let kind = layers.kind(manifest.root, &mut quiet)?;
-    let merged = merge::service(&over(layers.defaults), &over(layers.own));
+    let merged = merge::service(&over(layers.defaults), &over(layers.own), Place::Above);
     let source = merged.at(&["ssh", "source"]).filter(|_| kind == TargetKind::Ssh);
     let artifact = merged.at(&["artifact"]).filter(|_| kind.takes_artifact());
     let node = source.or(artifact)?;
@@ -107,13 +108,15 @@ pub(super) struct Assembled {
     pub(super) needs: Vec<(String, Span)>,
     /// Where `ssh.path` stands.
     pub(super) path_span: Span,
+    /// Whether it runs on hosts, or goes through one.
+    pub(super) wants_hosts: bool,
 }
 
 pub(super) fn assemble(around: &Around<'_>, name: &ServiceName, cx: &mut Cx<'_>) -> Assembled {
     let layers = layers(around.manifest, around.environment, name.as_str());
     let own = over(layers.own);
     let defaults = over(layers.defaults);
-    let unjudged = merge::service(&defaults, &own);
+    let unjudged = merge::service(&defaults, &own, Place::Above);
     let own_layers = layers.of_environment();
     let of_environment_secrets = |secret: &VarName| {
         let path = ["environments", around.environment, "secrets", secret.as_str()];
@@ -139,13 +142,14 @@ pub(super) fn assemble(around: &Around<'_>, name: &ServiceName, cx: &mut Cx<'_>)
     };
     let path_span = unjudged.at(&["ssh", "path"]).map_or(own.span, |node| node.span);
     let needs = graph::names(unjudged.at(&["needs"]));
+    let whole = layers.own[0].unwrap_or(&own);
+    let kind = enabled.then(|| layers.kind(whole, &mut inner)).flatten();
+    let wants_hosts = kind.is_some_and(|kind| kind.on_hosts() || unjudged.at(hosts_key(kind)).is_some());
     let (service, settings) = if enabled {
-        let whole = layers.own[0].unwrap_or(&own);
-        let kind = layers.kind(whole, &mut inner);
         kind.map_or((None, Vec::new()), |kind| {
             unusable(kind, &layers, &mut inner);
             let defaults = usable_defaults(defaults, kind, &layers, &inner);
-            let mut merged = merge::service(&defaults, &own);
+            let mut merged = merge::service(&defaults, &own, Place::Above);
             merged.span = whole.span;
             probes::without_removed(&mut merged, &mut inner);
             read(around, name, kind, &merged, &scope, &mut inner)
@@ -163,6 +167,17 @@ pub(super) fn assemble(around: &Around<'_>, name: &ServiceName, cx: &mut Cx<'_>)
         taken: scope.taken.into_inner(),
         needs,
         path_span,
+        wants_hosts,
+    }
+}
+
+/// The key that names a host group.
+fn hosts_key(kind: TargetKind) -> &'static [&'static str] {
+    match kind {
+        TargetKind::Ssh => &["ssh", "hosts"],
+        TargetKind::GoldenImage => &["golden-image", "hosts"],
+        TargetKind::Migrations => &["migrations", "via"],
+        TargetKind::K8s | TargetKind::Fly | TargetKind::Compose | TargetKind::Exec => &["hosts"],
     }
 }
 
@@ -190,6 +205,10 @@ fn read(
     let strategy = keys
         .as_ref()
         .and_then(|keys| decide::strategy(kind, keys, &node, cx));
+    let ports = keys.as_ref().is_some_and(|keys| keys.strategy.ports.is_some());
+    if let (TargetKind::Ssh, Some(health), Some(vars)) = (kind, &health, &vars) {
+        facts::never_known(ports, health, vars, &node, cx);
+    }
     let target = keys
         .as_ref()
         .and_then(|keys| decide::target(kind, keys, &node, cx));
@@ -271,30 +290,22 @@ fn artifact_exists(manifest: Draft<'_>, node: &Node, scope: &Scope<'_>, cx: &mut
 }
 
 fn hosts_exist(around: &Around<'_>, kind: TargetKind, node: &Node, cx: &mut Cx<'_>) {
-    let path: &[&str] = if kind == TargetKind::Migrations {
-        &["migrations", "via"]
-    } else {
-        &[kind.as_str(), "hosts"]
-    };
+    let path = hosts_key(kind);
     let named = node.at(path).and_then(|node| Some((node, node.as_str()?)));
-    if (kind.on_hosts() || named.is_some()) && around.no_hosts {
-        let message = format!(
-            "[{}] runs on hosts, and environment `{}` has none",
-            cx.path(),
-            around.environment
-        );
-        let help = format!(
-            "add `[environments.{}.hosts]`, or `enabled = false` for it there",
-            around.environment
-        );
-        cx.problem(node.span, message, help);
+    if around.no_hosts {
+        // One problem for all services: the environment's.
         return;
     }
     if let (Some((node, text)), Some(groups), Some(scope)) = (named, &around.groups, cx.scope)
         && let Some(name) = super::literal(scope, text)
         && !groups.contains(&name)
     {
-        let message = format!("environment `{}` has no host group `{name}`", around.environment);
+        // A name that is wrong everywhere is one slip, not one for each environment.
+        let message = if graph::host_groups(around.manifest.root).contains(&name.as_str()) {
+            format!("environment `{}` has no host group `{name}`", around.environment)
+        } else {
+            format!("there is no host group `{name}`")
+        };
         let help = match super::super::suggest::nearest(&name, groups.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!(
@@ -330,10 +341,11 @@ fn named_secrets(
             }
             None if scope.lenient => continue,
             None => {
-                let help = format!(
+                let place = format!(
                     "add it to [secrets] or [environments.{}.secrets]",
                     around.environment
                 );
+                let help = scope.did_you_mean(&name, &place);
                 cx.within("secrets", |cx| {
                     cx.problem(
                         span,

@@ -179,9 +179,21 @@ impl JsonSchema for SecretRef {
         json_schema!({
             "type": "object",
             "properties": {
-                "env": { "type": "string", "description": "A variable of the caller's environment." },
-                "file": { "type": "string", "description": "A file that holds it." },
-                "exec": { "description": "A command that prints it.", "anyOf": [command] },
+                "env": {
+                    "type": "string",
+                    "description": "A variable of the caller's environment.",
+                    "x-example": "'DATABASE_URL'",
+                },
+                "file": {
+                    "type": "string",
+                    "description": "A file that holds it.",
+                    "x-example": "'secrets/database-url'",
+                },
+                "exec": {
+                    "description": "A command that prints it.",
+                    "anyOf": [command],
+                    "x-example": "['op', 'read', 'op://prod/db']",
+                },
             },
             "additionalProperties": false,
             "minProperties": 1,

@@ -403,10 +403,29 @@ impl JsonSchema for Checklist {
         let item = generator.subschema_for::<ChecklistItem>();
         let item = serde_json::json!({ "anyOf": [{ "type": "string" }, item] });
         let phase = serde_json::json!({ "type": "object", "additionalProperties": item });
-        let named = serde_json::json!({ "anyOf": [item, phase] });
+        let named = |description: &str, example: &str| {
+            serde_json::json!({
+                "description": description,
+                "anyOf": [item, phase],
+                "x-example": example,
+            })
+        };
         json_schema!({
             "type": "object",
-            "properties": { "before": named, "during": named, "after": named },
+            "properties": {
+                "before": named(
+                    "Items that gate this environment; what stands outside of these three tables does, too.",
+                    "{ rollback-plan = 'Rollback plan ready' }",
+                ),
+                "during": named(
+                    "Items that people tick off while it is deployed; they hold nothing up.",
+                    "{ announced = 'Users were told' }",
+                ),
+                "after": named(
+                    "Items that gate the environments which come after this one.",
+                    "{ core-works = 'Core functions were tried' }",
+                ),
+            },
             "additionalProperties": item,
         })
     }

@@ -104,8 +104,8 @@ impl FromNode for LateText {
         };
         match crate::manifest::template::parse(text) {
             Ok(_) => Some(Self(text.to_owned())),
-            Err(rule) => {
-                cx.problem(node.span, rule, "");
+            Err(refused) => {
+                cx.problem(node.span, refused.message, refused.help);
                 None
             }
         }

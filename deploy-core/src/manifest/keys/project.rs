@@ -124,8 +124,8 @@ impl FromNode for StateUrl {
         };
         match crate::manifest::template::parse(text) {
             Ok(_) => Some(Self(text.to_owned())),
-            Err(rule) => {
-                cx.discreet_problem(node.span, rule, "");
+            Err(refused) => {
+                cx.discreet_problem(node.span, refused.message, refused.help);
                 None
             }
         }

@@ -1,17 +1,17 @@
 //! Which program a restart command begins with, as far as that can be read from its text.
 
-use crate::config::CommandWords;
+use deploy_core::command::Command;
 
 /// The program, and what follows `sudo` where that runs it: `None` where the text is more than words, and only a shell could tell.
-pub(super) fn program(command: &CommandWords) -> (Option<String>, Option<Vec<String>>) {
+pub(super) fn program(command: &Command) -> (Option<String>, Option<Vec<String>>) {
     let (words, plain) = match command {
-        CommandWords::Argv(words) => (words.clone(), true),
-        CommandWords::Shell(text) => {
+        Command::Argv(words) => (words.clone(), true),
+        Command::Shell(text) => {
             let words = text.split_whitespace().map(str::to_owned).collect();
             (words, !text.contains(|c| "|&;<>()$`\\\"'*?[]#~\n{}!".contains(c)))
         }
     };
-    let shell = matches!(command, CommandWords::Shell(_));
+    let shell = matches!(command, Command::Shell(_));
     let mut words = words
         .into_iter()
         .skip_while(|word| shell && word.contains('='))
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn the_first_word_is_the_program_where_it_is_a_word() {
-        let shell = |text: &str| program(&CommandWords::Shell(text.to_owned()));
+        let shell = |text: &str| program(&Command::Shell(text.to_owned()));
         for (text, first) in [
             ("systemctl restart web", Some("systemctl")),
             ("A=1 B=2 /usr/bin/env x", Some("/usr/bin/env")),

@@ -1,9 +1,7 @@
 //! A service on hosts for the tests: this machine, or sshd on the loopback.
 
-use crate::{
-    Address, CommandWords, Connections, Hook, HookPoint, HostBinding, HostScript, SshBinding, SshTarget,
-    listing,
-};
+use crate::{Address, Connections, Hook, HookPoint, HostBinding, HostScript, SshBinding, SshTarget, listing};
+use deploy_core::command::Command;
 use deploy_core::digest::Digest;
 use deploy_core::id::{Attempt, DeploymentId, Epoch, PlaceId, ReleaseNumber, SliceName, StoreId};
 use deploy_core::model::{ArtifactRef, Entry, ReleaseRef};
@@ -43,7 +41,7 @@ pub(crate) struct World {
 
 pub(crate) fn shell(text: &str) -> HostScript {
     HostScript {
-        command: CommandWords::Shell(text.to_owned()),
+        command: Command::Shell(text.to_owned()),
         limit: Duration::from_secs(20),
     }
 }

@@ -3,8 +3,8 @@
 use super::common::{World, bring, claim, place, seen, slice};
 use super::sshd::Sshd;
 use crate::{Address, CheckState, Connections, SshAddress};
+use deploy_core::command::Command;
 use deploy_core::failure::Code;
-use deploy_core::health::CommandLine;
 use deploy_core::port::probe::{HostCommand, HostExecError, Reach};
 use deploy_core::port::target::{Cause, Certainty, Cleanup, Restore, Runs, Secret, Target as _};
 use std::fs;
@@ -219,8 +219,7 @@ fn hosts() -> (Sshd, Vec<std::sync::Arc<dyn deploy_core::port::probe::HostExec>>
 async fn commands_run_on_a_host_and_tell_how_they_ended() {
     let (_sshd, execs) = hosts();
     for exec in execs {
-        let mut command =
-            HostCommand::new(CommandLine::Shell("pwd; cat; echo \"$A\" >&2; exit 3".to_owned()));
+        let mut command = HostCommand::new(Command::Shell("pwd; cat; echo \"$A\" >&2; exit 3".to_owned()));
         command.dir = Some("/usr".to_owned());
         command.env = vec![("A".to_owned(), "a b'\"$".to_owned())];
         command.stdin = b"in\0put".to_vec();
@@ -229,23 +228,23 @@ async fn commands_run_on_a_host_and_tell_how_they_ended() {
         assert_eq!(output.stdout, b"/usr\nin\0put");
         assert_eq!(output.stderr, b"a b'\"$\n");
 
-        let flood = HostCommand::new(CommandLine::Argv(
+        let flood = HostCommand::new(Command::Argv(
             ["sh", "-c", "yes | head -c 999999"].map(str::to_owned).into(),
         ));
         assert_eq!(exec.run(&flood, PATIENCE).await.unwrap().stdout.len(), 64 * 1024);
-        let slow = HostCommand::new(CommandLine::Shell("sleep 60".to_owned()));
+        let slow = HostCommand::new(Command::Shell("sleep 60".to_owned()));
         assert_eq!(
             exec.run(&slow, Duration::from_secs(1)).await,
             Err(HostExecError::TimedOut)
         );
-        let leaves = HostCommand::new(CommandLine::Shell("sleep 60 & echo done".to_owned()));
+        let leaves = HostCommand::new(Command::Shell("sleep 60 & echo done".to_owned()));
         assert_eq!(exec.run(&leaves, PATIENCE).await.unwrap().stdout, b"done\n");
-        let none = HostCommand::new(CommandLine::Argv(vec!["no-such-program".to_owned()]));
+        let none = HostCommand::new(Command::Argv(vec!["no-such-program".to_owned()]));
         assert!(matches!(
             exec.run(&none, PATIENCE).await,
             Err(HostExecError::Refused(_))
         ));
-        let mut nowhere = HostCommand::new(CommandLine::Shell("true".to_owned()));
+        let mut nowhere = HostCommand::new(Command::Shell("true".to_owned()));
         nowhere.dir = Some("/proc/no/such".to_owned());
         let answer = exec.run(&nowhere, PATIENCE).await;
         assert!(matches!(answer, Err(HostExecError::Refused(_))), "{answer:?}");
@@ -287,7 +286,7 @@ async fn a_host_that_is_not_there_says_so_to_whoever_looks_from_it() {
         password: None,
     });
     let exec = Connections::default().host_exec(&address);
-    let command = HostCommand::new(CommandLine::Shell("true".to_owned()));
+    let command = HostCommand::new(Command::Shell("true".to_owned()));
     assert!(matches!(
         exec.run(&command, PATIENCE).await,
         Err(HostExecError::Unreachable(_))

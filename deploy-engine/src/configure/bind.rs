@@ -1,10 +1,7 @@
 //! Binding: targets and probes for every service of a plan, from the configuration that goes with its release.
 
-#[cfg(feature = "ssh")]
-pub mod ssh;
-
 use super::eyes::Filling;
-use super::registry::{self, Made, Recipe};
+use super::registry::{Kit, Made, Recipe};
 use super::{Caller, facts, secrets};
 use crate::drive::{Bound, Eyes, Needs, Untold};
 use crate::source::artifacts::Artifacts;
@@ -34,9 +31,8 @@ pub struct Binder<'a> {
     pub artifacts: &'a Artifacts,
     /// The caller's environment.
     pub caller: &'a Caller,
-    /// Connections, shared by all services.
-    #[cfg(feature = "ssh")]
-    pub connections: &'a deploy_target_ssh::Connections,
+    /// The kinds of targets, shared by all services.
+    pub kit: &'a Kit,
 }
 
 impl Binder<'_> {
@@ -69,10 +65,8 @@ impl Binder<'_> {
             facts: &facts,
             folder: self.folder,
             passwords: &passwords,
-            #[cfg(feature = "ssh")]
-            connections: self.connections,
         };
-        registry::make(&recipe).await
+        self.kit.make(&recipe).await
     }
 
     /// What a service shall run. Secrets are in it only where `with_secrets` says so: only preparing needs them.

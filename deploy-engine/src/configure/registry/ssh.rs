@@ -1,15 +1,15 @@
 //! The ssh target's own words from the manifest's. No rule lives here.
 
-use crate::configure::registry::{Made, Recipe};
+use super::{Made, Maker, Recipe};
 use crate::failpoint;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::SliceName;
-use deploy_core::manifest::{self, Fact, HookPoint, HostAddress, TargetConfig};
+use deploy_core::manifest::{self, Fact, HookPoint, HostAddress, StrategyKind, TargetConfig, TargetKind};
 use deploy_target_ssh::{
-    Address, CheckState, CommandWords, Failpoint, Hook, HostBinding, HostScript, SshAddress, SshBinding,
+    Address, CheckState, Connections, Failpoint, Hook, HostBinding, HostScript, SshAddress, SshBinding,
     SshTarget,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,30 @@ use std::time::Duration;
 /// The longest a restart may take.
 const RESTART_LIMIT: Duration = Duration::from_secs(120);
 
-/// Makes the target.
-pub(in crate::configure) async fn make(recipe: &Recipe<'_>) -> Result<Made, Failure> {
+/// Servers by ssh, and this machine; its targets share their connections.
+#[derive(Default)]
+pub(super) struct Ssh {
+    connections: Connections,
+}
+
+#[async_trait::async_trait]
+impl Maker for Ssh {
+    fn kind(&self) -> TargetKind {
+        TargetKind::Ssh
+    }
+
+    fn strategies(&self) -> BTreeSet<StrategyKind> {
+        let later = |strategy: &StrategyKind| *strategy == StrategyKind::BlueGreen;
+        let able = StrategyKind::of(TargetKind::Ssh).iter().copied();
+        able.filter(|strategy| !later(strategy)).collect()
+    }
+
+    async fn make(&self, recipe: &Recipe<'_>) -> Result<Made, Failure> {
+        make(recipe, &self.connections).await
+    }
+}
+
+async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Failure> {
     let TargetConfig::Ssh(config) = &recipe.service.target else {
         return Err(Failure::new(
             Code::Defect,
@@ -51,7 +73,7 @@ pub(in crate::configure) async fn make(recipe: &Recipe<'_>) -> Result<Made, Fail
         hooks: recipe.service.hooks.iter().filter_map(hook).collect(),
         failpoint: Some(Failpoint(Arc::new(failpoint::hit))),
     };
-    let target = Arc::new(SshTarget::new(binding, recipe.connections).map_err(|failure| *failure)?);
+    let target = Arc::new(SshTarget::new(binding, connections).map_err(|failure| *failure)?);
     let slices = deploy_core::port::target::Target::slices(&*target)
         .await
         .map_err(|error| *error.failure)?;
@@ -59,7 +81,7 @@ pub(in crate::configure) async fn make(recipe: &Recipe<'_>) -> Result<Made, Fail
         let host = hosts_of
             .iter()
             .find(|host| host.name.as_str() == slice.as_str())?;
-        Some((slice.clone(), recipe.connections.host_exec(&host.address)))
+        Some((slice.clone(), connections.host_exec(&host.address)))
     };
     let hosts = slices
         .iter()
@@ -116,11 +138,10 @@ fn absolute(folder: &Path, path: &str) -> String {
 }
 
 fn script(command: &manifest::Command, limit: Duration) -> HostScript {
-    let command = match command {
-        manifest::Command::Shell(line) => CommandWords::Shell(line.clone()),
-        manifest::Command::Argv(argv) => CommandWords::Argv(argv.clone()),
-    };
-    HostScript { command, limit }
+    HostScript {
+        command: command.clone(),
+        limit,
+    }
 }
 
 fn hook(hook: &manifest::NamedHook) -> Option<Hook> {
@@ -150,7 +171,7 @@ fn hook(hook: &manifest::NamedHook) -> Option<Hook> {
 }
 
 #[async_trait::async_trait]
-impl crate::configure::registry::Doctor for SshTarget {
+impl super::Doctor for SshTarget {
     async fn examine(&self) -> Vec<crate::api::Diagnosis> {
         self.doctor()
             .await
