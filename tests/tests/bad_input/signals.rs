@@ -81,7 +81,7 @@ fn at_any_moment_of_the_beginning() {
             Some(130) | None => {
                 assert_eq!(resumed.code, Some(2), "{lines}: {output:?}\n{resumed:?}");
                 assert!(
-                    resumed.stderr.contains("no deployment is left to resume"),
+                    resumed.stderr.contains("no deployment is open"),
                     "{resumed:?}"
                 );
             }
