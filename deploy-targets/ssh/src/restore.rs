@@ -4,6 +4,9 @@
 //! failed in place because of an edited file would be worse. A file that is gone since the checkpoint is another matter: what was
 //! there cannot be put back, so nothing is switched and the checkpoint counts as lost, naming the file.
 //!
+//! A release is restarted by the command that it was last switched to with: the command is configuration and may have changed with
+//! the release that failed, or be what failed.
+//!
 //! For a checkpoint of nothing the symlink goes and the restart command runs once more, with nothing to start: a service manager
 //! then leaves the service stopped. That this command fails is expected and only noted.
 

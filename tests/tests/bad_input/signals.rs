@@ -80,10 +80,7 @@ fn at_any_moment_of_the_beginning() {
             // Before it listens, the signal itself ends it: a shell says 130 too.
             Some(130) | None => {
                 assert_eq!(resumed.code, Some(2), "{lines}: {output:?}\n{resumed:?}");
-                assert!(
-                    resumed.stderr.contains("no deployment is open"),
-                    "{resumed:?}"
-                );
+                assert!(resumed.stderr.contains("no deployment is open"), "{resumed:?}");
             }
             Some(9) => {
                 assert!(output.stderr.contains("deploy resume 01"), "{lines}: {output:?}");

@@ -48,6 +48,8 @@ if [ "$layout" = beside ] && [ -d "$link" ] && [ ! -L "$link" ]; then
 else
     [ "$linked" = "$release" ] || switch "$prefix$release"
 fi
+# Whoever goes back to this release restarts as it was restarted, whatever a later configuration says.
+printf '%s\n%s\n' "$restart_limit" "$restart_command" | put "$home/.deploy/restart"
 if [ -n "$restart_command" ]; then
     restart "$restart_limit" "$home" "$settings_file" "$restart_command"
     if [ "$status" != 0 ]; then

@@ -1,6 +1,6 @@
 # Puts a slice back to its checkpoint. Arguments: claim (3), seconds to wait for the lock, the checkpoint's reference and digest,
-# what this deployment may have put there (fingerprints, one word each), restart's limit and command (empty: none), then limit and
-# command of each `failed` hook.
+# what this deployment may have put there (fingerprints, one word each), restart's limit and command (empty: none; a release that
+# was switched to once brings its own), then limit and command of each `failed` hook.
 store_id=$1 deployment=$2 epoch=$3 wait=$4 reference=$5 known=$6 ours=$7 restart_limit=$8 restart_command=$9
 shift 9
 fence "$store_id" "$deployment" "$epoch" "$wait"
@@ -57,7 +57,10 @@ case $kind in
         # A live folder whose adoption was cut short before it had moved is still where it was.
         [ -d "$folder" ] || folder=$link
         settings_file=$folder/.deploy/run-env
-        # An adopted folder brought no variables of its own.
+        if [ -f "$folder/.deploy/restart" ]; then
+            { read -r restart_limit; read -r restart_command; } <"$folder/.deploy/restart" || :
+        fi
+        # An adopted folder brought no variables of its own, and no restart command.
         [ -f "$settings_file" ] || settings_file=$store/environments/$deployment
         ;;
     foreign)

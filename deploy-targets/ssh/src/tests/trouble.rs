@@ -291,6 +291,29 @@ async fn a_failed_restart_is_unknown_is_not_verified_and_goes_back() {
     target.verify(&op, &slice(), &was).await.unwrap();
 }
 
+/// The restart command is configuration, and changes with the release: a new one that cannot work must not hold up the old release.
+#[tokio::test]
+async fn going_back_restarts_as_the_old_release_was_restarted() {
+    let mut world = World::local();
+    let target = world.target();
+    let (op, ..) = bring(&world, &target, 1, &world.release(1, &[("a", "1")])).await;
+    target
+        .finish(&op, &place(&target).await, &Cleanup::ReleaseOnly)
+        .await
+        .unwrap();
+    let (was, restarts) = (seen(&target).await, world.restarts());
+    world.binding.restart = Some(shell("echo 'no such unit'; exit 5"));
+    let target = world.target();
+    let op = world.op(&claim(&target, 2).await.unwrap());
+    let mut step = step(&target, &world.release(2, &[("a", "2")])).await;
+    let prepared = target.prepare(&op, &step).await.unwrap();
+    step.checkpoint = Some(prepared.checkpoint.clone());
+    target.activate(&op, &step).await.unwrap_err();
+    assert_eq!(target.restore(&op, &back(&prepared)).await.unwrap(), was);
+    target.verify(&op, &slice(), &was).await.unwrap();
+    assert_eq!(world.restarts(), restarts + 1);
+}
+
 /// Whoever looks after the deployer was killed learns why, and none of what the command printed.
 #[tokio::test]
 async fn the_place_says_why_a_switch_has_not_ended() {
