@@ -50,6 +50,9 @@ pub(super) fn c19() {
         "judged again in the transaction that starts it"
     );
 
+    let mut world = World::new();
+    freeze(&mut world, "Sat 07:30", "Sat 09:00", "UTC");
+    let v1 = world.make(1);
     world.now = at("2026-11-21T07:00:00Z");
     let next = world.ask("production", Kind::Promote, &v1, "dan");
     world.run_until(&next, &mut |_, _| None, |machine| machine.state().touched());
@@ -145,6 +148,17 @@ pub(super) fn c21() {
     assert_eq!(world.view(&id).phase(), Phase::Waiting);
     world.now = at("2026-11-21T07:05:00Z");
     assert_eq!(gates_of(&world, &id), [GateKind::Check]);
+
+    // Nor does a freeze open for another deployment.
+    let mut jumped = World::new();
+    freeze(&mut jumped, "Sat 07:00", "Sat 09:00", "UTC");
+    let v1 = jumped.make(1);
+    let id = promote(&mut jumped, &v1);
+    jumped.run(&id);
+    assert_eq!(jumped.view(&id).phase(), Phase::Waiting);
+    jumped.now = at("2026-11-21T06:00:00Z");
+    let id = promote(&mut jumped, &v1);
+    assert_eq!(gates_of(&jumped, &id), [GateKind::Freeze]);
 
     // A deadline is stored as a time: a clock that jumps does not move it.
     world.rules.clear();

@@ -116,10 +116,11 @@ impl<'a> GateInput<'a> {
         self.target()?.unended.get(self.deployment?)
     }
 
-    /// The time that gates use: never before what the deployment's own events say, so that a clock that jumps back reopens nothing.
+    /// The time that gates use: never before what the environment's own events say, so that a clock that jumps back reopens nothing,
+    /// for a new deployment no more than for the one that waits.
     pub fn clock(&self) -> Timestamp {
-        self.view()
-            .map_or(self.now, |deployment| self.now.max(deployment.latest))
+        self.target()
+            .map_or(self.now, |environment| self.now.max(environment.latest))
     }
 
     /// Whether it goes back.

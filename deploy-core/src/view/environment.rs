@@ -117,6 +117,8 @@ pub struct EnvironmentView {
     pub observed: BTreeMap<ServiceName, BTreeMap<SliceName, Observed>>,
     /// The stream's last event; 0 if there is none.
     pub last: Seq,
+    /// The latest time that any of its events has.
+    pub latest: Timestamp,
     keys: BTreeMap<String, DeploymentId>,
 }
 
@@ -139,6 +141,7 @@ impl EnvironmentView {
             epochs: BTreeMap::new(),
             observed: BTreeMap::new(),
             last: Seq(0),
+            latest: Timestamp(0),
             keys: BTreeMap::new(),
         }
     }
@@ -155,6 +158,7 @@ impl EnvironmentView {
     /// Takes one more event.
     pub fn apply(&mut self, event: &Event) {
         self.last = event.seq;
+        self.latest = self.latest.max(event.at);
         if let Some(id) = &event.deployment {
             self.apply_deployment(id, event);
         }

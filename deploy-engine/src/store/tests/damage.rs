@@ -159,7 +159,11 @@ async fn a_flipped_bit_anywhere_in_the_file_is_found_or_harmless() {
             journal.load(&staging(), Seq(0)).await,
         ) {
             (Ok(project), Ok(staging)) => assert_eq!((project, staging), events, "bit {bit}"),
-            _ => found += 1,
+            _ => {
+                found += 1;
+                // Whoever is told that the state is damaged is told to check it: that must find it.
+                assert!(journal.verify_chain().await.is_err(), "bit {bit}");
+            }
         }
     }
     assert!(found > 0);
