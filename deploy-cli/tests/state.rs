@@ -225,3 +225,72 @@ fn up_and_what_is_told_of_it_later() {
         "{refused}"
     );
 }
+
+/// `plan --detailed-exitcode` tells a pipeline whether there is anything to do; looking again after `up`, there is not.
+#[test]
+fn a_plan_says_whether_there_is_something_to_change() {
+    let home = checkout();
+    let plan = || {
+        let args = ["plan", "-e", "development", "--detailed-exitcode", "--json"];
+        let (plan, code) = home.json(&args);
+        (plan["changes"].clone(), code)
+    };
+    assert_eq!(plan(), (true.into(), 10), "nothing runs");
+    assert!(home.run(&["up", "-e", "development"]).starts_with("exit 0\n"));
+    assert_eq!(plan(), (false.into(), 0));
+    let text = home.run(&["plan", "-e", "development", "--out", "live.plan"]);
+    assert!(text.contains("nothing to do: every slice runs it"), "{text}");
+    assert!(!text.contains("wave 1"), "{text}");
+    // What was looked at is what is applied, also where nothing is to be changed.
+    assert!(home.run(&["apply", "live.plan"]).starts_with("exit 0\n"));
+
+    home.write("index.html", b"hello again\n");
+    home.git(&["commit", "-qam", "Say more"]);
+    assert_eq!(plan(), (true.into(), 10), "another content");
+    assert!(home.run(&["up", "-e", "development"]).starts_with("exit 0\n"));
+    assert_eq!(plan(), (false.into(), 0));
+
+    home.write("live/current/index.html", b"by hand\n");
+    assert_eq!(plan(), (true.into(), 10), "somebody changed what serves");
+    let text = home.run(&["plan", "-e", "development"]);
+    assert!(
+        text.contains("changed since it was deployed: index.html"),
+        "{text}"
+    );
+}
+
+/// A check that could only be run for the release that one goes back to is not run: its commands, its files and its time hold nothing
+/// up.
+#[test]
+fn a_check_does_not_hold_up_a_rollback() {
+    let home = checkout();
+    assert!(home.run(&["up", "-e", "development"]).starts_with("exit 0\n"));
+    let ran = home.project().join("live-ran");
+    let checked = LOCAL.replace(
+        "[environments.development.hosts]",
+        "[environments.development]\nchecks = [\"tests\"]\n[environments.development.hosts]",
+    );
+    let checked = format!(
+        r#"{checked}
+[checks.tests]
+junit = "report.xml"
+command = """
+echo ran >> '{}'
+if test -e second; then echo '<testsuite><testcase name="a"/></testsuite>'; else echo nonsense; fi > report.xml
+"""
+"#,
+        ran.display()
+    );
+    home.write("deploy.toml", checked.as_bytes());
+    home.write("second", b"");
+    home.git(&["add", "."]);
+    home.git(&["commit", "-qm", "Check"]);
+    let up = home.run(&["up", "-e", "development"]);
+    assert!(up.starts_with("exit 0\n"), "{up}");
+    assert_eq!(home.read("live-ran"), "ran\n", "for the second");
+
+    let back = home.run(&["rollback", "-e", "development"]);
+    assert!(back.starts_with("exit 0\n"), "{back}");
+    assert_eq!(home.read("live-ran"), "ran\n", "and not for the first");
+    assert!(!home.project().join("live/current/second").exists());
+}

@@ -508,3 +508,53 @@ here = {{ local = true }}
         ["services.web.strategy.steps"]
     );
 }
+
+/// One project whose services, checks and environments say what is in question.
+fn named_in(text: &str) -> String {
+    let manifest = manifest::parse("deploy.toml", text).unwrap_or_else(|problems| panic!("{problems}"));
+    let found = manifest::acting::not_yet(&manifest, &on_servers());
+    found.iter().map(|one| format!("{one}\n")).collect()
+}
+
+#[test]
+fn keys_that_would_be_dropped_silently_are_named() {
+    let text = r#"[project]
+name = "shop"
+[checks.scan]
+fail_on = "high"
+[checks.lint]
+fail_on = "low"
+[services.web.ssh]
+source = "web/"
+path = "live/web"
+[services.web.hooks.assets]
+at = "build"
+command = "make assets"
+[services.web.hooks.install]
+at = "prepare"
+command = "npm ci"
+[services.web.strategy]
+kind = "canary"
+max_failures = 1
+steps = [{ to = 1, for = "5m" }]
+[environments.development]
+hosts.here.local = true
+[environments.production]
+after = ["development"]
+checks = ["scan"]
+hosts.here.local = true
+"#;
+    insta::assert_snapshot!(named_in(text), @r"
+    line 4: `checks.scan.fail_on` does not act yet: findings are not judged by their severity: only whether the check passed counts; `up` refuses it
+    line 6: `checks.lint.fail_on` does not act yet: findings are not judged by their severity: only whether the check passed counts
+    line 11: `services.web.hooks.assets.at` does not act yet: it does not run while the artifact is built; `up` refuses it
+    line 18: `services.web.strategy.max_failures` does not act yet: the first failure turns back
+    line 19: `services.web.strategy.steps` does not act yet: a step's `for` is not waited for: the next step follows as soon as this one is verified; `up` refuses it
+    ");
+    // Evidence that an item of a checklist asks for gates as well.
+    let text = text.replace(
+        "checks = [\"scan\"]",
+        "checklist.secure = { text = \"Secure\", evidence = \"scan\" }",
+    );
+    assert!(named_in(&text).contains("`checks.scan.fail_on` does not act yet: findings are not judged by their severity: only whether the check passed counts; `up` refuses it"), "{}", named_in(&text));
+}

@@ -18,7 +18,7 @@ fn freeze(world: &mut World, from: &str, to: &str, tz: &str) {
         tz: tz.parse().expect("a zone"),
     };
     let rules = Rules {
-        freezes: [("weekend".to_owned(), window)].into(),
+        freezes: [("weekend".to_owned(), window.into())].into(),
         ..Rules::default()
     };
     world.rules.insert(env("production"), rules);

@@ -268,7 +268,8 @@ pub(super) fn c44() {
             Window::Once {
                 from: crate::time::Timestamp(0),
                 to: crate::time::Timestamp(i64::MAX),
-            },
+            }
+            .into(),
         )]
         .into(),
         ..Rules::default()

@@ -2,6 +2,7 @@
 //! deployment has to fit before a window begins. Going back, cancelling and rejecting are never held up.
 
 use super::input::moment;
+use super::rules::Freeze;
 use super::window::first_free;
 use super::{GateInput, GateKind, Judged, Opens, Trigger, Unmet};
 use crate::time::format_duration;
@@ -12,9 +13,13 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
         input.clock(),
         input.plan.map_or(Duration::ZERO, |plan| plan.longest),
     );
-    let free = first_free(&input.rules.freezes, now, span);
+    let free = first_free(
+        input.rules.freezes.values().map(|freeze| &freeze.window),
+        now,
+        span,
+    );
     let mut judged = Vec::new();
-    for (name, window) in &input.rules.freezes {
+    for (name, Freeze { window, reason }) in &input.rules.freezes {
         let Some(touched) = window.touches(now, span) else {
             judged.push(Judged::met(
                 GateKind::Freeze,
@@ -30,6 +35,10 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
                 format_duration(span),
                 moment(touched.from)
             )
+        };
+        let why = match reason {
+            Some(reason) => format!("{why}: {reason}"),
+            None => why,
         };
         judged.push(Judged::Unmet(match free {
             Some(free) => Unmet {

@@ -29,7 +29,7 @@ pub struct Rules {
     /// Who must say yes: all of these hold.
     pub approvals: BTreeMap<String, ApprovalRule>,
     /// When nothing moves forward.
-    pub freezes: BTreeMap<String, Window>,
+    pub freezes: BTreeMap<String, Freeze>,
     /// Who may ask.
     pub allow: BTreeMap<Act, BTreeSet<GroupName>>,
     /// What must be confirmed by typing the environment's name.
@@ -71,6 +71,23 @@ pub struct CheckRule {
     /// How long a pass counts; `None`: for good.
     #[serde(default, with = "optional_human")]
     pub valid_for: Option<Duration>,
+}
+
+/// When nothing moves forward, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// When.
+    #[serde(flatten)]
+    pub window: Window,
+    /// Why, for people; it decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl From<Window> for Freeze {
+    fn from(window: Window) -> Self {
+        Self { window, reason: None }
+    }
 }
 
 /// An item of a checklist.
@@ -264,7 +281,8 @@ impl Rules {
             &old.freezes,
             freezes,
             &mut strictest.freezes,
-            |_, _| false,
+            // Another reason alone frees no time.
+            |old, new| old.window == new.window,
             &mut note,
         );
         compare_allow(&old.allow, allow, &mut strictest, &mut note);

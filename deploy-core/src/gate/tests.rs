@@ -1,6 +1,6 @@
 //! Each gate by its table, all of them together as a person reads them, and the laws that hold for any rules.
 
-use super::rules::{Act, ApprovalRule, CheckRule, Item, Moved, When};
+use super::rules::{Act, ApprovalRule, CheckRule, Freeze, Item, Moved, When};
 use super::window::{Window, first_free};
 use super::*;
 use crate::event::EventKind;
@@ -84,7 +84,7 @@ fn strict() -> Rules {
         )]
         .into(),
         approvals: [("release".to_owned(), managers(2))].into(),
-        freezes: [("weekend".to_owned(), weekend())].into(),
+        freezes: [("weekend".to_owned(), weekend().into())].into(),
         allow: [(Act::Deploy, [group("managers")].into())].into(),
         confirm: [Act::Deploy].into(),
     }
@@ -145,7 +145,7 @@ fn all_that_is_not_met_is_said_at_once() {
 #[test]
 fn what_holds_says_by_what_evidence() {
     let rules = Rules {
-        freezes: [("weekend".to_owned(), weekend())].into(),
+        freezes: [("weekend".to_owned(), weekend().into())].into(),
         approvals: [("release".to_owned(), managers(1))].into(),
         after: [env("staging")].into(),
         soak: minutes(10),
@@ -364,7 +364,7 @@ fn development_releases_are_never_promoted() {
 #[test]
 fn each_gate_that_time_opens_says_when_and_time_alone_opens_all() {
     let rules = Rules {
-        freezes: [("weekend".to_owned(), weekend())].into(),
+        freezes: [("weekend".to_owned(), weekend().into())].into(),
         after: [env("staging")].into(),
         soak: minutes(3 * 24 * 60),
         ..Rules::default()
@@ -382,6 +382,53 @@ fn each_gate_that_time_opens_says_when_and_time_alone_opens_all() {
 }
 
 #[test]
+fn a_freeze_says_why_and_another_reason_alone_is_not_looser() {
+    let rules = |reason: Option<&str>, window: Window| Rules {
+        freezes: [(
+            "weekend".to_owned(),
+            Freeze {
+                window,
+                reason: reason.map(str::to_owned),
+            },
+        )]
+        .into(),
+        ..Rules::default()
+    };
+    let why = rules(Some("nobody is there to look"), weekend());
+    let (mut world, id) = asked(why.clone());
+    world.now = at("2026-11-28T12:00:00Z");
+    let reason = world.unmet(&id)[0].reason.clone();
+    assert!(reason.starts_with("frozen by weekend ("), "{reason}");
+    assert!(reason.ends_with(": nobody is there to look"), "{reason}");
+
+    let looser = |old: &Rules, new: &Rules| {
+        let compared = Rules::compare(old, new);
+        compared.looser().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(looser(&why, &rules(None, weekend())), [""; 0]);
+    let once = Window::Once {
+        from: Timestamp(0),
+        to: Timestamp(1),
+    };
+    assert_eq!(
+        looser(&why, &rules(None, once)),
+        ["freeze: weekend is not what it was"]
+    );
+
+    let stored = serde_json::to_string(&why).expect("rules are JSON");
+    assert_eq!(
+        serde_json::from_str::<Rules>(&stored).expect("and are read back"),
+        why
+    );
+    let without = serde_json::to_value(Freeze::from(weekend())).expect("JSON");
+    assert_eq!(
+        without,
+        serde_json::to_value(weekend()).expect("JSON"),
+        "as older journals have it"
+    );
+}
+
+#[test]
 fn a_plan_that_fits_between_no_two_freezes_never_goes() {
     let always = Window::Weekly {
         from: "Mon 00:00".parse().expect("a time"),
@@ -389,7 +436,7 @@ fn a_plan_that_fits_between_no_two_freezes_never_goes() {
         tz: "UTC".parse().expect("a zone"),
     };
     let (world, id) = asked(Rules {
-        freezes: [("always".to_owned(), always)].into(),
+        freezes: [("always".to_owned(), always.into())].into(),
         ..Rules::default()
     });
     assert_eq!(world.unmet(&id)[0].opens, Opens::Never);
@@ -501,7 +548,7 @@ proptest! {
         span in 0u64..3000,
     ) {
         let span = minutes(span);
-        if let Some(free) = first_free(&windows, Timestamp(start), span) {
+        if let Some(free) = first_free(windows.values(), Timestamp(start), span) {
             prop_assert!(free >= Timestamp(start));
             prop_assert!(windows.values().all(|window| window.touches(free, span).is_none()));
             let before = Timestamp(free.0 - 60_000);

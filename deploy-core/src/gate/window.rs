@@ -227,14 +227,14 @@ fn instant(zoned: jiff::Zoned) -> Timestamp {
 }
 
 /// The first time at or after `start` at which something that lasts `span` touches none of the windows; `None` if none is near.
-pub fn first_free(
-    windows: &std::collections::BTreeMap<String, Window>,
+pub fn first_free<'a>(
+    windows: impl Iterator<Item = &'a Window> + Clone,
     start: Timestamp,
     span: Duration,
 ) -> Option<Timestamp> {
     let mut at = start;
     for _ in 0..256 {
-        let touched = windows.values().find_map(|window| window.touches(at, span));
+        let touched = windows.clone().find_map(|window| window.touches(at, span));
         match touched {
             None => return Some(at),
             Some(interval) if interval.to > at => at = interval.to,

@@ -4,13 +4,18 @@
 use super::assemble;
 use super::keys::artifact::ArtifactKind;
 use super::keys::project::Records;
+use super::keys::service::HookPoint;
 use super::keys::strategy::StrategyKind;
 use super::keys::target::TargetKind;
 use super::model::{Content, Environment, Origin, ServiceStrategy};
 use super::parse::Manifest;
+use crate::id::EvidenceName;
 use crate::problem::position;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What `fail_on` of a check does not do.
+const FAIL_ON: &str = "findings are not judged by their severity: only whether the check passed counts";
 
 /// What the program at hand acts on. Which kinds are compiled in is for whoever holds them to say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -89,7 +94,12 @@ pub fn not_yet(manifest: &Manifest, acts: &Acts) -> Vec<NotYet> {
     }
     found.sort();
     // A service's line is found once for every environment it is in.
-    found.dedup_by(|a, b| (a.line, &a.reason) == (b.line, &b.reason) && a.line > 0);
+    found.dedup_by(|a, b| {
+        let same = (a.line, &a.reason) == (b.line, &b.reason) && a.line > 0;
+        // A check that nothing asks for weakens nothing; where one environment asks for it, that counts.
+        b.weakens_gate |= same && a.weakens_gate;
+        same
+    });
     found
 }
 
@@ -142,6 +152,11 @@ fn of_project(manifest: &Manifest) -> Vec<NotYet> {
                 &["checks", name, "github"],
                 "results are not fetched; bring them with `deploy attest`",
             );
+        }
+    }
+    for (name, entry) in manifest.root.entries(&["checks"]) {
+        if entry.node.at(&["fail_on"]).is_some() {
+            add(&["checks", name, "fail_on"], FAIL_ON);
         }
     }
     if let Ok(project) = manifest.project(&|_| None)
@@ -197,6 +212,17 @@ fn of_environment(manifest: &Manifest, environment: &Environment, acts: &Acts) -
         false,
         "`during` items are not recorded",
     );
+    for check in asked_for(environment) {
+        let path = ["checks", check.as_str(), "fail_on"];
+        if manifest.root.at(&path).is_some() {
+            found.push(NotYet {
+                line: line(manifest, &path),
+                key: path.join("."),
+                weakens_gate: true,
+                reason: FAIL_ON.to_owned(),
+            });
+        }
+    }
     // The place of a service's key: where the merged value came from.
     let place = |key: &str| {
         let below = format!("{key}.");
@@ -226,16 +252,20 @@ fn of_environment(manifest: &Manifest, environment: &Environment, acts: &Acts) -
             Some(strategies) if !strategies.contains(&chosen) => {
                 add("strategy.kind", true, format!("{chosen} comes later"));
             }
-            Some(_) if chosen == StrategyKind::Canary && waits(&service.strategy) => {
-                let reason =
-                    "a step's `for` is not waited for: the next step follows as soon as this one is verified";
-                add("strategy.steps", true, reason.to_owned());
+            Some(_) => {
+                if chosen == StrategyKind::Canary && waits(&service.strategy) {
+                    let reason = "a step's `for` is not waited for: the next step follows as soon as this one is verified";
+                    add("strategy.steps", true, reason.to_owned());
+                }
+                if !service.strategy.max_failures.is_zero() {
+                    let reason = "the first failure turns back".to_owned();
+                    add("strategy.max_failures", false, reason);
+                }
             }
-            Some(_) if !service.strategy.max_failures.is_zero() => {
-                let reason = "the first failure turns back".to_owned();
-                add("strategy.max_failures", false, reason);
-            }
-            Some(_) => {}
+        }
+        for hook in service.hooks.iter().filter(|hook| hook.at == HookPoint::Build) {
+            let reason = "it does not run while the artifact is built".to_owned();
+            add(&format!("hooks.{}.at", hook.name), true, reason);
         }
         for analysis in service.analysis.keys() {
             add(
@@ -257,6 +287,17 @@ fn of_environment(manifest: &Manifest, environment: &Environment, acts: &Acts) -
         }
     }
     found
+}
+
+/// The checks that gate an environment: its own, and those that are the evidence of an item of a checklist.
+fn asked_for(environment: &Environment) -> BTreeSet<&EvidenceName> {
+    let inherited = environment
+        .inherited_checklist
+        .values()
+        .flat_map(BTreeMap::values);
+    let items = environment.checklist.before.values().chain(inherited);
+    let evidence = items.filter_map(|item| item.evidence.as_ref());
+    environment.checks.iter().chain(evidence).collect()
 }
 
 /// Whether a step of a canary is to be watched for a while.

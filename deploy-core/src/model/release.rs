@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Entry {
     /// Never deployed in what this release was made from (a partial release). Absent is not verified.
     Absent,
+    /// Configured, and not made: the program that made the release has no such kind of target. What has such an entry cannot go
+    /// forward into an environment where the service is enabled; it is never taken for [`Self::Absent`].
+    NotMade,
     /// An artifact.
     Artifact(ArtifactRef),
 }

@@ -2,6 +2,7 @@
 //!
 //! - Absent from the release: left alone as it runs, and not part of the plan. So a rollback to a release from before a service
 //!   was added leaves that service running, and says so: removing it is `deploy retire`, never a side effect of going back.
+//! - Not made, by a program that lacked its kind of target: a problem going forward; going back it is as absent.
 //! - Dropped from the manifest: removed at the end, where the target can; else left alone, and said.
 //! - Every slice known to run what is wanted: kept, which means looked at. Everything else moves.
 
@@ -25,6 +26,7 @@ pub(super) struct Chosen<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum LeftOut {
     Absent,
+    NotMade,
     Dropped,
     Disabled,
 }
@@ -84,7 +86,13 @@ impl<'a> Planner<'a> {
         }
         match self.input.release.entries.get(&service.name) {
             Some(Entry::Artifact(_)) => {}
-            Some(Entry::Absent) | None => {
+            Some(Entry::NotMade) if !self.rollback => {
+                let service = service.name.clone();
+                let release = self.input.reference.number;
+                self.problems.push(PlanProblem::NotMade { service, release });
+                return Err(LeftOut::NotMade);
+            }
+            Some(Entry::Absent | Entry::NotMade) | None => {
                 if !gone {
                     let text = format!(
                         "not part of {}: left as it runs; `deploy retire {} -e {}` removes it",
@@ -136,6 +144,8 @@ impl<'a> Planner<'a> {
                         "absent from the release",
                         Some(PlanProblem::NeedsAbsent { service, needs }),
                     ),
+                    // That is said of the service itself.
+                    (Err(_), Some(LeftOut::NotMade)) => continue,
                     (Err(_), Some(LeftOut::Disabled)) => ("disabled here", None),
                     (Err(_), None) => (
                         "no service here",

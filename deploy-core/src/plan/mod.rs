@@ -213,8 +213,30 @@ impl Plan {
             .map(|at| ServiceIx(u16::try_from(at).expect("the planner bounds the services")))
     }
 
-    /// Whether nothing at all would change.
+    /// Whether nothing at all would change: the environment is on the release already, and so is every slice. Targets are asked what
+    /// would change for `deploy plan` alone ([`Self::differences`]); a deployment moves such a slice to what it runs, and verifies it.
     pub fn changes_nothing(&self) -> bool {
-        self.services.iter().all(|service| service.change == Change::Keep)
+        let kept = self.services.iter().all(|service| service.change == Change::Keep);
+        let is_there = self.base == Base::Release(self.release);
+        kept || (is_there && self.service_indices().all(|ix| self.leaves(ix)))
+    }
+
+    /// Whether a service stays as it is: kept, or its target was asked and names no change of any of its slices.
+    pub fn leaves(&self, ix: ServiceIx) -> bool {
+        let service = self.service(ix);
+        let asked = |slice: &PlannedSlice| {
+            self.differences
+                .iter()
+                .find(|of| of.service.as_ref() == Some(&service.name) && of.slice == slice.name)
+        };
+        match service.change {
+            Change::Keep => true,
+            Change::Remove => false,
+            Change::Move => self
+                .slices
+                .iter()
+                .filter(|slice| slice.service == ix)
+                .all(|slice| asked(slice).is_some_and(|of| of.lines.is_empty())),
+        }
     }
 }

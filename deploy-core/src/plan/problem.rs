@@ -82,6 +82,14 @@ pub enum PlanProblem {
         /// What it needs.
         needs: ServiceName,
     },
+    /// The release says nothing of a service that is enabled here: who made it could not. Going on would end well without it.
+    #[error("`{service}` is not in {release}: the program that made the release has no target of its kind")]
+    NotMade {
+        /// Which.
+        service: ServiceName,
+        /// The release.
+        release: ReleaseNumber,
+    },
     /// It needs a service that is to be removed.
     #[error("`{service}` needs `{needs}`, which was dropped")]
     NeedsDropped {
@@ -164,6 +172,11 @@ impl PlanProblem {
             Self::NeedsAbsent { service, .. } => of(
                 Code::ManifestInvalid,
                 "deploy what it needs first, or both together: `deploy up` without -s",
+            )
+            .on(service, None),
+            Self::NotMade { service, .. } => of(
+                Code::ArtifactMissing,
+                "make the release anew with this program: `deploy up`, where releases begin",
             )
             .on(service, None),
             Self::NeedsDropped { service, .. } => of(

@@ -18,13 +18,12 @@ pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
     let widest =
         |of: fn(&PlannedService) -> &str| plan.services.iter().map(|one| of(one).len()).max().unwrap_or(0);
     let (width, kind) = (widest(|one| one.name.as_str()), widest(|one| &one.target));
-    let of = |change| plan.services.iter().any(|service| service.change == change);
     if plan.changes_nothing() {
         text.push_str("nothing to do: every slice runs it\n");
     }
     let mut number = 0;
     for wave in plan.waves() {
-        let moving: Vec<_> = with(plan, &wave, Change::Move).collect();
+        let moving: Vec<_> = with(plan, &wave, Shown::Moves).collect();
         if moving.is_empty() {
             continue;
         }
@@ -44,13 +43,14 @@ pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
         }
     }
     let all: Vec<_> = plan.service_indices().collect();
-    for (change, title) in [
-        (Change::Keep, "unchanged"),
-        (Change::Remove, "removed at the end"),
+    for (shown, title) in [
+        (Shown::Stays, "unchanged"),
+        (Shown::Removed, "removed at the end"),
     ] {
-        if of(change) {
+        let services: Vec<_> = with(plan, &all, shown).collect();
+        if !services.is_empty() {
             line(&mut text, title);
-            for (ix, service) in with(plan, &all, change) {
+            for (ix, service) in services {
                 let row = format!(
                     "  {:width$}  {:kind$} {}",
                     service.name,
@@ -61,9 +61,14 @@ pub fn render_text(plan: &Plan, release: Option<&Release>) -> String {
             }
         }
     }
-    if !plan.differences.is_empty() {
+    let differences: Vec<_> = plan
+        .differences
+        .iter()
+        .filter(|difference| !difference.lines.is_empty())
+        .collect();
+    if !differences.is_empty() {
         line(&mut text, "changes");
-        for difference in &plan.differences {
+        for difference in differences {
             let subject = match &difference.service {
                 Some(service) => format!("{service:width$}  {}", difference.slice),
                 None => difference.slice.to_string(),
@@ -96,15 +101,33 @@ fn line(text: &mut String, row: &str) {
     text.push('\n');
 }
 
+/// Under which title a service is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Moves,
+    Stays,
+    Removed,
+}
+
+impl Shown {
+    fn of(plan: &Plan, ix: ServiceIx) -> Self {
+        match plan.service(ix).change {
+            Change::Remove => Self::Removed,
+            _ if plan.leaves(ix) => Self::Stays,
+            Change::Keep | Change::Move => Self::Moves,
+        }
+    }
+}
+
 fn with<'a>(
     plan: &'a Plan,
     services: &'a [ServiceIx],
-    change: Change,
+    shown: Shown,
 ) -> impl Iterator<Item = (ServiceIx, &'a PlannedService)> {
     services
         .iter()
         .map(|ix| (*ix, plan.service(*ix)))
-        .filter(move |(_, service)| service.change == change)
+        .filter(move |(ix, _)| Shown::of(plan, *ix) == shown)
 }
 
 /// `v42 3f9ac1e "Add basket" (develop) → production, now v41`.

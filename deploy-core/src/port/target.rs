@@ -288,7 +288,7 @@ pub struct Difference {
     pub service: Option<crate::id::ServiceName>,
     /// The slice.
     pub slice: SliceName,
-    /// One line a change: `+ 3 files, ~ 1 file, - 0 files`, `restart: systemctl restart shop-web`.
+    /// One line a change: `+ 3 files, ~ 1 file, - 0 files`, `restart: systemctl restart shop-web`. None: activating changes nothing.
     pub lines: Vec<String>,
     /// Bytes to send, where known.
     pub bytes: Option<u64>,

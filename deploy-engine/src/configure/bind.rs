@@ -80,7 +80,7 @@ impl Binder<'_> {
             .unwrap_or(Entry::Absent);
         let local = match &entry {
             Entry::Artifact(artifact) => self.artifacts.tree(artifact.digest()),
-            Entry::Absent => None,
+            Entry::Absent | Entry::NotMade => None,
         };
         let commands = facts::variables(&facts);
         let mut variables = BTreeMap::new();

@@ -146,8 +146,8 @@ impl Engine {
         tell: &mut (impl FnMut(&str) + Send),
     ) -> Result<Entry, EngineError> {
         let recipe = match content {
-            // Kinds that do not act yet have nothing in a release; an environment that enables one is refused by name.
-            _ if !self.kit.acts().kinds.contains_key(&kind) => return Ok(Entry::Absent),
+            // Here an environment that enables such a kind is refused by name; a program that has it must not take this for absent.
+            _ if !self.kit.acts().kinds.contains_key(&kind) => return Ok(Entry::NotMade),
             Content::Own => return Ok(Entry::Absent),
             Content::Source(dir) => Recipe::Source {
                 dir: dir.as_str().to_owned(),

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::source::git::Git;
 use deploy_core::gate::Containment;
-use deploy_core::gate::rules::{Act, ApprovalRule, CheckRule, Item, Rules, When};
+use deploy_core::gate::rules::{Act, ApprovalRule, CheckRule, Freeze, Item, Rules, When};
 use deploy_core::gate::window::{WeekTime, Window};
 use deploy_core::id::{Actor, EvidenceName, GroupName};
 use deploy_core::manifest::{self, ChecklistItem, Environment, FreezeWindow, Glob, acting};
@@ -67,7 +67,7 @@ pub(super) fn rules(environment: &Environment, checks: &BTreeMap<EvidenceName, m
         freezes: environment
             .freezes
             .iter()
-            .map(|(name, freeze)| (name.to_string(), window(freeze)))
+            .map(|(name, freeze)| (name.to_string(), self::freeze(freeze)))
             .collect(),
         allow: allow.into_iter().flatten().collect(),
         confirm,
@@ -99,19 +99,23 @@ fn items(
     })
 }
 
-fn window(freeze: &manifest::Freeze) -> Window {
+fn freeze(freeze: &manifest::Freeze) -> Freeze {
     let week = |time: &manifest::WeekTime| {
         time.to_string()
             .parse::<WeekTime>()
             .expect("the manifest checked the same form")
     };
-    match &freeze.window {
+    let window = match &freeze.window {
         FreezeWindow::Weekly { from, to } => Window::Weekly {
             from: week(from),
             to: week(to),
             tz: freeze.tz.as_str().parse().expect("the manifest checked the zone"),
         },
         FreezeWindow::Once { from, to } => Window::Once { from: *from, to: *to },
+    };
+    Freeze {
+        window,
+        reason: freeze.reason.clone(),
     }
 }
 

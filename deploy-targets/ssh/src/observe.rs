@@ -106,7 +106,11 @@ pub(crate) async fn plan(
     };
     let id = layout::release_id(artifact.digest(), to.config, &target.binding, &host.binding);
     if seen.at.as_deref() == Some(&id) && seen.moving.is_none() {
-        return Ok(difference(Vec::new(), Some(0)));
+        // It is not the release that its name says: preparing refuses to go on over it.
+        let edited = &seen.inside.edited;
+        let drift =
+            (!edited.is_empty()).then(|| format!("changed since it was deployed: {}", Inside::few(edited)));
+        return Ok(difference(drift.into_iter().collect(), Some(0)));
     }
     let mut lines = Vec::new();
     let mut bytes = Some(0);

@@ -24,7 +24,7 @@ pub(crate) fn tree(entry: &Entry, slice: &SliceName) -> Result<Digest, TargetErr
     let message = match entry {
         Entry::Artifact(ArtifactRef::Tree { digest } | ArtifactRef::Set { digest }) => return Ok(*digest),
         Entry::Artifact(_) => format!("{slice}: a server takes a tree of files, not an image"),
-        Entry::Absent => format!("{slice}: the release has no artifact for this service"),
+        Entry::Absent | Entry::NotMade => format!("{slice}: the release has no artifact for this service"),
     };
     let failure = Failure::new(Code::ArtifactMissing, message, "deploy releases");
     Err(TargetError::not_done(Cause::Final, failure))

@@ -205,6 +205,74 @@ fn absent_disabled_dropped_and_kept_services() {
     );
 }
 
+/// What a program without the kind of a service made says nothing of it: that is not absent, and cannot end well by leaving it out.
+#[test]
+fn a_service_that_was_not_made_is_refused_forward_and_left_alone_back() {
+    let services = ["web: a=v43 < mail", "mail: a=v43"];
+    let mut release = release_of(&services);
+    release.entries.insert(name("mail"), Entry::NotMade);
+    let mut input = input(&release, &services);
+    for kind in [Kind::Deploy, Kind::Promote] {
+        input.kind = kind;
+        let problems = build(&input).expect_err("it would end without mail");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let failure = problems[0].failure();
+        assert_eq!(
+            failure.message,
+            "`mail` is not in v42: the program that made the release has no target of its kind"
+        );
+        assert!(failure.next.contains("anew"), "{}", failure.next);
+    }
+    input.kind = Kind::Rollback;
+    let plan = build(&input).expect("a rollback is not held up");
+    assert_eq!(lint(&plan), []);
+    assert_eq!(plan.services.len(), 1);
+    assert!(
+        plan.notices[0].starts_with("mail: not part of v42"),
+        "{:?}",
+        plan.notices
+    );
+
+    input.kind = Kind::Deploy;
+    input.services.retain(|service| service.name != name("mail"));
+    input.disabled.insert(name("mail"));
+    build(&input).expect("where it is disabled, it is not missed");
+}
+
+/// Targets are asked for a plan that people read; what they do not name a change of is shown as unchanged. The digest stays.
+#[test]
+fn what_no_target_names_a_change_of_is_unchanged() {
+    let asked = |lines: [&[&str]; 3], current: u32| {
+        planned(&["api: x=v42", "web: x=v42 y=v42"], |input| {
+            input.facts.current = Some(reference(current));
+            let slices = input.services.iter_mut().flat_map(|service| &mut service.slices);
+            for (slice, lines) in slices.zip(lines) {
+                slice.difference = Some(Difference {
+                    service: None,
+                    slice: slice.spec.name.clone(),
+                    lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+                    bytes: Some(0),
+                });
+            }
+        })
+    };
+    let plain = planned(&["api: x=v42", "web: x=v42 y=v42"], |input| {
+        input.facts.current = Some(reference(42));
+    });
+    assert!(!plain.changes_nothing(), "nobody was asked");
+    let same = asked([&[], &[], &[]], 42);
+    assert!(same.changes_nothing());
+    assert_eq!(same.digest(), plain.digest());
+    insta::assert_snapshot!("unchanged", render_text(&same, None));
+    let some = asked([&[], &[], &["+ 1 file, ~ 0 files, - 0 files"]], 42);
+    assert!(!some.changes_nothing());
+    insta::assert_snapshot!("partly_unchanged", render_text(&some, None));
+    assert!(
+        !asked([&[], &[], &[]], 41).changes_nothing(),
+        "another release becomes current, though no file differs"
+    );
+}
+
 #[test]
 fn places_are_claimed_in_one_order_and_units_are_indexed() {
     let plan = planned(&["web: b=- a=-", "api: a=-"], |input| {

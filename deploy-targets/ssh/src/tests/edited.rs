@@ -99,6 +99,11 @@ async fn an_edited_release_that_serves_is_neither_taken_for_whole_nor_overwritte
     end(&target, &op).await;
     let file = world.path().join("current/app.py");
     edit(&file, "two");
+    let difference = target.plan(&slice(), &to).await.unwrap();
+    assert_eq!(
+        difference.lines,
+        ["changed since it was deployed: app.py: other content"]
+    );
     let op = world.op(&claim(&target, 2).await.unwrap());
     let error = target.prepare(&op, &step(&target, &to).await).await.unwrap_err();
     assert_eq!(
