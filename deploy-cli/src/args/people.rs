@@ -77,7 +77,7 @@ pub(crate) struct Yank {
     /// v42, a commit, a version or a digest
     #[arg(value_name = "R")]
     pub(crate) release: String,
-    /// Why, for everybody who meets it [by hand]
+    /// Why, for everybody who meets it; else: by hand
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Lifts it
