@@ -45,7 +45,7 @@ impl Engine {
             }
         }
         let lease = self
-            .lease(&environment, Duration::ZERO, Some(&deployment))
+            .lease(&environment, Duration::ZERO, Some(&deployment), None)
             .await?;
         let decided = self
             .decide_for(
@@ -116,7 +116,7 @@ impl Engine {
 
     /// Whether somebody alive holds the lease: taking it and giving it back is the only way to know.
     async fn probe_lease(&self, environment: &EnvName) -> Result<(), EngineError> {
-        let lease = self.lease(environment, Duration::ZERO, None).await?;
+        let lease = self.lease(environment, Duration::ZERO, None, None).await?;
         self.give_back(&lease).await;
         Ok(())
     }
