@@ -144,7 +144,7 @@ fn interrupted_by(signal: &str) {
         let (code, said, errors) = ends_soon(run, signal, name);
         assert_eq!(code, Some(9), "{name}: {said}{errors}");
         assert!(errors.contains("deploy resume 01"), "{name}: {errors}");
-        let result = said.lines().last().unwrap_or_default();
+        let result = said.lines().next_back().unwrap_or_default();
         assert!(
             result.contains("\"type\":\"result\"") && result.contains("\"code\":9"),
             "{name}: {result}"
