@@ -294,3 +294,112 @@ if test -e second; then echo '<testsuite><testcase name="a"/></testsuite>'; else
     assert_eq!(home.read("live-ran"), "ran\n", "and not for the first");
     assert!(!home.project().join("live/current/second").exists());
 }
+
+/// The records of what was deployed are ours, and hold nothing up; what somebody else puts beside them does.
+#[test]
+fn records_that_lie_here_are_no_change_of_anybodys() {
+    let home = checkout();
+    let manifest = LOCAL.replace("name = \"shop\"", "name = \"shop\"\nrecords = \"deployments\"");
+    home.write("deploy.toml", manifest.as_bytes());
+    home.git(&["commit", "-qam", "Keep records"]);
+    for _ in 0..2 {
+        let up = home.run(&["up", "-e", "development"]);
+        assert!(up.starts_with("exit 0\n"), "{up}");
+    }
+    let records = std::fs::read_dir(home.project().join("deployments")).expect("a folder");
+    assert!(records.count() >= 1);
+    // Committed or not.
+    home.git(&["add", "deployments"]);
+    let up = home.run(&["up", "-e", "development"]);
+    assert!(up.starts_with("exit 0\n"), "{up}");
+    home.write("deployments/notes.txt", b"mine\n");
+    let up = home.run(&["up", "-e", "development"]);
+    assert!(
+        up.starts_with("exit 1\n") && up.contains("deployments/notes.txt"),
+        "{up}"
+    );
+}
+
+#[test]
+fn a_release_is_yanked_with_or_without_a_reason() {
+    let home = checkout();
+    assert!(home.run(&["up", "-e", "development"]).starts_with("exit 0\n"));
+    assert_snapshot!(home.run(&["yank", "v1"]), @r#"
+    exit 0
+    --- stdout
+    ✓ v1 is barred from every environment
+      next       deploy yank v1 --undo
+    "#);
+    let refused = home.run(&["promote", "-e", "production", "--confirm", "production"]);
+    assert!(
+        refused.starts_with("exit 6\n") && refused.contains("by hand"),
+        "{refused}"
+    );
+    assert_snapshot!(home.run(&["yank", "v1", "--undo"]), @r#"
+    exit 0
+    --- stdout
+    ✓ v1 may be deployed again
+    "#);
+}
+
+/// One who is in none of the groups says yes: it is kept, as he may be in one when it is decided, but nobody is told that it counts.
+#[test]
+fn an_approval_that_does_not_count_says_so() {
+    let home = checkout();
+    let rule = "[environments.production.approvals.release]\ncount = 1\nfrom = [\"managers\"]\n";
+    let manifest =
+        LOCAL.replace("confirm = true\n", "") + rule + "[groups]\nmanagers = [\"bob@shop.example\"]\n";
+    home.write("deploy.toml", manifest.as_bytes());
+    home.git(&["commit", "-qam", "Ask for approval"]);
+    assert!(home.run(&["up", "-e", "development"]).starts_with("exit 0\n"));
+    let waits = home.run(&["promote", "-e", "production"]);
+    assert!(waits.starts_with("exit 11\n"), "{waits}");
+    let approved = home.run(&["approve"]);
+    assert!(approved.starts_with("exit 7\n"), "{approved}");
+    assert!(
+        approved.contains("recorded, but it does not count as things stand: release: ")
+            && approved.contains("(not in managers)"),
+        "{approved}"
+    );
+    let (said, code) = home.json(&["approve", "--json"]);
+    assert_eq!((&said["code"], code), (&7.into(), 7), "{said}");
+    assert!(home.run(&["resume"]).starts_with("exit 11\n"));
+}
+
+#[test]
+fn flags_that_make_no_sense_there_are_refused_by_name() {
+    let home = checkout();
+    assert!(home.run(&["up", "-e", "development"]).starts_with("exit 0\n"));
+    assert_snapshot!(home.run(&["promote", "-e", "production", "--allow-dirty"]), @r#"
+    exit 2
+    --- stderr
+    error: --allow-dirty is for what makes a release of a commit, and this takes one that was made [DPL0005]
+      next     leave it out
+    "#);
+    assert_snapshot!(home.run(&["apply", "x.plan", "--commit", "HEAD"]), @r#"
+    exit 2
+    --- stderr
+    error: --commit is in the plan already, and `deploy apply` does exactly what it says [DPL0005]
+      next     deploy plan --commit … --out FILE writes another
+    "#);
+    assert_snapshot!(home.run(&["apply", "x.plan", "--strategy", "recreate"]), @r#"
+    exit 2
+    --- stderr
+    error: --strategy is in the plan already, and `deploy apply` does exactly what it says [DPL0005]
+      next     deploy plan --strategy … --out FILE writes another
+    "#);
+    home.write("index.html", b"second\n");
+    home.git(&["commit", "-qam", "Second"]);
+    assert!(home.run(&["up", "-e", "development"]).starts_with("exit 0\n"));
+    let first = home.run(&[
+        "rollback",
+        "-e",
+        "development",
+        "--commit",
+        "v1",
+        "--reason",
+        "slow",
+    ]);
+    assert!(first.starts_with("exit 0\n"), "{first}");
+    assert_eq!(home.read("live/current/index.html"), "hello\n");
+}

@@ -8,6 +8,7 @@ use deploy_core::gate::{Finding, Unmet, Verdict};
 use deploy_core::id::{Actor, DeploymentId, EnvName, EvidenceName, ServiceName, SliceName};
 use deploy_core::model::Release;
 use deploy_core::plan::{Kind, Plan};
+use deploy_core::port::journal::LeaseHolder;
 use deploy_core::port::target::{Adopt, HealthSeen};
 use deploy_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -144,6 +145,17 @@ pub struct Driven {
     pub deployment: DeploymentId,
     /// The final JSON of design §6, from its events.
     pub result: deploy_core::view::result::DeployResult,
+}
+
+/// Somebody else drives the environment, and is waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitsFor {
+    /// The environment.
+    pub environment: EnvName,
+    /// Who holds it, since when, at which step.
+    pub holder: LeaseHolder,
+    /// How long it is waited for at most. `None`: it is only watched whether the holder is alive.
+    pub until: Option<Timestamp>,
 }
 
 /// What became of something that was asked of a deployment.

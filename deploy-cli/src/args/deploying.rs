@@ -91,6 +91,45 @@ pub(crate) enum Accept {
     Superseded,
 }
 
+/// Flags of `deploy up` that make no sense where a release is taken as it was made: understood, to be refused by name.
+#[derive(Debug, Clone, Args, Default)]
+pub(crate) struct NothingMade {
+    #[arg(long, hide = true)]
+    pub(crate) allow_dirty: bool,
+}
+
+/// Flags of `deploy plan` that its plan holds already: understood, to be refused by name.
+#[derive(Debug, Clone, Args, Default)]
+pub(crate) struct InThePlan {
+    #[arg(short, long, value_name = "ENV", hide = true)]
+    environment: Option<EnvName>,
+    #[arg(short, long = "service", value_name = "SERVICE", hide = true)]
+    services: Vec<ServiceName>,
+    #[arg(long, value_name = "REV", hide = true)]
+    commit: Option<String>,
+    #[arg(long, value_name = "NAME", hide = true)]
+    branch: Option<String>,
+    #[arg(long, value_name = "TEXT", hide = true)]
+    version: Option<String>,
+    #[arg(long, hide = true)]
+    allow_dirty: bool,
+}
+
+impl InThePlan {
+    /// The first one that is given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("-e", self.environment.is_some()),
+            ("-s", !self.services.is_empty()),
+            ("--commit", self.commit.is_some()),
+            ("--branch", self.branch.is_some()),
+            ("--version", self.version.is_some()),
+            ("--allow-dirty", self.allow_dirty),
+        ];
+        given.into_iter().find_map(|(flag, given)| given.then_some(flag))
+    }
+}
+
 /// `deploy plan`.
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
@@ -129,6 +168,8 @@ pub(crate) struct Apply {
     #[arg(value_name = "PLAN")]
     pub(crate) plan: PathBuf,
     #[command(flatten)]
+    pub(crate) in_the_plan: InThePlan,
+    #[command(flatten)]
     pub(crate) how: How,
 }
 
@@ -157,11 +198,13 @@ pub(crate) struct Promote {
     #[arg(short, long = "service", value_name = "SERVICE")]
     pub(crate) services: Vec<ServiceName>,
     /// v42, a commit, a version or a digest
-    #[arg(long, visible_alias = "commit", value_name = "R")]
+    #[arg(long, visible_aliases = ["commit", "version"], value_name = "R")]
     pub(crate) release: Option<String>,
     /// The branch it is on, if not known here [CI's]
     #[arg(long, value_name = "NAME")]
     pub(crate) branch: Option<String>,
+    #[command(flatten)]
+    pub(crate) nothing_made: NothingMade,
     #[command(flatten)]
     pub(crate) how: How,
 }
@@ -176,8 +219,13 @@ pub(crate) struct Rollback {
     #[arg(short, long = "service", value_name = "SERVICE")]
     pub(crate) services: Vec<ServiceName>,
     /// v41, a commit, a version or a digest
-    #[arg(long, value_name = "R")]
+    #[arg(long, visible_aliases = ["commit", "version"], value_name = "R")]
     pub(crate) to: Option<String>,
+    /// The branch it is on, if not known here [CI's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) branch: Option<String>,
+    #[command(flatten)]
+    pub(crate) nothing_made: NothingMade,
     #[command(flatten)]
     pub(crate) how: How,
 }

@@ -155,7 +155,8 @@ pub(crate) enum Command {
     Pause(deploying::Steer),
     /// Ends a deployment before it changed anything, or takes it back
     #[command(after_help = "Example:  deploy cancel 01JB9QF3ZK\n\n\
-        --force gives it up as it stands: use it only when nothing can be reached.")]
+        --force gives it up as it stands: use it only when nothing can be reached.\n\n\
+        Exit:     0 cancelled or gone back, 4 needs a human, 9 not ended yet")]
     Cancel(deploying::Cancel),
     /// Looks on at a deployment until it ends
     #[command(after_help = "Example:  deploy watch 01JB9QF3ZK")]

@@ -77,8 +77,8 @@ pub(crate) struct Yank {
     /// v42, a commit, a version or a digest
     #[arg(value_name = "R")]
     pub(crate) release: String,
-    /// Why, for everybody who meets it
-    #[arg(long, value_name = "TEXT", required_unless_present = "undo")]
+    /// Why, for everybody who meets it; else: by hand
+    #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Lifts it
     #[arg(long, conflicts_with = "reason")]

@@ -1,10 +1,12 @@
 //! The small answers that many commands share.
 
 use crate::context::Context;
+use crate::error::Exit;
 use crate::render::Paint;
 use crate::render::closing::unmet as unmet_lines;
 use crate::render::line::Columns;
 use deploy_core::gate::Unmet;
+use deploy_engine::api::Driven;
 use serde::Serialize;
 
 /// Something was done: one sentence, or one object.
@@ -31,6 +33,14 @@ pub(crate) fn done(context: &mut Context<'_>, done: &str, next: Option<&str>) {
             .unwrap_or_default();
         format!("{} {done}{next}", paint.good("✓"))
     });
+}
+
+/// The final JSON of a deployment, for programs; its code is the one that the process exits with.
+pub(crate) fn ended(context: &mut Context<'_>, mut driven: Driven, exit: Exit) {
+    driven.result.ending.code = exit.code();
+    if context.console.is_machine() {
+        context.console.last(&driven.result);
+    }
 }
 
 /// Gates that do not hold, each with what to do.

@@ -14,16 +14,22 @@ pub(crate) async fn run(
     args: Apply,
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
+    let strategy = args.how.strategy.as_ref().map(|_| "--strategy");
+    if let Some(flag) = args.in_the_plan.given().or(strategy) {
+        return Err(CliError::usage(
+            format!("{flag} is in the plan already, and `deploy apply` does exactly what it says"),
+            format!("deploy plan {flag} … --out FILE writes another"),
+        ));
+    }
     let file = load(&args.plan)?;
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
     known(&engine.environments(), &file.environment)?;
     let confirmed = context.confirmed(&engine, &file.environment, file.kind).await?;
-    let strategy = file.strategy.clone().or(args.how.strategy.clone());
     let ask = DeployAsk {
         confirmed,
         services: file.services,
         branch: file.branch,
-        strategy,
+        strategy: file.strategy,
         only: Some(file.plan),
         ..asked(
             file.kind,

@@ -1,15 +1,15 @@
 //! `deploy cancel`: ends a deployment before it changed anything, or takes it back; `--force` gives it up as it stands.
 
-use super::answers::done;
+use super::answers::{done, ended};
 use super::screen::Screen;
 use super::teller::Teller;
-use crate::args::deploying::Cancel;
+use crate::args::deploying::{Accept, Cancel};
 use crate::context::{Context, Signals, now};
 use crate::error::{CliError, Exit, exit_of_result};
 use deploy_core::failure::Code;
 use deploy_core::machine::Ask;
 use deploy_core::port::journal::LeaseHolder;
-use deploy_core::view::result::OutcomeWord;
+use deploy_core::view::result::{Ending, OutcomeWord};
 use deploy_engine::Wires;
 use deploy_engine::api::{Access, AskOutcome};
 use deploy_engine::store::TERM;
@@ -31,11 +31,11 @@ pub(crate) async fn run(
     let (tell, mut told) = mpsc::channel(1024);
     let (stop, stopped) = watch::channel(false);
     let (id, holder) = engine.driven_by(args.id.as_deref()).await?;
-    let id = id.to_string();
     let mut silence = Silence::new(holder);
     let mut teller = Teller::new(&engine, Screen::new(context.console));
     let outcome = {
-        let mut work = pin!(engine.ask(Some(&id), ask, Wires { tell, stop: stopped }));
+        let wires = Wires { tell, stop: stopped };
+        let mut work = pin!(engine.ask(Some(id.as_str()), ask, wires));
         loop {
             tokio::select! {
                 biased;
@@ -54,38 +54,44 @@ pub(crate) async fn run(
     while let Ok(told) = told.try_recv() {
         teller.take(told).await;
     }
-    let mut screen = teller.screen;
-    screen.clear();
     match outcome {
         AskOutcome::Left { holder } => {
-            let next = format!("deploy watch {}", id.get(..10).unwrap_or(&id));
-            done(context, &format!("{holder} was told"), Some(&next));
-            Ok(Exit::Done)
+            teller.screen.clear();
+            let driven = engine.driven(&id).await?;
+            let exit = exit_of_cancel(&driven.result.ending, &args.accept);
+            if !context.console.is_machine() {
+                let told = format!("{holder} was told; what comes of it is not known yet");
+                done(context, &told, Some(&format!("deploy watch {}", id.short())));
+            }
+            ended(context, driven, exit);
+            Ok(exit)
         }
         AskOutcome::Rejected(why) => {
-            Err(CliError::new(Code::Cancelled, why, "deploy status")).map_err(|error| CliError {
+            teller.screen.clear();
+            Err(CliError {
                 exit: Exit::Failed,
-                ..error
+                ..CliError::new(Code::Cancelled, why, "deploy status")
             })
         }
         AskOutcome::Done => {
-            let Some(view) = screen.view() else {
-                done(context, "cancelled", Some("deploy status"));
-                return Ok(Exit::Done);
-            };
-            let ending = deploy_core::view::result::ending(view);
-            // That it went back is what was asked for.
-            let exit = match ending.outcome {
-                OutcomeWord::RolledBack | OutcomeWord::Cancelled => Exit::Done,
-                outcome => exit_of_result(outcome, ending.code, &args.accept),
-            };
-            let id = view.id.clone();
-            screen.close(exit.code(), Some(now()));
-            if context.console.is_machine() {
-                context.console.last(&engine.show(id.as_str()).await?.view);
+            // What needed no driving was told by nobody.
+            if teller.screen.deployment().is_none() {
+                teller.catch_up(&id).await;
             }
+            let driven = engine.driven(&id).await?;
+            let exit = exit_of_cancel(&driven.result.ending, &args.accept);
+            teller.screen.close(exit.code(), Some(now()));
+            ended(context, driven, exit);
             Ok(exit)
         }
+    }
+}
+
+/// Cancelled, or gone back, is what was asked for; all else is what it is for everybody who waits for a deployment.
+fn exit_of_cancel(ending: &Ending, accept: &[Accept]) -> Exit {
+    match ending.outcome {
+        OutcomeWord::RolledBack | OutcomeWord::Cancelled => Exit::Done,
+        outcome => exit_of_result(outcome, ending.code, accept),
     }
 }
 

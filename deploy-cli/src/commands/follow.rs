@@ -2,6 +2,7 @@
 //! decided here: somebody at a terminal is asked; otherwise no further step is started, and the process is gone within five
 //! seconds.
 
+use super::answers::ended;
 use super::screen::Screen;
 use super::teller::Teller;
 use crate::args::deploying::Accept;
@@ -59,9 +60,7 @@ where
         Ok(driven) => {
             let exit = exit_of_result(driven.result.ending.outcome, driven.result.ending.code, accept);
             following.teller.screen.close(exit.code(), Some(now()));
-            if context.console.is_machine() {
-                context.console.last(&driven.result);
-            }
+            ended(context, driven, exit);
             Ok(exit)
         }
         Err(error) => {

@@ -1,6 +1,6 @@
 //! `deploy promote`: what the environments before verified, into this one.
 
-use super::up::{asked, branch, deploy};
+use super::up::{asked, branch, deploy, takes_one_that_was_made};
 use crate::args::deploying::Promote;
 use crate::context::{Context, Signals};
 use crate::error::{CliError, Exit};
@@ -12,6 +12,7 @@ pub(crate) async fn run(
     args: Promote,
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
+    takes_one_that_was_made(&args.nothing_made)?;
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
     let confirmed = context.confirmed(&engine, &environment, Kind::Promote).await?;

@@ -1,6 +1,6 @@
 //! `deploy rollback`: back to the previous good release, or to the one named.
 
-use super::up::{asked, deploy};
+use super::up::{asked, branch, deploy, takes_one_that_was_made};
 use crate::args::deploying::Rollback;
 use crate::context::{Context, Signals};
 use crate::error::{CliError, Exit};
@@ -12,6 +12,7 @@ pub(crate) async fn run(
     args: Rollback,
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
+    takes_one_that_was_made(&args.nothing_made)?;
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
     let confirmed = context.confirmed(&engine, &environment, Kind::Rollback).await?;
@@ -19,6 +20,7 @@ pub(crate) async fn run(
     let ask = DeployAsk {
         confirmed,
         services: args.services,
+        branch: branch(args.branch),
         ..asked(Kind::Rollback, environment, what, &args.how)
     };
     deploy(context, &engine, signals, &args.how, ask).await

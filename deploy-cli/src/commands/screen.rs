@@ -3,6 +3,7 @@
 use crate::console::{Console, Loudness, Mode, Stdout};
 use crate::render::live::Live;
 use crate::render::plain::{Plain, Stamps};
+use crate::render::queue::{self, Queue};
 use crate::render::story::Story;
 use crate::render::{Paint, json};
 use deploy_core::event::Event;
@@ -10,6 +11,7 @@ use deploy_core::id::DeploymentId;
 use deploy_core::model::Release;
 use deploy_core::time::Timestamp;
 use deploy_core::view::DeploymentView;
+use deploy_engine::api::WaitsFor;
 use deploy_engine::drive::Progress;
 use std::io;
 
@@ -33,6 +35,7 @@ enum Reader {
 #[derive(Debug)]
 pub(crate) struct Screen {
     reader: Reader,
+    queue: Queue,
 }
 
 impl Screen {
@@ -50,7 +53,10 @@ impl Screen {
             )))),
             Mode::Text => Reader::Log(Plain::new(story, Stamps::On, console.paint())),
         };
-        Self { reader }
+        Self {
+            reader,
+            queue: Queue::default(),
+        }
     }
 
     /// The same for events that are stored: nothing is redrawn, and they are what is asked for.
@@ -61,9 +67,13 @@ impl Screen {
                 let story = Story::new(console.loudness(), narrow);
                 Self {
                     reader: Reader::Log(Plain::new(story, Stamps::Off, console.paint())),
+                    queue: Queue::default(),
                 }
             }
-            reader => Self { reader },
+            reader => Self {
+                reader,
+                queue: Queue::default(),
+            },
         }
     }
 
@@ -92,6 +102,7 @@ impl Screen {
 
     /// Shows an event.
     pub(crate) fn event(&mut self, event: &Event) {
+        self.queue.over();
         // A deployment does not stop because nobody looks any more.
         let _gone = match &mut self.reader {
             Reader::Live(live) => live.on(event, &mut Stdout),
@@ -116,8 +127,27 @@ impl Screen {
         }
     }
 
+    /// Shows who is waited for, at once; [`Self::alive`] says it again.
+    pub(crate) fn waits(&mut self, waits: WaitsFor, now: Timestamp) {
+        self.queue.on(waits);
+        self.queue_up(now);
+    }
+
+    fn queue_up(&mut self, now: Timestamp) {
+        let Some(waits) = self.queue.due(now) else {
+            return;
+        };
+        let _gone = match &mut self.reader {
+            Reader::Live(live) => live.waits(queue::text(waits), now, &mut Stdout),
+            Reader::Log(plain) => plain.waits(queue::text(waits), now, &mut Stdout),
+            Reader::Aside(plain) => plain.waits(queue::text(waits), now, &mut io::stderr()),
+            Reader::Events(_) => json::line(&queue::object(waits, now), &mut Stdout),
+        };
+    }
+
     /// Shows that it goes on, to whoever sees nothing move.
     pub(crate) fn alive(&mut self, now: Timestamp) {
+        self.queue_up(now);
         let _gone = match &mut self.reader {
             Reader::Log(plain) => plain.alive(now, &mut Stdout),
             Reader::Aside(plain) => plain.alive(now, &mut io::stderr()),

@@ -2,6 +2,7 @@
 //! before. Whoever resumes, cancels or watches reads the whole story, and `deploy show` tells the same.
 
 use super::screen::Screen;
+use crate::context::now;
 use deploy_core::event::Event;
 use deploy_core::id::{DeploymentId, Seq};
 use deploy_engine::Engine;
@@ -35,11 +36,12 @@ impl<'e> Teller<'e> {
                 self.show(&event);
             }
             Told::Progress(progress) => self.screen.progress(&progress),
+            Told::Waits(waits) => self.screen.waits(*waits, now()),
         }
     }
 
     /// What is stored of it. Where that cannot be read, what is told has to do.
-    async fn catch_up(&mut self, id: &DeploymentId) {
+    pub(crate) async fn catch_up(&mut self, id: &DeploymentId) {
         if let Ok(stored) = self.engine.show(id.as_str()).await {
             self.screen.about(stored.release);
             stored.events.iter().for_each(|event| self.show(event));

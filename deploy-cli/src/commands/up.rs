@@ -1,7 +1,7 @@
 //! `deploy up`: the release of a commit into an environment. And what all that deploys share.
 
 use super::follow::follow;
-use crate::args::deploying::{From, How, Up};
+use crate::args::deploying::{From, How, NothingMade, Up};
 use crate::context::{Context, Signals, variable};
 use crate::error::{CliError, Exit};
 use crate::identity;
@@ -83,6 +83,17 @@ pub(crate) fn commit(from: &From) -> What {
         version: from.version.clone(),
         allow_dirty: from.allow_dirty,
     }
+}
+
+/// Refuses what is for making a release, where one is taken that was made.
+pub(crate) fn takes_one_that_was_made(given: &NothingMade) -> Result<(), CliError> {
+    if given.allow_dirty {
+        return Err(CliError::usage(
+            "--allow-dirty is for what makes a release of a commit, and this takes one that was made",
+            "leave it out",
+        ));
+    }
+    Ok(())
 }
 
 /// The branch named, or the one that CI says it builds.

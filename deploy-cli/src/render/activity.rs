@@ -31,6 +31,8 @@ pub(crate) struct Activity {
     doing: BTreeMap<Subject, Doing>,
     moving: Vec<SliceIx>,
     back: bool,
+    /// Who was waited for last.
+    queue: Option<String>,
 }
 
 impl Activity {
@@ -115,15 +117,16 @@ impl Activity {
         );
     }
 
+    /// Takes who is waited for before anything begins; whether that is news. The line that is redrawn has no room for it.
+    pub(crate) fn waits(&mut self, note: &str) -> bool {
+        self.whole("waiting");
+        self.queue.replace(note.to_owned()).as_deref() != Some(note)
+    }
+
     fn whole(&mut self, verb: &'static str) {
         self.doing.clear();
-        self.doing.insert(
-            Subject::Whole,
-            Doing {
-                verb,
-                note: String::new(),
-            },
-        );
+        let note = String::new();
+        self.doing.insert(Subject::Whole, Doing { verb, note });
     }
 
     fn slice(&mut self, slice: SliceIx, verb: &'static str) {

@@ -77,6 +77,18 @@ impl Live {
         self.draw();
     }
 
+    /// Says who is waited for before anything begins, once as long as it is the same, and that it is still so.
+    pub(crate) fn waits(&mut self, note: String, now: Timestamp, out: &mut impl Write) -> io::Result<()> {
+        if self.activity.waits(&note) {
+            let mut line = Vec::new();
+            self.plain.waits(note, now, &mut line)?;
+            self.screen
+                .suspend(|| out.write_all(&line).and_then(|()| out.flush()))?;
+        }
+        self.draw();
+        Ok(())
+    }
+
     /// Leaves the terminal to a question, or takes it back.
     pub(crate) fn mute(&mut self, muted: bool) {
         self.muted = muted;

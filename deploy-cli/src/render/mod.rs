@@ -8,6 +8,7 @@ pub(crate) mod line;
 pub(crate) mod live;
 pub(crate) mod plain;
 mod pulse;
+pub(crate) mod queue;
 pub(crate) mod story;
 pub(crate) mod table;
 #[cfg(test)]

@@ -71,17 +71,20 @@ impl Plain {
                 "" => doing.verb.to_owned(),
                 seen => format!("{}: {seen}", doing.verb),
             };
-            Line::Step {
-                mark: Mark::Wait,
-                service,
-                slice,
-                note,
-                took: None,
-            }
+            waiting(service, slice, note)
         };
         let lines: Vec<Line> = due.into_iter().map(of).collect();
         self.latest = self.latest.max(now);
         self.print(&lines, out)
+    }
+
+    /// Says who is waited for before anything begins.
+    pub(crate) fn waits(&mut self, note: String, now: Timestamp, out: &mut impl Write) -> io::Result<()> {
+        if self.story.loudness() == Loudness::Quiet {
+            return Ok(());
+        }
+        self.latest = self.latest.max(now);
+        self.print(&[waiting(String::new(), String::new(), note)], out)
     }
 
     /// Prints the end.
@@ -103,5 +106,15 @@ impl Plain {
             writeln!(out, "{}", line.text(columns, self.paint))?;
         }
         out.flush()
+    }
+}
+
+fn waiting(service: String, slice: String, note: String) -> Line {
+    Line::Step {
+        mark: Mark::Wait,
+        service,
+        slice,
+        note,
+        took: None,
     }
 }

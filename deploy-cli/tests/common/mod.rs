@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "not every test file uses all of it, and some do")]
 
 use assert_cmd::Command;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Stdio};
 use tempfile::TempDir;
 
 /// A folder that is gone with the test.
@@ -57,6 +59,32 @@ impl Home {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .timeout(std::time::Duration::from_mins(1));
         command
+    }
+
+    /// The command in the background, up to the line of its stdout that has `text`.
+    pub(crate) fn start(&self, args: &[&str], variables: &[(&str, &str)], text: &str) -> Running {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_deploy"))
+            .args(args)
+            .current_dir(self.project())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path())
+            .env("USER", "alice")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command runs");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let mut running = Running {
+            child,
+            out,
+            said: String::new(),
+        };
+        running.until(text);
+        running
     }
 
     /// What it printed and how it ended.
@@ -120,6 +148,54 @@ impl Home {
 
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
+    }
+}
+
+/// A command in the background; killed where a test leaves it.
+pub(crate) struct Running {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    pub(crate) said: String,
+}
+
+impl Running {
+    /// Reads on until its stdout has `text`.
+    pub(crate) fn until(&mut self, text: &str) {
+        while !self.said.contains(text) {
+            let read = self.out.read_line(&mut self.said).expect("text");
+            if read == 0 {
+                let mut errors = String::new();
+                let mut err = self.child.stderr.take().expect("piped");
+                err.read_to_string(&mut errors).expect("text");
+                panic!("it ended and never said {text}: {}{errors}", self.said);
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let killed = std::process::Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(killed.success());
+    }
+
+    /// Its end: exit code, all of stdout and stderr.
+    pub(crate) fn end(mut self) -> (Option<i32>, String, String) {
+        self.out.read_to_string(&mut self.said).expect("text");
+        let mut errors = String::new();
+        let mut err = self.child.stderr.take().expect("piped");
+        err.read_to_string(&mut errors).expect("text");
+        let status = self.child.wait().expect("it ends");
+        (status.code(), std::mem::take(&mut self.said), errors)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended in most tests.
+        let _over = self.child.kill();
+        let _gone = self.child.wait();
     }
 }
 

@@ -17,6 +17,37 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
     judged
 }
 
+/// What one approval is worth as things stand, for whoever gives it. Who is eligible is judged when the quorum is decided, so this
+/// may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Worth {
+    /// It counts for a rule, or no rule asks for any.
+    Counts,
+    /// It counts for none: each rule with why.
+    CountsForNone(Vec<String>),
+    /// Somebody rejected the deployment: nothing counts any more.
+    Vetoed(String),
+}
+
+/// What an approval is worth for the deployment that the input is about.
+pub fn worth(input: &GateInput<'_>, approval: &Approval) -> Worth {
+    if let Some(Judged::Unmet(veto)) = vetoes(input).next() {
+        return Worth::Vetoed(veto.reason);
+    }
+    let mut void = Vec::new();
+    for (name, rule) in &input.rules.approvals {
+        match standing(input, rule, approval) {
+            Ok(()) => return Worth::Counts,
+            Err(why) => void.push(format!("{name}: {}", in_words(&why, approval, rule))),
+        }
+    }
+    if void.is_empty() {
+        Worth::Counts
+    } else {
+        Worth::CountsForNone(void)
+    }
+}
+
 /// What somebody said yes to does not count, and why.
 enum Void {
     Plan,

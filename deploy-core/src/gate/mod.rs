@@ -19,6 +19,7 @@ mod upstream;
 pub mod window;
 mod yank;
 
+pub use approval::{Worth, worth};
 pub use confirm::not_acting;
 pub use input::{Containment, GateInput, PlanFacts, Trigger};
 pub use rules::Rules;

@@ -4,6 +4,7 @@
 use super::deployment::DeploymentView;
 use super::environment::EnvironmentView;
 use super::phase::Phase;
+use super::result::{OutcomeWord, ending};
 use crate::id::{Actor, CommitId, DeploymentId, EnvName, ReleaseNumber};
 use crate::plan::Kind;
 use crate::time::Timestamp;
@@ -32,6 +33,8 @@ pub struct Summary {
     pub reason: Option<String>,
     /// Its phase, or its end.
     pub phase: Phase,
+    /// The word that its final JSON has.
+    pub outcome: OutcomeWord,
     /// What went wrong.
     pub failure: Option<String>,
     /// Whether anything that serves may have been changed.
@@ -55,6 +58,7 @@ impl Summary {
             actor: view.request.as_ref().map(|request| request.actor.clone()),
             reason: view.request.as_ref().and_then(|request| request.reason.clone()),
             phase: view.phase(),
+            outcome: ending(view).outcome,
             failure: view.failure.as_ref().map(|failure| failure.message.clone()),
             changed: view.changed(),
             started_at: view.started_at,

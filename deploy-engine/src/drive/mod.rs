@@ -28,6 +28,7 @@ pub use points::POINTS;
 use points::{after, before};
 pub use wiring::{Bound, Epochs, Eyes, Fate, Needs, Untold, Wiring};
 
+use crate::api::WaitsFor;
 use crate::clock::Clock;
 use crate::failpoint;
 use crate::store::Store;
@@ -132,6 +133,8 @@ pub enum Told {
     Event(Box<Event>),
     /// How far something is.
     Progress(Progress),
+    /// Nothing is driven yet: somebody else holds the environment. Told at once, and again when the holder or its step changes.
+    Waits(Box<WaitsFor>),
 }
 
 /// Everything a driver needs.

@@ -4,8 +4,6 @@ use super::deploy::Wires;
 use super::{Engine, journal_error};
 use crate::api::{AskOutcome, EngineError};
 use deploy_core::event::EventKind;
-use deploy_core::failure::{Code, Failure};
-use deploy_core::gate::Approval;
 use deploy_core::id::{DeploymentId, EnvName};
 use deploy_core::machine::{Ask, Input};
 use deploy_core::port::journal::{LeaseHolder, LeaseToken, Stream};
@@ -47,7 +45,7 @@ impl Engine {
             }
         }
         let lease = self
-            .lease(&environment, Duration::ZERO, Some(&deployment))
+            .lease(&environment, Duration::ZERO, Some(&deployment), None)
             .await?;
         let decided = self
             .decide_for(
@@ -118,7 +116,7 @@ impl Engine {
 
     /// Whether somebody alive holds the lease: taking it and giving it back is the only way to know.
     async fn probe_lease(&self, environment: &EnvName) -> Result<(), EngineError> {
-        let lease = self.lease(environment, Duration::ZERO, None).await?;
+        let lease = self.lease(environment, Duration::ZERO, None, None).await?;
         self.give_back(&lease).await;
         Ok(())
     }
@@ -135,72 +133,6 @@ impl Engine {
             .await
             .map(drop)
             .map_err(journal_error)
-    }
-
-    /// Says yes to the plan of a waiting deployment. Runs nothing here: the deployment goes on where it is resumed.
-    ///
-    /// # Errors
-    /// It does not wait, or the state cannot be used.
-    pub async fn approve(&self, id: &str, reason: Option<String>) -> Result<DeploymentId, EngineError> {
-        let (environment, deployment) = self.find(id).await?;
-        let view = self.deployment_view(&deployment).await?;
-        let plan = self.waiting_plan(&view)?;
-        let views = self.views().await?;
-        let rules = self
-            .rules_in_force(
-                &self.environment(&environment).await?,
-                &views.environment(&environment),
-            )
-            .digest();
-        let approval = Approval {
-            by: self.identity.actor.clone(),
-            at: self.clock.now(),
-            plan,
-            rules,
-            reason,
-        };
-        self.fact(&environment, &deployment, EventKind::ApprovalGiven { approval })
-            .await?;
-        Ok(deployment)
-    }
-
-    /// Says no: vetoes the deployment, and ends it where nobody drives it.
-    ///
-    /// # Errors
-    /// It does not wait, or the state cannot be used.
-    pub async fn reject(&self, id: &str, reason: Option<String>) -> Result<DeploymentId, EngineError> {
-        let (environment, deployment) = self.find(id).await?;
-        let view = self.deployment_view(&deployment).await?;
-        self.waiting_plan(&view)?;
-        let by = self.identity.actor.clone();
-        self.fact(
-            &environment,
-            &deployment,
-            EventKind::ApprovalRejected { by, reason },
-        )
-        .await?;
-        Ok(deployment)
-    }
-
-    fn waiting_plan(
-        &self,
-        view: &deploy_core::view::DeploymentView,
-    ) -> Result<deploy_core::digest::Digest, EngineError> {
-        match view.plan_digest.filter(|_| view.is_waiting()) {
-            Some(plan) => Ok(plan),
-            None => {
-                let failure = Failure::new(
-                    Code::GateUnmet,
-                    format!(
-                        "deployment {} does not wait for anybody: it is {}",
-                        view.id.short(),
-                        view.phase().as_str()
-                    ),
-                    format!("deploy show {}", view.id.short()),
-                );
-                Err(EngineError::Failed(Box::new(failure)))
-            }
-        }
     }
 
     pub(super) async fn fact(

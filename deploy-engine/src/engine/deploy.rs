@@ -102,7 +102,9 @@ impl Engine {
             self.run_checks(&ask.environment, &release).await?;
         }
         let shape = Shape::of(&ask)?;
-        let lease = self.lease(&ask.environment, ask.lock_wait, None).await?;
+        let lease = self
+            .lease(&ask.environment, ask.lock_wait, None, Some(&wires.tell))
+            .await?;
         let made = self.make_deployment(&ask, &release, &shape, &lease).await;
         let (deployment, request) = match made {
             Ok(made) => made,
@@ -165,7 +167,9 @@ impl Engine {
             self.after_the_end(deployment, &wires.tell).await?;
             return self.driven(deployment).await;
         }
-        let lease = self.lease(environment, lock_wait, Some(deployment)).await?;
+        let lease = self
+            .lease(environment, lock_wait, Some(deployment), Some(&wires.tell))
+            .await?;
         let request = view.request.clone().ok_or_else(|| {
             EngineError::Defect(Box::new(Failure::new(
                 Code::Defect,

@@ -1,5 +1,6 @@
 //! The front of the engine: a project that is open, and what can be asked of it. Each file is one kind of question.
 
+mod approve;
 mod asks;
 mod attest;
 mod checks;

@@ -10,6 +10,22 @@ use deploy_core::view::result::result;
 use deploy_core::view::{DeploymentView, ProjectView};
 
 impl Engine {
+    /// The records that lie here, as a glob below the manifest's folder: what we wrote there ourselves is no change of anybody's.
+    pub(super) fn records_here(&self) -> Option<String> {
+        match &self.project.records {
+            Some(Records::Here(folder)) => {
+                let literal = |c: char| match c {
+                    '*' | '?' | '[' | '\\' => vec!['\\', c],
+                    _ => vec![c],
+                };
+                let folder: String = folder.as_str().chars().flat_map(literal).collect();
+                let folder = folder.trim_start_matches("./").trim_end_matches('/');
+                Some(format!("{folder}/????????T??????Z-*.json"))
+            }
+            _ => None,
+        }
+    }
+
     /// Writes the record of a deployment, where the manifest asks for one here.
     pub(super) async fn write_record(&self, view: &DeploymentView) -> Result<(), EngineError> {
         let Some(Records::Here(folder)) = &self.project.records else {

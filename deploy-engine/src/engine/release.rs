@@ -201,7 +201,10 @@ impl Engine {
         let git = self.git()?;
         let commit = git.resolve(rev.unwrap_or("HEAD")).await.map_err(git_error)?;
         if rev.is_none() && !allow_dirty {
-            let dirty = git.dirty().await.map_err(git_error)?;
+            let dirty = git
+                .dirty(self.records_here().as_deref())
+                .await
+                .map_err(git_error)?;
             if let Some(first) = dirty.first() {
                 let has = match dirty.len() {
                     1 => "has".to_owned(),

@@ -110,7 +110,11 @@ impl Engine {
         }
     }
 
-    fn by_ref(&self, views: &Views, to: deploy_core::model::ReleaseRef) -> Result<Release, EngineError> {
+    pub(super) fn by_ref(
+        &self,
+        views: &Views,
+        to: deploy_core::model::ReleaseRef,
+    ) -> Result<Release, EngineError> {
         views.project.by_digest(to.digest).cloned().ok_or_else(|| {
             usage(
                 Code::UnknownName,

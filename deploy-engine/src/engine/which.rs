@@ -85,7 +85,11 @@ impl Engine {
         })
     }
 
-    pub(super) async fn driven(&self, id: &DeploymentId) -> Result<Driven, EngineError> {
+    /// A deployment as far as it was driven: its final JSON.
+    ///
+    /// # Errors
+    /// No such deployment, or the state cannot be read.
+    pub async fn driven(&self, id: &DeploymentId) -> Result<Driven, EngineError> {
         let view = self.deployment_view(id).await?;
         let project = self
             .store

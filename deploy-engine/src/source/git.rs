@@ -155,16 +155,18 @@ impl Git {
         Ok(self.ask(&["rev-parse", "--is-shallow-repository"]).await?.trim() == "true")
     }
 
-    /// Paths with uncommitted changes below the manifest's folder, at most 20. Files that git ignores do not count.
-    pub async fn dirty(&self) -> Result<Vec<String>, GitError> {
+    /// Paths with uncommitted changes below the manifest's folder, at most 20. Files that git ignores do not count, nor what the
+    /// glob `but` names, by its path below the manifest's folder.
+    pub async fn dirty(&self, but: Option<&str>) -> Result<Vec<String>, GitError> {
         let folder = if self.prefix.is_empty() {
             "."
         } else {
             self.prefix.as_str()
         };
-        let text = self
-            .ask(&["status", "--porcelain", "--untracked-files=normal", "--", folder])
-            .await?;
+        let but = but.map(|glob| format!(":(exclude,glob){}{glob}", self.prefix));
+        let mut command = vec!["status", "--porcelain", "--untracked-files=normal", "--", folder];
+        command.extend(but.as_deref());
+        let text = self.ask(&command).await?;
         Ok(text
             .lines()
             .take(20)

@@ -49,16 +49,18 @@ const NO_WAY: [(&str, &str, &str); 8] = [
     ),
 ];
 
+/// A word as a shell takes it.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+%=".contains(c);
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// The command that tries a connection by hand.
 fn by_hand(address: &SshAddress) -> String {
-    let quoted = |text: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+%=".contains(c);
-        if text.chars().all(plain) {
-            text.to_owned()
-        } else {
-            format!("'{}'", text.replace('\'', r"'\''"))
-        }
-    };
     let file = address.config_file.as_ref();
     let file = file.map_or_else(String::new, |file| {
         format!("-F {} ", quoted(&file.display().to_string()))
@@ -85,15 +87,33 @@ fn known_as(destination: &str) -> String {
     }
 }
 
-/// The command that forgets the known key: as `ssh` itself names it, with the file that the key is in, or by the host's name.
+/// The command that forgets the known key: as `ssh` itself names it where it does (not every build of it does), else by the name
+/// and the file that it says the key is under, else by the host's name.
 fn forget(destination: &str, said: &str) -> String {
-    said.lines()
-        .map(str::trim)
-        .find(|line| line.starts_with("ssh-keygen ") && line.contains(" -R "))
-        .map_or_else(
-            || format!("ssh-keygen -R {}", known_as(destination)),
-            |line| printable(line, 300),
-        )
+    let lines = || said.lines().map(str::trim);
+    let named = lines().find(|line| line.starts_with("ssh-keygen ") && line.contains(" -R "));
+    if let Some(line) = named {
+        return printable(line, 1000);
+    }
+    let between = |before: &str, after: &str| {
+        lines().find_map(|line| {
+            let rest = line.split_once(before)?.1;
+            Some(printable(rest.rsplit_once(after)?.0, 500))
+        })
+    };
+    // An alias of the configuration is known by its address and port, and not by the name it has here. (`Host key for`; older
+    // builds say `ED25519 host key for`.)
+    let name = between("ost key for ", " has changed and you have requested")
+        .map_or_else(|| known_as(destination), |name| quoted(&name));
+    let file = lines()
+        .filter(|line| line.starts_with("Offending "))
+        .find_map(|line| {
+            let place = line.split_once(" key in ")?.1;
+            let (file, number) = place.rsplit_once(':')?;
+            number.parse::<u32>().is_ok().then(|| printable(file, 500))
+        })
+        .map_or_else(String::new, |file| format!(" -f {}", quoted(&file)));
+    format!("ssh-keygen -R {name}{file}")
 }
 
 /// The last line of what was said that has one of these texts.
@@ -244,6 +264,28 @@ mod tests {
         let (.., next) = why(&address("web"), &said);
         assert!(
             next.contains("ssh-keygen -f \"/k\" -R \"[10.0.0.1]:2222\", then"),
+            "{next}"
+        );
+    }
+
+    /// As builds of `ssh` say it that name no command, for an alias of the configuration.
+    #[test]
+    fn a_changed_key_is_forgotten_in_the_file_and_by_the_name_that_ssh_says() {
+        let said = "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\n\
+            Offending ED25519 key in /my keys/known_hosts:3\r\n\
+            Host key for [10.0.0.1]:2222 has changed and you have requested strict checking.\r\n\
+            Host key verification failed.";
+        let (.., next) = why(&address("web-1"), said);
+        assert!(
+            next.contains("ssh-keygen -R '[10.0.0.1]:2222' -f '/my keys/known_hosts', then"),
+            "{next}"
+        );
+        let plain = said
+            .replace("[10.0.0.1]:2222", "10.0.0.1")
+            .replace("my keys", "k");
+        let (.., next) = why(&address("web-1"), &plain);
+        assert!(
+            next.contains("ssh-keygen -R 10.0.0.1 -f /k/known_hosts, then"),
             "{next}"
         );
     }
