@@ -121,12 +121,7 @@ impl Context<'_> {
         if !self.console.asks() {
             return Ok(false);
         }
-        let environment = engine.environment(name).await?;
-        let wanted = match kind {
-            Kind::Rollback => environment.confirm.rollback,
-            Kind::Deploy | Kind::Promote => environment.confirm.deploy,
-        };
-        if !wanted {
+        if !engine.wants_confirmation(name, kind).await? {
             return Ok(false);
         }
         self.typed(name).map(|()| true)

@@ -23,6 +23,11 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// For people: to the second, as `--at` takes it back.
+    pub fn to_the_second(self) -> String {
+        format!("{:.0}", self.to_jiff())
+    }
+
     /// As jiff's instant, clamped to its range.
     pub fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
@@ -168,6 +173,7 @@ mod tests {
     fn timestamps_are_rfc_3339() {
         let at = Timestamp(1_795_244_400_123);
         assert_eq!(at.to_string(), "2026-11-21T07:00:00.123Z");
+        assert_eq!(at.to_the_second(), "2026-11-21T07:00:00Z");
         assert_eq!(at.to_string().parse::<Timestamp>().expect("own format"), at);
         assert_eq!(Timestamp(5).since(Timestamp(9)), Duration::ZERO);
     }

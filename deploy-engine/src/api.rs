@@ -4,7 +4,7 @@ use deploy_core::digest::Digest;
 use deploy_core::event::Event;
 use deploy_core::exit::Exit;
 use deploy_core::failure::Failure;
-use deploy_core::gate::{Finding, Unmet, Verdict};
+use deploy_core::gate::{Finding, GateKind, Unmet, Verdict};
 use deploy_core::id::{Actor, DeploymentId, EnvName, EvidenceName, ServiceName, SliceName};
 use deploy_core::model::Release;
 use deploy_core::plan::{Kind, Plan};
@@ -161,7 +161,7 @@ pub struct WaitsFor {
 /// What became of something that was asked of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AskOutcome {
-    /// Whoever drives it was told; its answer comes as an event.
+    /// Whoever drives it was told. What it accepts comes as an event; what makes no difference by then, or is too late, is passed over.
     Left {
         /// Who drives it.
         holder: String,
@@ -200,12 +200,44 @@ pub struct Diagnosis {
     pub subject: String,
     /// What was tried: `reach`, `rights`, `disk`, `clock`, `tools`, `health`.
     pub check: String,
-    /// Whether it is well.
-    pub well: bool,
+    /// How it is.
+    #[serde(flatten)]
+    pub state: DiagnosisState,
     /// What was found.
     pub found: String,
-    /// What to do, where it is not well.
-    pub fix: Option<String>,
+}
+
+/// How a thing is that `deploy doctor` tried; what is not well comes with its fix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum DiagnosisState {
+    /// As it should be.
+    Ok,
+    /// It works so far; this would be better.
+    Warning {
+        /// What to do.
+        fix: String,
+    },
+    /// A deployment would fail.
+    Failed {
+        /// What to do.
+        fix: String,
+    },
+}
+
+impl DiagnosisState {
+    /// Whether a deployment would get past it.
+    pub const fn is_well(&self) -> bool {
+        matches!(self, Self::Ok | Self::Warning { .. })
+    }
+
+    /// What to do about it, where something is to be done.
+    pub fn fix(&self) -> Option<&str> {
+        match self {
+            Self::Ok => None,
+            Self::Warning { fix } | Self::Failed { fix } => Some(fix),
+        }
+    }
 }
 
 /// Health of one slice, now.
@@ -235,17 +267,17 @@ pub struct GateReport {
     pub at: Timestamp,
     /// What is not met; empty: all hold.
     pub unmet: Vec<Unmet>,
-    /// The gates that hold, by name.
-    pub met: Vec<String>,
+    /// The gates that hold.
+    pub met: Vec<Met>,
 }
 
-/// A page of something.
-#[derive(Debug, Clone)]
-pub struct Page<T> {
-    /// What is on it.
-    pub items: Vec<T>,
-    /// Where the next begins.
-    pub next: Option<String>,
+/// A gate that holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Met {
+    /// Which gate.
+    pub gate: GateKind,
+    /// By what evidence.
+    pub reason: String,
 }
 
 /// One deployment in full.
@@ -333,5 +365,38 @@ impl EngineError {
             | Self::Open { failure, .. }
             | Self::Defect(failure) => (**failure).clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{json, to_value};
+
+    #[test]
+    fn programs_read_names_and_not_our_debug_words() {
+        let met = Met {
+            gate: GateKind::AutomaticPromotion,
+            reason: "nothing stopped it".to_owned(),
+        };
+        let wanted = json!({"gate": "automatic_promotion", "reason": "nothing stopped it"});
+        assert_eq!(to_value(met).expect("it is JSON"), wanted);
+    }
+
+    #[test]
+    fn a_warning_is_told_from_what_is_well_and_keeps_its_fix() {
+        let fix = "free some room".to_owned();
+        let warning = Diagnosis {
+            subject: "web web-1".to_owned(),
+            check: "room".to_owned(),
+            state: DiagnosisState::Warning { fix },
+            found: "200 MB".to_owned(),
+        };
+        assert!(warning.state.is_well());
+        let wanted = json!({
+            "subject": "web web-1", "check": "room", "state": "warning", "fix": "free some room", "found": "200 MB"
+        });
+        assert_eq!(to_value(&warning).expect("it is JSON"), wanted);
+        assert_eq!(serde_json::from_value::<Diagnosis>(wanted).ok(), Some(warning));
     }
 }

@@ -23,6 +23,12 @@ fn an_edited_file_is_drift_by_its_name() {
     fs::write(&file, "9").expect("it is there");
     let said = run(&["verify", "-e", "production"]).expect_code(1);
     assert!(said.stdout.contains("VERSION: other content"), "{said:?}");
+    let said = run(&["verify", "-e", "production", "--json"])
+        .expect_code(1)
+        .json();
+    assert_eq!(said["well"], false, "{said}");
+    assert_eq!(said["healthy"], true, "{said}");
+    assert_eq!(said["drift"], "drifted", "{said}");
     let status = run(&["status", "--refresh", "--json"]).expect_code(0).json();
     let services = &status["environments"][0]["services"];
     let of = |name: &str| {

@@ -318,8 +318,8 @@ fn tests_wait_for_conditions() {
     );
 }
 
-#[test]
-fn no_path_of_somebodys_machine_is_in_the_tree() {
+/// Every file that is in the repository.
+fn tracked() -> Vec<String> {
     let listed = process::run(
         Command::new("git")
             .args(["-c", "safe.directory=*", "ls-files", "-z"])
@@ -327,15 +327,28 @@ fn no_path_of_somebodys_machine_is_in_the_tree() {
         CARGO,
     )
     .expect_code(0);
+    let files = listed.stdout.split('\0').filter(|file| !file.is_empty());
+    files.map(str::to_owned).collect()
+}
+
+#[test]
+fn no_pending_snapshot_is_in_the_tree() {
+    let pending = |file: &String| file.ends_with(".snap.new") || file.ends_with(".pending-snap");
+    let finds: Vec<_> = tracked().into_iter().filter(pending).collect();
+    none(&finds, "snapshots that nobody has looked at yet");
+}
+
+#[test]
+fn no_path_of_somebodys_machine_is_in_the_tree() {
     let homes = [
         concat!("/wo", "rk/"),
         concat!("/home/", "user/"),
         concat!("/Us", "ers/"),
     ];
     let mut finds = Vec::new();
-    for file in listed.stdout.split('\0').filter(|file| !file.is_empty()) {
+    for file in tracked() {
         // Files that are listed and removed, and those that are no text, hold no such path.
-        let Ok(text) = fs::read_to_string(root().join(file)) else {
+        let Ok(text) = fs::read_to_string(root().join(&file)) else {
             continue;
         };
         for (index, line) in text.lines().enumerate() {

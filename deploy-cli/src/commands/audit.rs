@@ -5,7 +5,7 @@ use crate::args::reading::{Audit, AuditDo};
 use crate::console::Mode;
 use crate::context::{Context, known};
 use crate::error::{CliError, Exit};
-use crate::render::{moment, word};
+use crate::render::word;
 use deploy_core::digest::Digest;
 use deploy_core::event::Event;
 use deploy_engine::api::Access;
@@ -92,7 +92,7 @@ fn line(link: &Link<'_>) -> String {
     format!(
         "{:>6}  {}  {stream}  {kind}  {}{id}  {}",
         event.seq,
-        moment(event.at),
+        event.at.to_the_second(),
         event.actor,
         link.hash.short()
     )

@@ -4,7 +4,7 @@ use crate::args::setup::Doctor;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use deploy_core::failure::printable;
-use deploy_engine::api::{Access, Diagnosis};
+use deploy_engine::api::{Access, Diagnosis, DiagnosisState};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Doctor) -> Result<Exit,
     let engine = context.open(Access::Read).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
     let checks = engine.doctor(&environment).await?;
-    let well = checks.iter().all(|check| check.well);
+    let well = checks.iter().all(|check| check.state.is_well());
     let paint = context.console.paint();
     context.console.answer(
         &Answer {
@@ -31,10 +31,10 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Doctor) -> Result<Exit,
             let width = checks.iter().map(|check| check.subject.len()).max().unwrap_or(0);
             let mut text = String::new();
             for check in &checks {
-                let mark = if check.well {
-                    paint.good("✓")
-                } else {
-                    paint.bad("✗")
+                let mark = match check.state {
+                    DiagnosisState::Ok => paint.good("✓"),
+                    DiagnosisState::Warning { .. } => paint.warn("!"),
+                    DiagnosisState::Failed { .. } => paint.bad("✗"),
                 };
                 let found = printable(&check.found, 300);
                 let _ = writeln!(
@@ -42,7 +42,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Doctor) -> Result<Exit,
                     "  {mark} {:<width$}  {:<7}  {found}",
                     check.subject, check.check
                 );
-                if let Some(fix) = check.fix.as_deref().filter(|_| !check.well) {
+                if let Some(fix) = check.state.fix() {
                     let _ = writeln!(
                         text,
                         "    {:<width$}  {:<7}  {}",

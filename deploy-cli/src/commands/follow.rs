@@ -10,9 +10,7 @@ use crate::context::{Context, Interruption, Signals, now};
 use crate::error::{CliError, Exit, exit_of_result};
 use deploy_core::failure::Code;
 use deploy_core::id::DeploymentId;
-use deploy_core::machine::Ask;
-use deploy_core::plan::Kind;
-use deploy_core::view::{DeploymentView, Phase};
+use deploy_core::machine::{Ask, Rejected};
 use deploy_engine::api::{AskOutcome, Driven, EngineError};
 use deploy_engine::drive::Told;
 use deploy_engine::{Engine, Wires};
@@ -21,12 +19,15 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 
 /// Told and not yet shown: enough that showing never holds a deployment up.
 const TOLD: usize = 4096;
 /// After a request to stop, the process is gone by then.
 const STOPS_WITHIN: Duration = Duration::from_millis(4500);
+
+/// The longest that the state is asked before a question is put.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether a sign of life is due.
 const PULSE: Duration = Duration::from_secs(1);
@@ -112,7 +113,7 @@ impl Following<'_> {
             let leave_by = self.leave_by;
             tokio::select! {
                 biased;
-                signal = signals.next() => self.interrupted(signal, context)?,
+                signal = signals.next() => self.interrupted(signal, context).await?,
                 Some(told) = self.told.recv() => self.teller.take(told).await,
                 answer = answered(&mut self.question) => self.take_answer(answer, context).await,
                 _ = pulse.tick() => self.teller.screen.alive(now()),
@@ -128,7 +129,7 @@ impl Following<'_> {
     }
 
     /// A second Ctrl-C, like SIGTERM, leaves it.
-    fn interrupted(&mut self, signal: Interruption, context: &mut Context<'_>) -> Result<(), CliError> {
+    async fn interrupted(&mut self, signal: Interruption, context: &mut Context<'_>) -> Result<(), CliError> {
         let Some(id) = self.teller.screen.deployment() else {
             return Err(CliError::interrupted());
         };
@@ -138,7 +139,7 @@ impl Following<'_> {
             && self.leave_by.is_none()
         {
             self.teller.screen.asking(true);
-            let back = self.teller.screen.view().is_some_and(may_go_back);
+            let back = self.stays(&id).await.is_none();
             let narrow = context.console.width().is_some_and(|width| width < WIDE);
             context.console.message(&question(back, narrow));
             self.question = Some(tokio::task::spawn_blocking(read_line));
@@ -168,10 +169,8 @@ impl Following<'_> {
         };
         match answer.as_deref().map(|answer| answer.trim().to_lowercase()) {
             Some(answer) if answer.starts_with('b') => {
-                if !self.teller.screen.view().is_some_and(may_go_back) {
-                    context
-                        .console
-                        .message("there is nothing to go back from any more");
+                if let Some(why) = self.stays(&id).await {
+                    context.console.message(&why.to_string());
                     return;
                 }
                 let (tell, _told) = mpsc::channel(1);
@@ -196,6 +195,12 @@ impl Following<'_> {
             // No answer, or any other, changes nothing.
             _ => {}
         }
+    }
+
+    /// Why it cannot be taken back; `None`: it can, or that could not be told in time, and asking will tell.
+    async fn stays(&self, id: &DeploymentId) -> Option<Rejected> {
+        let refused = timeout(ANSWERS_WITHIN, self.engine.refuses(id, Ask::Cancel)).await;
+        refused.ok()?.ok()?
     }
 
     /// It did not stop in time: it is left as its journal says.
@@ -232,12 +237,6 @@ fn question(back: bool, narrow: bool) -> String {
         "\nThe deployment goes on while you decide:{before}{}",
         answers.join(between)
     )
-}
-
-/// Whether asking it to go back could make a difference.
-fn may_go_back(view: &DeploymentView) -> bool {
-    let over = view.ended || view.turned_back.is_some() || view.phase() == Phase::Finishing;
-    !over && view.kind() != Some(Kind::Rollback)
 }
 
 async fn answered(question: &mut Option<JoinHandle<Option<String>>>) -> Option<String> {

@@ -4,7 +4,7 @@ use super::answers;
 use crate::args::reading::Gates;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
-use crate::render::{Paint, moment};
+use crate::render::{Paint, word};
 use deploy_engine::api::{Access, GateReport};
 use std::fmt::Write as _;
 
@@ -25,10 +25,10 @@ pub(crate) fn text(report: &GateReport, paint: Paint) -> String {
         "{} → {}, at {}\n",
         report.release,
         report.environment,
-        moment(report.at)
+        report.at.to_the_second()
     );
-    for gate in &report.met {
-        let _ = writeln!(text, "  {} {gate}", paint.good("✓"));
+    for met in &report.met {
+        let _ = writeln!(text, "  {} {}: {}", paint.good("✓"), word(&met.gate), met.reason);
     }
     text.push_str(&answers::unmet(&report.unmet, paint));
     let verdict = if report.unmet.is_empty() {

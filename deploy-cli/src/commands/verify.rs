@@ -6,13 +6,17 @@ use crate::error::{CliError, Exit};
 use crate::render::table::Table;
 use crate::render::word;
 use deploy_core::port::target::HealthSeen;
+use deploy_core::view::status::Drift;
 use deploy_engine::api::{Access, SliceHealth};
 use serde::Serialize;
 
 #[derive(Serialize)]
 struct Answer<'a> {
     schema: &'static str,
+    /// Healthy, and as it was put there: what the exit says.
+    well: bool,
     healthy: bool,
+    drift: Drift,
     slices: &'a [SliceHealth],
 }
 
@@ -21,9 +25,17 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Verify) -> Result<Exit,
     let environment = context.environment(&engine.environments(), args.environment)?;
     let slices = engine.verify(&environment, &args.services).await?;
     let healthy = slices.iter().all(|slice| slice.health == HealthSeen::Healthy);
+    let drift = if slices.iter().all(|slice| slice.edited.is_empty()) {
+        Drift::None
+    } else {
+        Drift::Drifted
+    };
+    let well = healthy && drift == Drift::None;
     let answer = Answer {
         schema: "deploy.verify/1",
+        well,
         healthy,
+        drift,
         slices: &slices,
     };
     let (paint, width) = (context.console.paint(), context.console.width());
@@ -46,10 +58,5 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Verify) -> Result<Exit,
         }
         table.text(paint, width)
     });
-    let whole = slices.iter().all(|slice| slice.edited.is_empty());
-    Ok(if healthy && whole {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
+    Ok(if well { Exit::Done } else { Exit::Failed })
 }

@@ -3,7 +3,7 @@
 
 use super::line::{Line, Mark};
 use super::story::{Story, details};
-use super::{moment, span, word};
+use super::{span, word};
 use deploy_core::gate::Unmet;
 use deploy_core::plan::{Base, Kind};
 use deploy_core::time::Timestamp;
@@ -43,7 +43,7 @@ impl Story {
             if let Some(until) = stray.may_change_until {
                 lines.push(tail(
                     "",
-                    format!("may still change by itself until {}", moment(until)),
+                    format!("may still change by itself until {}", until.to_the_second()),
                 ));
             }
             lines.push(tail("next", stray.next.clone()));
@@ -178,7 +178,7 @@ pub(crate) fn unmet(unmet: &Unmet) -> Vec<Line> {
     let mut said = unmet.reason.lines();
     let first = said.next().unwrap_or_default();
     let reason = match unmet.earliest {
-        Some(earliest) => format!("{first} (earliest {})", moment(earliest)),
+        Some(earliest) => format!("{first} (earliest {})", earliest.to_the_second()),
         None => first.to_owned(),
     };
     let gate = word(&unmet.gate);

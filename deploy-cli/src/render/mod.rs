@@ -81,16 +81,6 @@ pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A point in time for people: UTC, to the second.
-pub(crate) fn moment(at: Timestamp) -> String {
-    let text = at.to_string();
-    format!(
-        "{} {}Z",
-        &text[..10.min(text.len())],
-        text.get(11..19).unwrap_or_default()
-    )
-}
-
 /// The word that an enum has in JSON.
 pub(crate) fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {

@@ -15,8 +15,9 @@ use crate::port::target::{Checkpoint, HealthSeen, Runs};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What happened. Events of a deployment are emitted by [`crate::machine::Machine::decide`] alone, in the order given here; the
-/// others by the engine.
+/// What happened. A deployment's first two, `Requested` and `Planned`, are written by whoever makes it; all others that move it are
+/// emitted by [`crate::machine::Machine::decide`] alone, in the order given here. Facts of environments and of the project are the
+/// engine's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]

@@ -4,6 +4,7 @@ use crate::id::ServiceName;
 use crate::manifest::StrategyKind;
 use crate::time::optional_human;
 use serde::{Deserialize, Serialize};
+use std::ops::Not;
 use std::time::Duration;
 
 /// Options of a request. One that this version does not know makes the event one of a newer version: leaving it out would make another
@@ -11,40 +12,21 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RequestOptions {
-    /// Another strategy than the manifest's, for every service that can follow it.
+    /// Another strategy than the manifest's, for every service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy: Option<StrategyKind>,
     /// The longest from the start of activation to the commit point.
     #[serde(with = "optional_human", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
     /// Whoever asked named the environment to confirm it.
-    #[serde(with = "said", skip_serializing_if = "unsaid")]
+    #[serde(skip_serializing_if = "Not::not")]
     pub confirmed: bool,
     /// A service that is removed by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retire: Option<ServiceName>,
     /// It was asked for although the work tree had changes.
-    #[serde(with = "said", skip_serializing_if = "unsaid")]
+    #[serde(skip_serializing_if = "Not::not")]
     pub allow_dirty: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-const fn unsaid(said: &bool) -> bool {
-    !*said
-}
-
-/// Serde for what is there or not: stored as a text, of which older journals have others than `true`.
-mod said {
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(said: &bool, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(if *said { "true" } else { "false" })
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-        Ok(String::deserialize(deserializer)? != "false")
-    }
 }
 
 #[cfg(test)]
@@ -66,10 +48,10 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_older_journals_are_read() {
+    fn what_is_not_said_is_not_stored() {
         assert_eq!(read(""), Ok(RequestOptions::default()));
         assert_eq!(read(r#","options":{}"#), Ok(RequestOptions::default()));
-        let old = r#","options":{"allow_dirty":"true","confirmed":"production","retire":"search","strategy":"all-at-once","timeout":"15m"}"#;
+        let stored = r#","options":{"allow_dirty":true,"confirmed":true,"retire":"search","strategy":"all-at-once","timeout":"15m"}"#;
         let all = RequestOptions {
             strategy: Some(StrategyKind::AllAtOnce),
             timeout: Some(Duration::from_mins(15)),
@@ -77,7 +59,7 @@ mod tests {
             retire: Some(ServiceName::new("search").expect("a name")),
             allow_dirty: true,
         };
-        assert_eq!(read(old), Ok(all.clone()));
+        assert_eq!(read(stored), Ok(all.clone()));
         let again = serde_json::to_string(&all).expect("options are JSON");
         assert_eq!(serde_json::from_str::<RequestOptions>(&again).ok(), Some(all));
     }
@@ -85,7 +67,7 @@ mod tests {
     #[test]
     fn an_option_of_a_newer_version_is_not_left_out() {
         for newer in [
-            r#"{"shadow":"true"}"#,
+            r#"{"shadow":true}"#,
             r#"{"strategy":"ring"}"#,
             r#"{"timeout":"1 moon"}"#,
         ] {

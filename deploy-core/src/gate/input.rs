@@ -174,5 +174,5 @@ pub(super) fn any_of<T: ToString>(items: impl IntoIterator<Item = T>) -> String 
 
 /// A time for people, to the second.
 pub(super) fn moment(at: Timestamp) -> String {
-    format!("{:.0}", at.to_jiff())
+    at.to_the_second()
 }

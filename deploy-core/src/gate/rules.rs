@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The rules of one environment.
+/// The rules of one environment. A stored one without a line is of a version that had no such rule.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Rules {
     /// Branches, by name or pattern, one of which must contain a commit of the release; `None`: any.
     pub branches: Option<BTreeSet<String>>,
@@ -65,11 +66,12 @@ impl Act {
 
 /// Evidence that must be there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CheckRule {
     /// From which severity on it counts as failed; judged when the evidence is recorded.
     pub fail_on: Option<String>,
     /// How long a pass counts; `None`: for good.
-    #[serde(default, with = "optional_human")]
+    #[serde(with = "optional_human")]
     pub valid_for: Option<Duration>,
 }
 
@@ -373,5 +375,30 @@ fn compare_allow(
         if let (false, Some(was)) = (tighter, was) {
             strictest.allow.insert(act, was.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EventKind;
+
+    #[test]
+    fn a_stored_row_without_a_rule_is_read() {
+        let digest = Rules::default().digest();
+        let row = format!(
+            r#"{{"type":"rules_changed","rules":"{digest}","in_force":{{"soak":"10m","checks":{{"tests":{{}}}}}},"loosened":false,"lines":[]}}"#
+        );
+        let read: EventKind = serde_json::from_str(&row).expect("an older row");
+        let EventKind::RulesChanged { in_force, .. } = read else {
+            panic!("another kind: {read:?}")
+        };
+        let tests = EvidenceName::new("tests").expect("a name");
+        let wanted = Rules {
+            soak: Duration::from_secs(600),
+            checks: BTreeMap::from([(tests, CheckRule::default())]),
+            ..Rules::default()
+        };
+        assert_eq!(*in_force, wanted);
     }
 }

@@ -383,7 +383,7 @@ pub enum Rejected {
     #[error("the look is stale")]
     Stale,
     /// It would make no difference.
-    #[error("it is so already")]
+    #[error("that makes no difference")]
     NoChange,
 }
 

@@ -325,27 +325,10 @@ mod percent {
 }
 
 impl Amount {
-    /// How many of `total`, rounded down.
-    pub fn floor_of(self, total: u32) -> u32 {
-        match self {
-            Self::Count(count) => count.min(total),
-            Self::Percent(share) => scale(total, u32::from(share)) / 100,
-        }
-    }
-    /// How many of `total`, rounded up: any share above nothing is at least one.
-    pub fn ceil_of(self, total: u32) -> u32 {
-        match self {
-            Self::Count(count) => count.min(total),
-            Self::Percent(share) => scale(total, u32::from(share)).div_ceil(100),
-        }
-    }
     /// Whether it is none at all.
     pub const fn is_zero(self) -> bool {
         matches!(self, Self::Count(0) | Self::Percent(0))
     }
-}
-const fn scale(total: u32, share: u32) -> u32 {
-    total.saturating_mul(share)
 }
 impl std::fmt::Display for Amount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

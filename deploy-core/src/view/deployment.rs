@@ -216,14 +216,6 @@ impl DeploymentView {
         !self.ended && self.step == Phase::Waiting
     }
 
-    /// The approvals and rejections that stand, in the order of the log: each person's last word.
-    pub fn last_words(&self) -> BTreeMap<&Actor, &Decided> {
-        self.decisions
-            .iter()
-            .map(|decided| (decided.by(), decided))
-            .collect()
-    }
-
     /// Takes one more event of this deployment.
     pub fn apply(&mut self, event: &Event) {
         self.last = event.seq;

@@ -3,11 +3,10 @@
 
 use deploy_core::event::{Event, EventKind};
 use deploy_core::failure::Failure;
-use deploy_core::id::{Actor, PlaceIx, ServiceName, SliceIx, SliceName, UnitIx};
-use deploy_core::machine::{Effect, TurnReason, Work};
+use deploy_core::id::{PlaceIx, ServiceName, SliceIx, SliceName, UnitIx};
+use deploy_core::machine::{Effect, Work};
 use deploy_core::plan::{Plan, PlannedSlice};
 use deploy_core::port::target::{Adopt, Checkpoint, Runs};
-use deploy_core::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// The facts of one deployment.
@@ -21,22 +20,12 @@ pub struct Facts {
     pub checkpoints: BTreeMap<UnitIx, Checkpoint>,
     /// Whether other states' places may be taken.
     pub adopt: Option<Adopt>,
-    /// Who asked for it.
-    pub asked_by: Option<Actor>,
-    /// When the first attempt began.
-    pub began: Option<Timestamp>,
-    /// Until when it bakes at the earliest.
-    pub bakes_until: Option<Timestamp>,
-    /// Why it turned back.
-    pub turned_back: Option<TurnReason>,
     /// What a step on a slice said whose outcome is not known yet, by slice: why it is looked at again.
     pub suspicions: BTreeMap<SliceIx, Failure>,
     /// The slices' names, with their services'.
     names: Vec<(ServiceName, SliceName)>,
     /// The unit of each slice.
     units: Vec<UnitIx>,
-    /// The time of the event last taken.
-    pub at: Option<Timestamp>,
 }
 
 impl Facts {
@@ -51,12 +40,8 @@ impl Facts {
 
     /// Takes the next event.
     pub fn take(&mut self, event: &Event) {
-        self.at = Some(event.at);
         match &event.kind {
-            EventKind::Requested { request } => {
-                self.adopt = Some(request.adopt);
-                self.asked_by = Some(request.actor.clone());
-            }
+            EventKind::Requested { request } => self.adopt = Some(request.adopt),
             // Another plan has other indices.
             EventKind::Planned { plan, .. } => {
                 let named =
@@ -69,7 +54,6 @@ impl Facts {
                 self.checkpoints.clear();
             }
             EventKind::AttemptBegun { because, .. } => {
-                self.began.get_or_insert(event.at);
                 if let Some(because) = because
                     && let Some(slice) = self.slice_of(because)
                 {
@@ -104,8 +88,6 @@ impl Facts {
             EventKind::SliceActivated { slice, runs, .. } => {
                 self.runs.insert(*slice, runs.clone());
             }
-            EventKind::BakeBegun { until } => self.bakes_until = Some(*until),
-            EventKind::TurnedBack { reason, .. } => self.turned_back = Some(*reason),
             _ => {}
         }
     }

@@ -54,7 +54,7 @@ impl Runner {
     /// Binds the machine's plan.
     pub(super) async fn new(drive: &Drive, machine: &Machine) -> Result<Self, DriveError> {
         let plan = Arc::new(machine.plan().clone());
-        // A waiting deployment whose sources are not there can still be cancelled: nothing is bound before it moves.
+        // Nothing is bound before it moves: a waiting deployment whose sources are not there can still be cancelled.
         let bound = drive
             .wiring
             .bind(&plan, Needs::of(machine))

@@ -5,9 +5,8 @@ use super::{Engine, journal_error};
 use crate::api::{AskOutcome, EngineError};
 use deploy_core::event::EventKind;
 use deploy_core::id::{DeploymentId, EnvName};
-use deploy_core::machine::{Ask, Input};
+use deploy_core::machine::{Ask, Input, Rejected};
 use deploy_core::port::journal::{LeaseHolder, LeaseToken, Stream};
-use deploy_core::view::Phase;
 use std::time::Duration;
 
 impl Engine {
@@ -56,8 +55,11 @@ impl Engine {
             )
             .await;
         self.give_back(&lease).await;
-        if !decided? {
-            return Ok(AskOutcome::Rejected(why_not(ask, view.phase())));
+        if let Err(why) = decided? {
+            return Ok(AskOutcome::Rejected(format!(
+                "it is {}: {why}",
+                view.phase().as_str()
+            )));
         }
         // What was accepted may need doing: claims to release, slices to put back.
         let moves = matches!(ask, Ask::Cancel) && !self.deployment_view(&deployment).await?.ended;
@@ -66,6 +68,21 @@ impl Engine {
                 .await?;
         }
         Ok(AskOutcome::Done)
+    }
+
+    /// Why a deployment would not do what is asked, as it stands now; `None`: it would.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub async fn refuses(
+        &self,
+        deployment: &DeploymentId,
+        ask: Ask,
+    ) -> Result<Option<Rejected>, EngineError> {
+        let machine = self.machine_of(deployment).await?;
+        Ok(machine
+            .decide(self.clock.now(), &[Input::Asked { ask, by: None }])
+            .err())
     }
 
     /// Which deployment is meant, and who drives it: what a person should know while an answer takes its time.
@@ -180,15 +197,5 @@ impl Engine {
         let draft = self.draft(None, EventKind::Unyanked { release });
         self.append_facts(&Stream::Project, vec![draft]).await?;
         Ok(release)
-    }
-}
-
-fn why_not(ask: Ask, phase: Phase) -> String {
-    let phase = phase.as_str();
-    match ask {
-        Ask::Cancel => format!("it is {phase}: too late to go back; deploy rollback is the way"),
-        Ask::Pause | Ask::Continue | Ask::Recheck | Ask::Supersede | Ask::Abandon => {
-            format!("it is {phase}: that makes no difference")
-        }
     }
 }

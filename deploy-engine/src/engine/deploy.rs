@@ -164,8 +164,7 @@ impl Engine {
     ) -> Result<Driven, EngineError> {
         let view = self.deployment_view(deployment).await?;
         if view.ended {
-            self.after_the_end(deployment, &wires.tell).await?;
-            return self.driven(deployment).await;
+            return self.closed(deployment, &wires.tell).await;
         }
         let lease = self
             .lease(environment, lock_wait, Some(deployment), Some(&wires.tell))
@@ -250,15 +249,7 @@ impl Engine {
         let left = drive(task, lease.clone()).await;
         self.give_back(&lease).await;
         match left {
-            Ok(Left::Ended(_)) => {
-                self.after_the_end(deployment, &tell).await?;
-                let mut driven = self.driven(deployment).await?;
-                // The deployment is what it is, whether its record could be written or not.
-                if let Err(error) = self.write_record(&self.deployment_view(deployment).await?).await {
-                    driven.result.warnings.push(error.failure());
-                }
-                Ok(driven)
-            }
+            Ok(Left::Ended(_)) => self.closed(deployment, &tell).await,
             Ok(Left::Waiting | Left::Paused | Left::Stopped) => self.driven(deployment).await,
             Err(error) => Err(self.left_open(environment, deployment, error).await),
         }

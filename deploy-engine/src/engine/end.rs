@@ -1,7 +1,7 @@
 //! What the end of a drive means: for the project, and for whoever waited for it.
 
 use super::Engine;
-use crate::api::EngineError;
+use crate::api::{Driven, EngineError};
 use crate::drive::{DriveError, Told};
 use crate::failpoint;
 use crate::store::lease_failure;
@@ -13,7 +13,8 @@ use deploy_core::port::journal::Stream;
 use tokio::sync::mpsc;
 
 impl Engine {
-    /// What an end means for the project: a failed health verdict bars the release; the record is written.
+    /// What an end means for the project: a failed health verdict bars the release. A kill before it is made good when the environment
+    /// is deployed to next.
     pub(super) async fn after_the_end(
         &self,
         id: &DeploymentId,
@@ -46,6 +47,22 @@ impl Engine {
         }
         failpoint::hit("engine.end.after");
         Ok(())
+    }
+
+    /// The end told: what it means for the project, the record of it, and the answer. `resume` of what has ended comes here too, so a
+    /// record that a kill prevented is written then.
+    pub(super) async fn closed(
+        &self,
+        deployment: &DeploymentId,
+        tell: &mpsc::Sender<Told>,
+    ) -> Result<Driven, EngineError> {
+        self.after_the_end(deployment, tell).await?;
+        let mut driven = self.driven(deployment).await?;
+        // The deployment is what it is, whether its record could be written or not.
+        if let Err(error) = self.write_record(&self.deployment_view(deployment).await?).await {
+            driven.result.warnings.push(error.failure());
+        }
+        Ok(driven)
     }
 
     /// Why this process drives the deployment no more. Where somebody else took it over, that is what matters: how it ended, or who

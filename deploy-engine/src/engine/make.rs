@@ -6,7 +6,7 @@ use crate::api::{DeployAsk, EngineError};
 use deploy_core::event::{EventKind, Request};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{DeploymentId, EnvName};
-use deploy_core::machine::{Ask, Input, Machine};
+use deploy_core::machine::{Ask, Input, Machine, Rejected};
 use deploy_core::model::Release;
 use deploy_core::plan::Kind;
 use deploy_core::port::journal::{Append, Condition, LeaseToken, Stream};
@@ -109,30 +109,37 @@ impl Engine {
                 ask: Ask::Supersede,
                 by: Some(by.clone()),
             };
-            self.decide_for(environment, &id, asked, Some(lease)).await?;
+            // What does not wait any more is not superseded.
+            let _moved_on = self.decide_for(environment, &id, asked, Some(lease)).await?;
         }
         Ok(())
     }
 
-    /// Decides one input for a deployment that nobody drives, and stores what follows.
+    /// The machine of a deployment, as its journal says.
+    pub(super) async fn machine_of(&self, deployment: &DeploymentId) -> Result<Machine, EngineError> {
+        let recorded = self.store.deployment(deployment).await.map_err(journal_error)?;
+        let drives = recorded.iter().filter(|recorded| recorded.event().kind.drives());
+        Machine::load(drives).map_err(|error| {
+            failed(Failure::new(
+                Code::StateCorrupt,
+                error.to_string(),
+                "deploy audit verify",
+            ))
+        })
+    }
+
+    /// Decides one input for a deployment that nobody drives, and stores what follows; or says why the machine does not take it.
     pub(super) async fn decide_for(
         &self,
         environment: &EnvName,
         deployment: &DeploymentId,
         input: Input,
         lease: Option<&LeaseToken>,
-    ) -> Result<bool, EngineError> {
-        let recorded = self.store.deployment(deployment).await.map_err(journal_error)?;
-        let drives = recorded.iter().filter(|recorded| recorded.event().kind.drives());
-        let machine = Machine::load(drives).map_err(|error| {
-            failed(Failure::new(
-                Code::StateCorrupt,
-                error.to_string(),
-                "deploy audit verify",
-            ))
-        })?;
-        let Ok(decision) = machine.decide(self.clock.now(), &[input]) else {
-            return Ok(false);
+    ) -> Result<Result<(), Rejected>, EngineError> {
+        let machine = self.machine_of(deployment).await?;
+        let decision = match machine.decide(self.clock.now(), &[input]) {
+            Ok(decision) => decision,
+            Err(why) => return Ok(Err(why)),
         };
         let stream = Stream::Environment(environment.clone());
         let events = decision
@@ -149,6 +156,6 @@ impl Engine {
             answers: Vec::new(),
         };
         self.store.append(append).await.map_err(journal_error)?;
-        Ok(true)
+        Ok(Ok(()))
     }
 }

@@ -3,12 +3,12 @@
 use super::judge::Case;
 use super::status::as_it_lies_there;
 use super::{Engine, failed, journal_error, usage};
-use crate::api::{Diagnosis, EngineError, GateReport, Shown, SliceHealth};
+use crate::api::{Diagnosis, DiagnosisState, EngineError, GateReport, Met, Shown, SliceHealth};
 use crate::drive::look;
 use deploy_core::digest::Digest;
 use deploy_core::event::{Event, Recorded};
 use deploy_core::failure::Code;
-use deploy_core::gate::{self};
+use deploy_core::gate::{self, rules::Act};
 use deploy_core::id::{DeploymentId, EnvName, Seq, ServiceName};
 use deploy_core::model::Release;
 use deploy_core::plan::Kind;
@@ -134,6 +134,13 @@ impl Engine {
         self.report(&case, &views).await
     }
 
+    /// Whether the environment's name must be typed for this: by the rules in force, of which the manifest's are a part.
+    pub async fn wants_confirmation(&self, name: &EnvName, kind: Kind) -> Result<bool, EngineError> {
+        let environment = self.environment(name).await?;
+        let rules = self.rules_in_force(&environment, &self.views().await?.environment(name));
+        Ok(rules.confirm.contains(&Act::of(kind)))
+    }
+
     /// What a branch would need to get into an environment: for a work tree that was not released yet.
     pub async fn wanted_for(
         &self,
@@ -194,9 +201,7 @@ impl Engine {
         for judged in judged {
             match judged {
                 gate::Judged::Unmet(rule) => unmet.push(rule),
-                gate::Judged::Met { gate, by } => {
-                    met.push(format!("{}: {by}", format!("{gate:?}").to_lowercase()));
-                }
+                gate::Judged::Met { gate, by } => met.push(Met { gate, reason: by }),
             }
         }
         let release = deploy_core::view::project::label(case.release);
@@ -339,9 +344,8 @@ impl Engine {
                 Err(failure) => found.push(Diagnosis {
                     subject: service.name.to_string(),
                     check: "configuration".to_owned(),
-                    well: false,
+                    state: DiagnosisState::Failed { fix: failure.next },
                     found: failure.message,
-                    fix: Some(failure.next),
                 }),
             }
         }

@@ -124,7 +124,7 @@ impl Engine {
         })
     }
 
-    /// What upstream verified last: the newest release that every environment of `after` runs or ran, verified.
+    /// What upstream verified last: the one release that every environment of `after` runs now, verified.
     pub(super) fn upstream(
         &self,
         environment: &deploy_core::manifest::Environment,

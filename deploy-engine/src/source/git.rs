@@ -229,18 +229,6 @@ impl Git {
         Ok(names)
     }
 
-    /// Whether `ancestor` is in the history of `commit`.
-    pub async fn is_ancestor(&self, ancestor: &CommitId, commit: &CommitId) -> Result<bool, GitError> {
-        match self
-            .ask(&["merge-base", "--is-ancestor", ancestor.as_str(), commit.as_str()])
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(GitError::Failed { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// The tag on exactly this commit; the highest version where there are several.
     pub async fn version(&self, commit: &CommitId) -> Result<Option<String>, GitError> {
         let text = self

@@ -3,7 +3,7 @@
 use super::chain::{self, Row, Walk, parse_stream, stream_key};
 use super::lease::{self, Attempt, Held, LeaseRow, Leases, TERM};
 use super::process::Process;
-use super::{Mark, Store, StoreError};
+use super::{Mark, Store};
 use crate::clock::{Clock, SystemClock};
 use async_trait::async_trait;
 use deploy_core::event::Recorded;
@@ -25,7 +25,6 @@ struct State {
     leases: BTreeMap<EnvName, LeaseRow>,
     inbox: BTreeMap<InboxSeq, (EnvName, Message)>,
     messages: u64,
-    full: bool,
 }
 
 struct Inner {
@@ -57,11 +56,6 @@ impl MemoryJournal {
             term,
             clock,
         }))
-    }
-
-    /// From now on every append fails as on a full disk, until this is called with `false`.
-    pub fn set_full(&self, full: bool) {
-        self.state().full = full;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -154,15 +148,6 @@ impl Journal for MemoryJournal {
     async fn append(&self, append: Append) -> Result<Vec<Recorded>, JournalError> {
         let mut state = self.state();
         state.check(&append)?;
-        if state.full {
-            return Err(JournalError::Write(Box::new(StoreError::Full {
-                path: "memory".into(),
-                source: rusqlite::Error::SqliteFailure(
-                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
-                    None,
-                ),
-            })));
-        }
         let known = state.ends.get(&append.stream).cloned();
         let (mut last, mut hash) = known.unwrap_or_else(|| (Seq(0), chain::genesis(&self.0.store)));
         let (mut rows, mut stored) = (Vec::new(), Vec::new());

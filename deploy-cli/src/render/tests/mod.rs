@@ -158,7 +158,7 @@ fn what_waits_for_an_approval() {
     assert_snapshot!(told(Stream::waiting()), @r#"
     v42 3f9ac1e "Add basket" (develop) → production, now v41
     … waiting: nothing was changed · 0.1s · exit 11
-      unmet      soak: healthy in staging for 4m of 10m (earliest 2026-11-21 07:06:00Z)
+      unmet      soak: healthy in staging for 4m of 10m (earliest 2026-11-21T07:06:00Z)
       next       wait, then deploy resume 01JB9QF3ZK
       unmet      approval: release: 0 of 1 from release-managers
       next       deploy approve 01JB9QF3ZK

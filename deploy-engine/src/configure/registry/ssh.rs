@@ -1,6 +1,7 @@
 //! The ssh target's own words from the manifest's. No rule lives here.
 
 use super::{Made, Maker, Recipe};
+use crate::api::{Diagnosis, DiagnosisState};
 use crate::failpoint;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::SliceName;
@@ -172,23 +173,22 @@ fn hook(hook: &manifest::NamedHook) -> Option<Hook> {
 
 #[async_trait::async_trait]
 impl super::Doctor for SshTarget {
-    async fn examine(&self) -> Vec<crate::api::Diagnosis> {
+    async fn examine(&self) -> Vec<Diagnosis> {
         self.doctor()
             .await
             .into_iter()
             .map(|check| {
-                let (well, fix) = match check.state {
-                    CheckState::Well => (true, None),
-                    CheckState::Warning { fix } => (true, Some(fix)),
-                    CheckState::Bad { fix } => (false, Some(fix)),
+                let state = match check.state {
+                    CheckState::Well => DiagnosisState::Ok,
+                    CheckState::Warning { fix } => DiagnosisState::Warning { fix },
+                    CheckState::Bad { fix } => DiagnosisState::Failed { fix },
                 };
                 let (subject, name) = (check.host.to_string(), check.name.to_owned());
-                crate::api::Diagnosis {
+                Diagnosis {
                     subject,
                     check: name,
-                    well,
+                    state,
                     found: check.detail,
-                    fix,
                 }
             })
             .collect()
