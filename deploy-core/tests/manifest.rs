@@ -513,7 +513,9 @@ here = {{ local = true }}
 fn named_in(text: &str) -> String {
     let manifest = manifest::parse("deploy.toml", text).unwrap_or_else(|problems| panic!("{problems}"));
     let found = manifest::acting::not_yet(&manifest, &on_servers());
-    found.iter().map(|one| format!("{one}\n")).collect()
+    found
+        .iter()
+        .fold(String::new(), |text, one| text + &one.to_string() + "\n")
 }
 
 #[test]

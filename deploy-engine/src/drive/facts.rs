@@ -7,6 +7,7 @@ use deploy_core::id::{PlaceIx, ServiceName, SliceIx, SliceName, UnitIx};
 use deploy_core::machine::{Effect, Work};
 use deploy_core::plan::{Plan, PlannedSlice};
 use deploy_core::port::target::{Adopt, Checkpoint, Runs};
+use deploy_core::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// The facts of one deployment.
@@ -20,6 +21,8 @@ pub struct Facts {
     pub checkpoints: BTreeMap<UnitIx, Checkpoint>,
     /// Whether other states' places may be taken.
     pub adopt: Option<Adopt>,
+    /// Until when it bakes at the earliest.
+    pub bakes_until: Option<Timestamp>,
     /// What a step on a slice said whose outcome is not known yet, by slice: why it is looked at again.
     pub suspicions: BTreeMap<SliceIx, Failure>,
     /// The slices' names, with their services'.
@@ -74,6 +77,7 @@ impl Facts {
                     }
                 }
             }
+            EventKind::BakeBegun { until } => self.bakes_until = Some(*until),
             EventKind::SlicePrepared {
                 slice,
                 will_be,

@@ -264,9 +264,9 @@ fn what_no_target_names_a_change_of_is_unchanged() {
     assert!(same.changes_nothing());
     assert_eq!(same.digest(), plain.digest());
     insta::assert_snapshot!("unchanged", render_text(&same, None));
-    let some = asked([&[], &[], &["+ 1 file, ~ 0 files, - 0 files"]], 42);
-    assert!(!some.changes_nothing());
-    insta::assert_snapshot!("partly_unchanged", render_text(&some, None));
+    let other = asked([&[], &[], &["+ 1 file, ~ 0 files, - 0 files"]], 42);
+    assert!(!other.changes_nothing());
+    insta::assert_snapshot!("partly_unchanged", render_text(&other, None));
     assert!(
         !asked([&[], &[], &[]], 41).changes_nothing(),
         "another release becomes current, though no file differs"
