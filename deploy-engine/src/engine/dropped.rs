@@ -29,8 +29,8 @@ impl Engine {
             .environments
             .values()
             .filter(|view| self.is_dropped(&view.name));
-        let open = dropped.filter_map(|view| Some((view, view.unended.values().next()?)));
-        let Some((view, open)) = open.into_iter().next() else {
+        let mut open = dropped.filter_map(|view| Some((view, view.unended.values().next()?)));
+        let Some((view, open)) = open.next() else {
             return Ok(());
         };
         let failure = Failure::new(
