@@ -33,6 +33,8 @@ pub struct Opening {
 pub enum Access {
     /// Only read; a missing state is an empty one, and none is made.
     Read,
+    /// Only read, but where the state is there and can be written to, what is seen of health is written down.
+    Look,
     /// Read and write; a missing state is made.
     Write,
     /// The same, but a missing state is refused: this is CI, and it would die with the runner.
@@ -134,6 +136,9 @@ pub struct Preview {
     pub plan: Plan,
     /// The gates, as of now.
     pub verdict: Verdict,
+    /// How long the release was healthy in each environment before, where a soak is wanted and was long enough; and what is known
+    /// of the time between the looks.
+    pub soaked: Vec<String>,
     /// Whether and how one can come back.
     pub way_back: String,
 }

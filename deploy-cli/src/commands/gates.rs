@@ -9,7 +9,7 @@ use deploy_engine::api::{Access, GateReport};
 use std::fmt::Write as _;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Gates) -> Result<Exit, CliError> {
-    let engine = context.open(Access::Read).await?;
+    let engine = context.open(Access::Look).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
     let report = engine
         .gates(&environment, args.release.as_deref(), args.at)

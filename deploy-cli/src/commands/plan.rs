@@ -80,6 +80,9 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, C
         let mut text = render_text(&preview.plan, Some(&preview.release));
         let unmet = preview.verdict.unmet();
         let _ = writeln!(text, "way back  {}", preview.way_back);
+        for soaked in &preview.soaked {
+            let _ = writeln!(text, "soak      {soaked}");
+        }
         if unmet.is_empty() {
             text.push_str("every gate holds\n");
         }

@@ -12,11 +12,14 @@ use deploy_engine::api::Access;
 use std::fmt::Write as _;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, CliError> {
-    let engine = context.open(Access::Read).await?;
-    if let Some(environment) = &args.environment {
+    let engine = context
+        .open(if args.refresh { Access::Look } else { Access::Read })
+        .await?;
+    let status = engine.status(args.environment.as_ref(), args.refresh).await;
+    if let (Err(_), Some(environment)) = (&status, &args.environment) {
         known(&engine.environments(), environment)?;
     }
-    let status = engine.status(args.environment.as_ref(), args.refresh).await?;
+    let status = status?;
     let paint = context.console.paint();
     context.console.answer(&status, || text(&status, now(), paint));
     Ok(Exit::Done)
@@ -72,6 +75,9 @@ fn of_environment(text: &mut String, environment: &EnvStatus, now: Timestamp, pa
             id.short(),
             word(&phase)
         );
+    }
+    if !environment.in_manifest {
+        let _ = writeln!(text, "  {} not in the manifest any more", paint.warn("!"));
     }
     if let Some(reason) = &environment.frozen {
         let _ = writeln!(text, "  {} frozen: {reason}", paint.warn("!"));

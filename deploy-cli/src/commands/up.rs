@@ -38,6 +38,11 @@ pub(crate) async fn deploy(
     ask: DeployAsk,
 ) -> Result<Exit, CliError> {
     context.forewarn(engine, &ask.environment).await?;
+    if ask.kind != Kind::Rollback
+        && let Some(said) = engine.unproven_soak(&ask.environment).await?
+    {
+        context.console.message(&format!("· {said}"));
+    }
     follow(context, engine, signals, &how.wait.accept, |wires| {
         engine.deploy(ask, wires)
     })

@@ -8,6 +8,7 @@ use crate::id::DeploymentId;
 use crate::machine::{Answer, Ask, Failed, Outcome, Work};
 use crate::model::Release;
 use crate::plan::Kind;
+use crate::port::target::HealthSeen;
 use crate::view::NoWayBack;
 use crate::view::{Current, Phase};
 use std::time::Duration;
@@ -88,9 +89,14 @@ pub(super) fn c13() {
     let (v1, v2) = (world.make(1), world.make(2));
     world.deploy("staging", &v1);
     world.wait(minutes(11));
+    world.look("staging", v1.to_ref(), HealthSeen::Healthy);
     world.deploy("staging", &v2);
     let id = promote(&mut world, &v1);
-    assert_eq!(world.verdict(&id), Verdict::Holds, "it was there for long enough");
+    assert_eq!(
+        world.verdict(&id),
+        Verdict::Holds,
+        "it was seen there for long enough"
+    );
     let revoked = EventKind::EvidenceRevoked {
         name: evidence("verified"),
         release: v1.to_ref(),

@@ -283,7 +283,7 @@ const CASES: &[(u8, &str, Case)] = &[
     (
         56,
         "an environment is not dropped under a deployment",
-        Elsewhere("the engine, on loading a manifest"),
+        Elsewhere("the engine, before a deployment is made; tests/tests/environments.rs"),
     ),
     (
         57,

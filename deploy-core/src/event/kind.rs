@@ -303,6 +303,19 @@ pub enum EventKind {
         /// All of it: [`crate::manifest::Environment`] as JSON.
         configuration: serde_json::Value,
     },
+    /// Somebody looked at the release that runs: at every slice, with every probe. A stay counts between two of these that found it
+    /// healthy. Not every look is written down, only one that a stay turns on: health changed, or a soak is still short.
+    LookedAt {
+        /// Which release runs.
+        release: ReleaseRef,
+        /// What was found, the worst of all slices.
+        health: HealthSeen,
+        /// What was seen, where it is not well: `web host-1: ready: 503`.
+        note: String,
+        /// Since when all of it has been healthy without a break, where every platform proves that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unbroken_since: Option<Timestamp>,
+    },
     /// A host key was pinned.
     HostTrusted {
         /// Which host.
@@ -412,6 +425,7 @@ impl EventKind {
             | Self::AutomaticPromotionFrozen { .. }
             | Self::RulesChanged { .. }
             | Self::ConfigurationKept { .. }
+            | Self::LookedAt { .. }
             | Self::HostTrusted { .. }
             | Self::StateCreated { .. }
             | Self::ReleaseMade { .. }

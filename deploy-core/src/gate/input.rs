@@ -101,6 +101,9 @@ pub struct GateInput<'a> {
     pub groups: &'a BTreeMap<GroupName, BTreeSet<Actor>>,
     /// For each entry of [`Rules::branches`]: whether it contains a commit of the release.
     pub contained_in: &'a BTreeMap<String, Containment>,
+    /// Environments of `after` that could not be looked at now, and why. All others that run the release were looked at for this
+    /// judgement, and what was found is in their views: the soak gate counts on it.
+    pub unseen: &'a BTreeMap<EnvName, String>,
     /// Keys of the manifest that do not act yet and would weaken a gate: `environments.production.smoke`.
     pub not_acting: &'a [String],
 }

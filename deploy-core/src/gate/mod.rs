@@ -244,7 +244,24 @@ pub fn examine(input: &GateInput<'_>) -> Vec<Judged> {
     }
     judged.extend(confirm::judge(input));
     judged.sort_by_key(Judged::gate);
+    go_on(input, &mut judged);
     judged
+}
+
+/// A deployment that comes to wait is gone on with: to ask for the same again would make another one, which takes its place.
+fn go_on(input: &GateInput<'_>, judged: &mut [Judged]) {
+    let never = |judged: &Judged| matches!(judged, Judged::Unmet(unmet) if unmet.opens == Opens::Never);
+    let Some(id) = input.deployment.filter(|_| !judged.iter().any(never)) else {
+        return;
+    };
+    let (again, resume) = (input.command(), format!("deploy resume {}", id.short()));
+    for judged in judged {
+        if let Judged::Unmet(unmet) = judged
+            && let Some(first) = unmet.next.strip_suffix(&again)
+        {
+            unmet.next = format!("{first}{resume}");
+        }
+    }
 }
 
 /// All gates at once: everything that is not met, not only the first.

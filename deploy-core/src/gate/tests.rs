@@ -1,5 +1,7 @@
 //! Each gate by its table, all of them together as a person reads them, and the laws that hold for any rules.
 
+mod soak;
+
 use super::rules::{Act, ApprovalRule, CheckRule, Freeze, Item, Moved, When};
 use super::window::{Window, first_free};
 use super::*;
@@ -182,7 +184,7 @@ fn what_holds_says_by_what_evidence() {
     Authorization: dan is in deployers
     Branch: 1111111 is in origin/master
     Upstream: verified in staging at 2026-11-21T07:00:00Z
-    Soak: healthy in staging for 75h
+    Soak: healthy in staging for 75h; counted between two healthy looks, nobody looked in between
     Check: tests: 128 tests (by ci at 2026-11-24T10:00:00Z)
     Approval: release: approved by bob
     Freeze: outside of weekend (Fri 16:00 to Mon 08:00 Europe/Berlin)

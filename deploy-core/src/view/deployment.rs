@@ -1,7 +1,7 @@
 //! One deployment, as readers see it: a fold over its events. Its phase is a fold over its slices.
 
 use super::phase::Phase;
-use super::slice::{SliceView, Stray};
+use super::slice::{SliceView, Stage, Stray};
 use crate::digest::Digest;
 use crate::event::{AttemptReason, Driver, Event, EventKind, Request};
 use crate::failure::Failure;
@@ -117,6 +117,8 @@ pub struct DeploymentView {
     pub last: Seq,
     step: Phase,
     paused: bool,
+    #[serde(default)]
+    committed: bool,
 }
 
 impl DeploymentView {
@@ -162,6 +164,7 @@ impl DeploymentView {
             last: Seq(0),
             step: Phase::Requested,
             paused: false,
+            committed: false,
         }
     }
 
@@ -204,6 +207,15 @@ impl DeploymentView {
     /// Whether it may have changed anything that serves.
     pub fn changed(&self) -> bool {
         self.slices.iter().any(|slice| slice.touched)
+    }
+
+    /// How far it has come, as far as names of releases are concerned.
+    pub(super) const fn stage(&self) -> Stage {
+        match (self.turned_back, self.committed) {
+            (Some(_), _) => Stage::Back,
+            (None, true) => Stage::Committed,
+            (None, false) => Stage::Uncommitted,
+        }
     }
 
     /// Whether somebody drives it, or must: it has begun, or is about to, and does not wait.
@@ -282,6 +294,7 @@ impl DeploymentView {
             }
             EventKind::Committed => {
                 self.step = Phase::Committed;
+                self.committed = true;
                 self.due = None;
             }
             EventKind::BakeBegun { until } => {

@@ -5,6 +5,7 @@ use super::evidence::{Ledger, Revoked};
 use super::history::Summary;
 use super::observed::Observed;
 use super::phase::Phase;
+use super::slice::SliceView;
 use super::stays::Stays;
 use crate::digest::Digest;
 use crate::event::{Event, EventKind};
@@ -13,6 +14,7 @@ use crate::id::{Actor, DeploymentId, EnvName, Epoch, EvidenceName, PlaceId, Seq,
 use crate::machine::{Outcome, TurnReason};
 use crate::model::ReleaseRef;
 use crate::plan::{Base, Kind};
+use crate::port::target::HealthSeen;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -217,6 +219,11 @@ impl EnvironmentView {
                     lines: lines.clone(),
                 });
             }
+            EventKind::LookedAt { .. } => {
+                if let Some((release, look)) = self.look(event) {
+                    self.stays.looked_at(release, &look);
+                }
+            }
             EventKind::HostTrusted { host, fingerprint } => {
                 self.trusted.insert(host.clone(), fingerprint.clone());
             }
@@ -285,7 +292,7 @@ impl EnvironmentView {
                     self.stays.pop_to(release);
                 }
             }
-            EventKind::BatchIntended { .. } => self.stays.disturbed(event.at),
+            EventKind::BatchIntended { .. } => self.stays.disturbed(),
             EventKind::TurnedBack {
                 reason: TurnReason::Unhealthy,
                 ..
@@ -315,14 +322,18 @@ impl EnvironmentView {
             Outcome::RolledBack => {
                 if let Some(Base::Release(base)) = view.plan.as_ref().map(|plan| plan.base.clone()) {
                     self.current = Current::Release(base);
-                    if view.changed() {
+                    // It may be back no healthier than it was: then its stay begins when somebody sees it healthy.
+                    let unwell = |slice: &SliceView| {
+                        matches!(slice.health, HealthSeen::Unhealthy | HealthSeen::Stopped)
+                    };
+                    if view.changed() && !view.slices.iter().any(unwell) {
                         self.stays.resumed(base.digest, at);
                     }
                 }
             }
             Outcome::NeedsHuman => {
                 self.current = Current::Unknown;
-                self.stays.disturbed(at);
+                self.stays.disturbed();
             }
             Outcome::Refused | Outcome::Failed | Outcome::Cancelled | Outcome::Superseded => {}
         }
@@ -344,6 +355,11 @@ impl EnvironmentView {
             .clone()
             .find(|view| !view.attempts.is_empty())
             .or_else(|| active.next())
+    }
+
+    /// Whether a deployment may have changed something that serves, and has not ended.
+    pub fn is_moving(&self) -> bool {
+        self.unended.values().any(DeploymentView::changed)
     }
 
     /// Deployments that wait for people or time, the oldest first.

@@ -99,10 +99,43 @@ pub struct SliceView {
     pub verified_at: Option<Timestamp>,
 }
 
+/// How far a deployment has come, as far as names of releases are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Before its commit point.
+    Uncommitted,
+    /// Past it.
+    Committed,
+    /// It turned back.
+    Back,
+}
+
+impl Stage {
+    /// As what a slice counts that this deployment does not move, since it runs already what the release brings.
+    pub(super) const fn left_alone(self) -> Running {
+        match self {
+            Self::Committed => Running::New,
+            Self::Uncommitted | Self::Back => Running::Old,
+        }
+    }
+}
+
 impl SliceView {
-    pub(super) fn sighted(&mut self, sight: SliceSight, runs: Option<&Runs>, to: ReleaseRef, at: Timestamp) {
+    /// What a survey saw of it.
+    pub(super) fn sighted(
+        &mut self,
+        sight: SliceSight,
+        runs: Option<&Runs>,
+        to: ReleaseRef,
+        stage: Stage,
+        at: Timestamp,
+    ) {
         self.running = match sight.runs {
             Sight::Old => Running::Old,
+            // What was before and what the release brings are the same content: which of them it is called is no matter of looking.
+            Sight::Both if !self.touched => stage.left_alone(),
+            Sight::New if self.is_left_alone() => stage.left_alone(),
+            Sight::Both if stage == Stage::Back => Running::Old,
             Sight::New | Sight::Both => Running::New,
             Sight::Foreign => Running::Other,
             Sight::Unreachable => Running::Unknown,
@@ -112,27 +145,26 @@ impl SliceView {
             Some(runs) => self.runs(runs, to),
             None => self.release = self.meant(to),
         }
-        // The same content may have come with an earlier release, and the host names the first that brought it.
-        if self.running == Running::New {
-            self.release = Some(to);
-        }
         self.seen_at = Some(at);
+    }
+
+    /// Whether this deployment has nothing to do there: it runs already what the release brings.
+    pub(super) fn is_left_alone(&self) -> bool {
+        self.changes == Some(false) && !self.touched
     }
 
     pub(super) fn runs(&mut self, runs: &Runs, to: ReleaseRef) {
         self.release = match runs {
             Runs::Nothing => None,
-            Runs::Release {
-                release: Some(release),
-                ..
-            } => Some(*release),
-            Runs::Release { release: None, .. } => self.meant(to),
+            // The target names the release that brought this content first, and the same content may have come with later ones: what
+            // the deployment knows of where it comes from and goes to comes first.
+            Runs::Release { release, .. } => self.meant(to).or(*release),
         };
         self.runs = Some(runs.clone());
     }
 
-    /// The release that it runs by what is known of the deployment, where the target cannot tell.
-    fn meant(&self, to: ReleaseRef) -> Option<ReleaseRef> {
+    /// The release that it runs by what is known of the deployment.
+    pub(super) fn meant(&self, to: ReleaseRef) -> Option<ReleaseRef> {
         match self.running {
             Running::Old => self.was,
             Running::New => Some(to),

@@ -2,7 +2,7 @@
 
 use super::deployment::DeploymentView;
 use super::phase::Phase;
-use super::slice::{Progress, Running, SliceView, Stray};
+use super::slice::{Progress, Running, SliceView, Stage, Stray};
 use super::way_back::out;
 use crate::event::{Event, EventKind};
 use crate::failure::{Code, Failure};
@@ -17,7 +17,8 @@ impl SliceView {
     pub(super) fn planned(plan: &Plan, slice: &PlannedSlice, base: Option<ReleaseRef>) -> Self {
         let service = plan.service(slice.service);
         let was = match &slice.now {
-            Runs::Release { release, .. } => release.or(base),
+            // The target names the release that brought this content first; the base is what was verified here last.
+            Runs::Release { release, .. } => base.or(*release),
             Runs::Nothing => None,
         };
         Self {
@@ -54,12 +55,13 @@ impl DeploymentView {
         let at = event.at;
         let slice = |ix: &SliceIx| ix.at();
         let uncommitted = matches!(self.step(), Phase::Activating | Phase::Verified);
+        let stage = self.stage();
         match &event.kind {
             EventKind::Surveyed { seen, runs } => {
                 let none = None;
                 for (at_slice, (view, sight)) in self.slices.iter_mut().zip(seen).enumerate() {
                     let runs = runs.get(at_slice).unwrap_or(&none);
-                    view.sighted(*sight, runs.as_ref(), to, at);
+                    view.sighted(*sight, runs.as_ref(), to, stage, at);
                     // Before the commit point a new attempt believes nothing: what was verified is verified again.
                     if uncommitted && view.progress == Progress::Verified {
                         view.progress = Progress::Verifying;
@@ -77,11 +79,6 @@ impl DeploymentView {
                     view.will_be = Some(will_be.clone());
                     view.changes = Some(*changes);
                     view.progress = Progress::Prepared;
-                    if !changes {
-                        view.running = Running::New;
-                        view.runs(will_be, to);
-                        view.release = Some(to);
-                    }
                 }
             }
             EventKind::BatchIntended { slices } => {
@@ -111,19 +108,21 @@ impl DeploymentView {
             } => self.at_slice(*ix, at, |view| {
                 view.running = Running::New;
                 view.runs(runs, to);
-                // It was just brought there, whichever earlier release had the same content.
-                view.release = Some(to);
                 view.armed = *armed;
                 view.progress = Progress::Verifying;
             }),
             EventKind::SliceVerified { slice: ix, note, .. } => self.at_slice(*ix, at, |view| {
-                view.running = Running::New;
-                view.release = view.release.or(Some(to));
+                if !view.is_left_alone() {
+                    view.running = Running::New;
+                    view.release = view.release.or(Some(to));
+                }
                 view.health = HealthSeen::Healthy;
                 view.note = Some(note.clone());
                 view.progress = Progress::Verified;
                 view.verified_at = Some(at);
             }),
+            EventKind::Committed => self.call_what_is_left_alone(to, Stage::Committed),
+            EventKind::TurnedBack { .. } => self.call_what_is_left_alone(to, Stage::Back),
             EventKind::SliceConfirmed { slice: ix } => self.at_slice(*ix, at, |view| {
                 view.armed = false;
                 if view.progress == Progress::Verified {
@@ -171,6 +170,22 @@ impl DeploymentView {
                 view.progress = Progress::Overtaken;
             }),
             _ => {}
+        }
+    }
+
+    /// What the release does not change is called the release when all of it is there, and what it was before when it turns back.
+    fn call_what_is_left_alone(&mut self, to: ReleaseRef, stage: Stage) {
+        let Some(plan) = self.plan.as_deref() else { return };
+        let stays = |slice: &SliceView| {
+            plan.services
+                .iter()
+                .any(|service| service.name == slice.service && service.change != Change::Remove)
+        };
+        for view in self.slices.iter_mut().filter(|slice| stays(slice)) {
+            if view.is_left_alone() && matches!(view.running, Running::Old | Running::New) {
+                view.running = stage.left_alone();
+                view.release = view.meant(to).filter(|_| view.runs != Some(Runs::Nothing));
+            }
         }
     }
 

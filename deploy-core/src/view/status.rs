@@ -23,6 +23,9 @@ pub struct Status {
 pub struct EnvStatus {
     /// Its name.
     pub name: EnvName,
+    /// Whether the manifest has it. One that it has no more is shown while a deployment of it is open.
+    #[serde(default = "in_manifest", skip_serializing_if = "is_in_manifest")]
+    pub in_manifest: bool,
     /// The release it runs; `None`: nothing, or not known (see `state`).
     pub release: Option<ReleaseNumber>,
     /// The commit of that release.
@@ -46,6 +49,16 @@ pub struct EnvStatus {
     pub next: Option<String>,
     /// By name.
     pub services: Vec<ServiceStatus>,
+}
+
+const fn in_manifest() -> bool {
+    true
+}
+
+/// It is said of those alone that are not.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_in_manifest(is: &bool) -> bool {
+    *is
 }
 
 /// One service.
@@ -155,6 +168,7 @@ fn environment(view: &EnvironmentView, project: &ProjectView, holder: Option<&Le
     let state = view.state();
     EnvStatus {
         name: view.name.clone(),
+        in_manifest: true,
         release,
         commit: release
             .and_then(|number| project.release(number))

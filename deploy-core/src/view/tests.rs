@@ -1,5 +1,7 @@
 //! Stories told by real machines, and what readers see of them.
 
+mod naming;
+
 use super::history::page;
 use super::result::{OutcomeWord, Retry, ServiceOutcome, ending, result};
 use super::status::{Drift, status};

@@ -8,7 +8,7 @@ use crate::api::{DeployAsk, Driven, EngineError, Preview};
 use crate::drive::{Drive, Left, Told, drive};
 use deploy_core::event::Driver;
 use deploy_core::failure::{Code, Failure};
-use deploy_core::gate::PlanFacts;
+use deploy_core::gate::{GateKind, Judged, PlanFacts};
 use deploy_core::id::{DeploymentId, EnvName};
 use deploy_core::machine::Ask;
 use deploy_core::model::Release;
@@ -68,12 +68,29 @@ impl Engine {
             release: &release,
             at: self.clock.now(),
         };
-        let verdict = verdict(self.judge_case(&case, &views).await?);
+        let rules = self.rules_in_force(
+            &self.environment(&ask.environment).await?,
+            &views.environment(&ask.environment),
+        );
+        let looks = self.look_upstream(ask.kind, &rules, &release, &views).await;
+        let judged = self.judge_case(&case, &views, &looks).await?;
+        let soaked = judged
+            .iter()
+            .filter_map(|judged| match judged {
+                Judged::Met {
+                    gate: GateKind::Soak,
+                    by,
+                } => Some(by.clone()),
+                _ => None,
+            })
+            .collect();
+        let verdict = verdict(judged);
         let way_back = plan.way_back_in_words();
         Ok(Preview {
             release,
             plan,
             verdict,
+            soaked,
             way_back,
         })
     }
@@ -94,7 +111,9 @@ impl Engine {
         self.refuse_not_acting(&ask.environment, ask.kind).await?;
         let configured = self.environment(&ask.environment).await?;
         self.refuse_edited(&ask, &configured).await?;
-        self.record_rules(&configured, &self.views().await?.environment(&ask.environment))
+        let views = self.views().await?;
+        self.refuse_dropped(ask.kind, &views)?;
+        self.record_rules(&configured, &views.environment(&ask.environment))
             .await?;
         let release = self.release_for(&ask, &mut |_| {}).await?;
         // Going back asks for no evidence: neither a check nor what it runs on may hold it up.

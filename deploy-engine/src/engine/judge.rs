@@ -1,6 +1,7 @@
 //! Judging the gates: gathers what is known and asks the core. No rule of its own.
 
 use super::Engine;
+use super::looks::Looks;
 use super::plan::Shape;
 use super::rules::rules;
 use super::scene::{Scene, Views};
@@ -16,6 +17,7 @@ use deploy_core::plan::{Kind, Plan};
 use deploy_core::port::journal::Stream;
 use deploy_core::time::Timestamp;
 use deploy_core::view::EnvironmentView;
+use std::collections::BTreeMap;
 
 /// Who asks for what, as far as gates are concerned.
 pub(super) struct Case<'a> {
@@ -75,11 +77,13 @@ impl Engine {
         self.append_facts(&stream, vec![self.draft(None, changed)]).await
     }
 
-    /// Judges a case by the views. The rules are those of the work tree, and not of the release: a release brings no rules with it.
+    /// Judges a case by the views, and by what was just seen where a soak matters. The rules are those of the work tree, and not of
+    /// the release: a release brings no rules with it.
     pub(super) async fn judge_case(
         &self,
         case: &Case<'_>,
         views: &Views,
+        looks: &Looks,
     ) -> Result<Vec<gate::Judged>, EngineError> {
         let environment = self.environment(case.environment).await?;
         let rules = self.rules_in_force(&environment, &views.environment(case.environment));
@@ -91,6 +95,17 @@ impl Engine {
             environments
                 .entry(name.clone())
                 .or_insert_with(|| EnvironmentView::new(name.clone()));
+        }
+        let mut unseen = BTreeMap::new();
+        for (name, look) in looks {
+            match (look, environments.get_mut(name)) {
+                // It may be in the view already; to hear it twice changes nothing.
+                (Ok(event), Some(view)) => view.apply(event),
+                (Ok(_), None) => {}
+                (Err(why), _) => {
+                    unseen.insert(name.clone(), why.clone());
+                }
+            }
         }
         let input = GateInput {
             now: case.at,
@@ -107,6 +122,7 @@ impl Engine {
             rules: &rules,
             groups: &groups,
             contained_in: &contained_in,
+            unseen: &unseen,
             not_acting: &not_acting,
         };
         Ok(gate::examine(&input))
@@ -138,7 +154,18 @@ pub(super) struct Bench {
 }
 
 impl Bench {
+    async fn look_upstream(&self) -> Result<Looks, EngineError> {
+        let (engine, name) = (&self.engine, &self.shape.environment);
+        let views = engine.views().await?;
+        let rules = engine.rules_in_force(&engine.environment(name).await?, &views.environment(name));
+        Ok(engine
+            .look_upstream(self.request.kind, &rules, &self.release, &views)
+            .await)
+    }
+
     async fn try_judge(&self, plan: &Plan, moment: Moment) -> Result<Judgement, EngineError> {
+        let looks = self.look_upstream().await?;
+        // Read after the looks: what was written of them is in what this judgement rests on.
         let views = self.engine.views().await?;
         let replanned = if moment == Moment::Open {
             let scene: Scene = self
@@ -161,7 +188,7 @@ impl Bench {
             release: &self.release,
             at: self.engine.clock.now(),
         };
-        let judged = self.engine.judge_case(&case, &views).await?;
+        let judged = self.engine.judge_case(&case, &views, &looks).await?;
         Ok(Judgement {
             verdict: verdict(judged),
             replanned,

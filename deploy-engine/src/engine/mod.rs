@@ -5,11 +5,13 @@ mod asks;
 mod attest;
 mod checks;
 mod deploy;
+mod dropped;
 mod edited;
 mod end;
 mod holding;
 mod judge;
 mod kept;
+mod looks;
 mod make;
 mod plan;
 mod read;
@@ -110,7 +112,7 @@ impl Engine {
             caller,
             kit: Arc::default(),
         };
-        if opening.access != Access::Read {
+        if matches!(opening.access, Access::Write | Access::WriteExisting) {
             engine.record_state().await?;
         }
         Ok(engine)
@@ -227,8 +229,13 @@ fn state_path(configured: Option<&str>, folder: &Path) -> Result<PathBuf, Engine
 async fn open_store(path: PathBuf, project: &Project, access: Access) -> Result<Arc<dyn Store>, EngineError> {
     let name = project.name.clone();
     let opened = tokio::task::spawn_blocking(move || -> Result<Arc<dyn Store>, StoreError> {
+        if access == Access::Look
+            && let Ok(store) = SqliteJournal::open(&path, OpenOptions::new(name.clone(), Create::No))
+        {
+            return Ok(Arc::new(store));
+        }
         let create = match access {
-            Access::Read => {
+            Access::Read | Access::Look => {
                 return match SqliteJournal::open_read_only(&path, &name) {
                     // Nothing was ever deployed: an empty state says so, and none is made.
                     Err(StoreError::Missing { .. }) => {

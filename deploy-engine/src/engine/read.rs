@@ -1,10 +1,10 @@
 //! Reading: history, releases, gates, health now, the audit. Everything is a fold of the core's; nothing here knows a rule.
 
 use super::judge::Case;
+use super::looks::Looks;
 use super::status::as_it_lies_there;
 use super::{Engine, failed, journal_error, usage};
 use crate::api::{Diagnosis, DiagnosisState, EngineError, GateReport, Met, Shown, SliceHealth};
-use crate::drive::look;
 use deploy_core::digest::Digest;
 use deploy_core::event::{Event, Recorded};
 use deploy_core::failure::Code;
@@ -13,7 +13,6 @@ use deploy_core::id::{DeploymentId, EnvName, Seq, ServiceName};
 use deploy_core::model::Release;
 use deploy_core::plan::Kind;
 use deploy_core::port::journal::Stream;
-use deploy_core::port::target::Inside;
 use deploy_core::time::Timestamp;
 use deploy_core::view::ProjectView;
 use deploy_core::view::history::{HistoryPage, page};
@@ -31,7 +30,8 @@ impl Engine {
         Ok(ProjectView::fold(events.iter().map(Recorded::event)))
     }
 
-    /// Health of what runs, now.
+    /// Health of what runs, now. Where all of it was looked at, and a soak turns on what was seen, it is written down, if the state
+    /// can be written to.
     ///
     /// # Errors
     /// No such environment or service, or a target that cannot be asked.
@@ -53,47 +53,13 @@ impl Engine {
                 format!("deploy up -e {name}, or deploy status -e {name}"),
             )));
         };
-        let scene = self.scene(release, name, &views).await?;
-        let binder = self.binder(&scene);
-        if let Some(unknown) = services
-            .iter()
-            .find(|service| !scene.to.environment.services.contains_key(*service))
-        {
-            return Err(usage(
-                Code::UnknownName,
-                format!("there is no service {unknown} in {name}"),
-                "deploy config shows what is",
-            ));
+        let seen = self
+            .look_at_release(&views, name, release.clone(), services)
+            .await?;
+        if services.is_empty() {
+            self.note_look(&views.environment(name), &release, &seen).await;
         }
-        let mut found = Vec::new();
-        let wanted = scene
-            .to
-            .environment
-            .services
-            .values()
-            .filter(|service| services.is_empty() || services.contains(&service.name));
-        for service in wanted {
-            let made = binder.target(service).await.map_err(failed)?;
-            let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
-            let seen = made.target.observe(&names).await;
-            let seen = seen.map_err(|error| EngineError::Unreachable(error.failure))?;
-            for (slice, eyes) in binder.eyes(service, &made).await.map_err(failed)? {
-                let (health, mut note) = look(&eyes, &eyes.new).await.word();
-                let inside = seen.iter().find(|seen| seen.slice == slice);
-                let edited = inside.map(|seen| seen.inside.edited.clone()).unwrap_or_default();
-                if !edited.is_empty() {
-                    note = format!("{note}; drifted: {}", Inside::few(&edited));
-                }
-                found.push(SliceHealth {
-                    service: service.name.clone(),
-                    slice,
-                    health,
-                    note,
-                    edited,
-                });
-            }
-        }
-        Ok(found)
+        Ok(seen.into_iter().map(|seen| seen.health).collect())
     }
 
     /// Every gate of an environment for a release, as of now or another time.
@@ -131,7 +97,15 @@ impl Engine {
             release: &release,
             at: at.unwrap_or_else(|| self.clock.now()),
         };
-        self.report(&case, &views).await
+        // What will be seen at another time nobody can know: then it counts as found healthy.
+        let looks = match at {
+            Some(_) => Looks::new(),
+            None => {
+                let rules = self.rules_in_force(&environment, &view);
+                self.look_upstream(kind, &rules, &release, &views).await
+            }
+        };
+        self.report(&case, &views, &looks).await
     }
 
     /// Whether the environment's name must be typed for this: by the rules in force, of which the manifest's are a part.
@@ -192,11 +166,16 @@ impl Engine {
             release: &release,
             at: self.clock.now(),
         };
-        self.report(&case, &views).await
+        self.report(&case, &views, &Looks::new()).await
     }
 
-    async fn report(&self, case: &Case<'_>, views: &super::scene::Views) -> Result<GateReport, EngineError> {
-        let judged = self.judge_case(case, views).await?;
+    async fn report(
+        &self,
+        case: &Case<'_>,
+        views: &super::scene::Views,
+        looks: &Looks,
+    ) -> Result<GateReport, EngineError> {
+        let judged = self.judge_case(case, views, looks).await?;
         let (mut unmet, mut met) = (Vec::new(), Vec::new());
         for judged in judged {
             match judged {

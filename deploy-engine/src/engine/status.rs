@@ -1,8 +1,9 @@
 //! What runs where: from the journal's last observation, or by looking now. Reads no more of the journal than it takes.
 
+use super::looks::Seen;
 use super::scene::{Configured, Scene};
 use super::{Engine, failed, journal_error, usage};
-use crate::api::EngineError;
+use crate::api::{EngineError, SliceHealth};
 use crate::drive::{look, same};
 use deploy_core::digest::Digest;
 use deploy_core::event::Recorded;
@@ -24,7 +25,8 @@ const RECENT: usize = 20;
 const RECENT_FACTS: u64 = 128;
 
 impl Engine {
-    /// Environments × services from the last observation, with its age.
+    /// Environments × services from the last observation, with its age; those of the manifest, and those that it has no more while
+    /// a deployment of theirs is open.
     ///
     /// # Errors
     /// No such environment, or the state cannot be read.
@@ -38,6 +40,14 @@ impl Engine {
         {
             views.push(self.recent(name).await?);
         }
+        let known = views.len();
+        let mut ways_out = BTreeMap::new();
+        for (view, way_out) in self.dropped().await? {
+            if only.is_none_or(|only| *only == view.name) {
+                ways_out.insert(view.name.clone(), way_out);
+                views.push(view);
+            }
+        }
         if views.is_empty() {
             let wanted = only.map(ToString::to_string).unwrap_or_default();
             return Err(usage(
@@ -49,7 +59,7 @@ impl Engine {
         let current: Vec<_> = views.iter().filter_map(|view| view.current.release()).collect();
         let project = self.project_back_to(&current).await?;
         if refresh {
-            for view in &mut views {
+            for view in &mut views[..known] {
                 self.refresh(view, &project).await?;
             }
         }
@@ -58,7 +68,14 @@ impl Engine {
             let holder = self.store.lease_holder(&view.name).await.map_err(journal_error)?;
             held.extend(holder.map(|holder| (view.name.clone(), holder)));
         }
-        Ok(status(&views, &project, &held))
+        let mut status = status(&views, &project, &held);
+        for environment in &mut status.environments {
+            if let Some(way_out) = ways_out.remove(&environment.name) {
+                environment.in_manifest = false;
+                environment.next = Some(way_out);
+            }
+        }
+        Ok(status)
     }
 
     /// The project's view as far back as it takes to know these releases: what is known of them is all there is, since everything
@@ -84,7 +101,7 @@ impl Engine {
 
     /// An environment from its facts and its last deployments: enough for its status, whatever the journal's length. Where the last
     /// ones do not say what runs, all are read.
-    async fn recent(&self, name: &EnvName) -> Result<EnvironmentView, EngineError> {
+    pub(super) async fn recent(&self, name: &EnvName) -> Result<EnvironmentView, EngineError> {
         let stream = Stream::Environment(name.clone());
         let ids = self
             .store
@@ -114,10 +131,13 @@ impl Engine {
             .release()
             .and_then(|current| project.by_digest(current.digest))
             .cloned();
+        let runs = current.is_some();
         let scene = match current {
             Some(release) => self.scene(release, &view.name, &self.views().await?).await?,
             None => as_it_lies_there(self.environment(&view.name).await?, project),
         };
+        let known = view.clone();
+        let mut all = Vec::new();
         let binder = self.binder(&scene);
         let at = self.clock.now();
         for service in scene.to.environment.services.values() {
@@ -130,12 +150,23 @@ impl Engine {
                 .await
                 .map_err(|error| EngineError::Unreachable(error.failure))?;
             for seen in seen {
-                let health = match eyes.get(&seen.slice) {
+                let (health, note) = match eyes.get(&seen.slice) {
                     Some(eyes) if !matches!(seen.runs, Ok(Runs::Nothing)) => {
-                        look(eyes, &eyes.new).await.word().0
+                        look(eyes, &eyes.new).await.word()
                     }
-                    _ => HealthSeen::Unknown,
+                    _ => (HealthSeen::Unknown, String::new()),
                 };
+                let of_slice = SliceHealth {
+                    service: service.name.clone(),
+                    slice: seen.slice.clone(),
+                    health,
+                    note,
+                    edited: Vec::new(),
+                };
+                let should = known.observed.get(&service.name);
+                let should = should.and_then(|slices| slices.get(&seen.slice)?.runs.as_ref());
+                let probes = eyes.get(&seen.slice).map_or(0, |eyes| eyes.new.len());
+                all.push(Seen::new(of_slice, Some(&seen), should, probes));
                 let slices = view.observed.entry(service.name.clone()).or_default();
                 let before = slices.remove(&seen.slice);
                 let name = seen.slice.clone();
@@ -144,6 +175,9 @@ impl Engine {
                     looked_at(before, seen, service.kind().to_string(), health, at),
                 );
             }
+        }
+        if runs {
+            self.note_look(&known, &scene.to.release, &all).await;
         }
         Ok(())
     }

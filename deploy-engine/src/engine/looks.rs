@@ -1,0 +1,243 @@
+//! Looking at the release that runs in an environment: every slice, one look with each probe. What a stay turns on is written down as a
+//! fact of the environment; what that means for a gate is the core's to say.
+
+use super::scene::Views;
+use super::status::as_it_lies_there;
+use super::{Engine, failed, usage};
+use crate::api::{EngineError, SliceHealth};
+use crate::drive::{look, same};
+use deploy_core::event::{Event, EventKind, SCHEMA};
+use deploy_core::failure::Code;
+use deploy_core::gate::Rules;
+use deploy_core::id::{EnvName, ServiceName};
+use deploy_core::model::Release;
+use deploy_core::plan::Kind;
+use deploy_core::port::journal::Stream;
+use deploy_core::port::target::{HealthSeen, Inside, Runs, SliceSeen};
+use deploy_core::time::Timestamp;
+use deploy_core::view::EnvironmentView;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What was found where the soak of a release matters: the look as a fact, or why there was none.
+pub(super) type Looks = BTreeMap<EnvName, Result<Event, String>>;
+
+/// One slice, looked at.
+pub(super) struct Seen {
+    /// For people.
+    pub(super) health: SliceHealth,
+    /// What it counts as: one without a probe is well if it runs what it should.
+    word: HealthSeen,
+    /// What is not well about it.
+    note: String,
+    unbroken_since: Option<Timestamp>,
+}
+
+impl Seen {
+    /// By what the platform says runs, what the journal says should, and what the probes say.
+    pub(super) fn new(
+        health: SliceHealth,
+        seen: Option<&SliceSeen>,
+        should: Option<&Runs>,
+        probes: usize,
+    ) -> Self {
+        let (word, note) = match seen.map(|seen| &seen.runs) {
+            None => (HealthSeen::Unknown, "nothing was told of it".to_owned()),
+            Some(Err(failure)) => (HealthSeen::Unknown, failure.message.clone()),
+            Some(Ok(is)) if should.is_some_and(|should| !same(is, should)) => {
+                (HealthSeen::Unhealthy, "something else runs there".to_owned())
+            }
+            Some(Ok(_)) if probes == 0 => (HealthSeen::Healthy, String::new()),
+            Some(Ok(_)) => (health.health, health.note.clone()),
+        };
+        Self {
+            note: format!("{} {}: {note}", health.service, health.slice),
+            health,
+            word,
+            unbroken_since: seen.and_then(|seen| seen.unbroken_since),
+        }
+    }
+}
+
+impl Engine {
+    /// Looks at every slice of some services of a release that runs, or of all.
+    ///
+    /// # Errors
+    /// No such service, or a target that cannot be asked.
+    pub(super) async fn look_at_release(
+        &self,
+        views: &Views,
+        name: &EnvName,
+        release: Release,
+        services: &[ServiceName],
+    ) -> Result<Vec<Seen>, EngineError> {
+        let scene = self.scene(release, name, views).await?;
+        let view = views.environment(name);
+        let binder = self.binder(&scene);
+        let all = &scene.to.environment.services;
+        if let Some(unknown) = services.iter().find(|service| !all.contains_key(*service)) {
+            return Err(usage(
+                Code::UnknownName,
+                format!("there is no service {unknown} in {name}"),
+                "deploy config shows what is",
+            ));
+        }
+        let mut found = Vec::new();
+        let wanted = all
+            .values()
+            .filter(|service| services.is_empty() || services.contains(&service.name));
+        for service in wanted {
+            let made = binder.target(service).await.map_err(failed)?;
+            let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
+            let seen = made.target.observe(&names).await;
+            let seen = seen.map_err(|error| EngineError::Unreachable(error.failure))?;
+            let known = view.observed.get(&service.name);
+            for (slice, eyes) in binder.eyes(service, &made).await.map_err(failed)? {
+                let (health, mut note) = look(&eyes, &eyes.new).await.word();
+                let seen = seen.iter().find(|seen| seen.slice == slice);
+                let edited = seen.map(|seen| seen.inside.edited.clone()).unwrap_or_default();
+                if !edited.is_empty() {
+                    note = format!("{note}; drifted: {}", Inside::few(&edited));
+                }
+                let should = known.and_then(|slices| slices.get(&slice)?.runs.as_ref());
+                let health = SliceHealth {
+                    service: service.name.clone(),
+                    slice,
+                    health,
+                    note,
+                    edited,
+                };
+                found.push(Seen::new(health, seen, should, eyes.new.len()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// A look at all of a release, as a fact of its environment; unless nothing could be told, then why.
+    fn look_as_fact(
+        &self,
+        view: &EnvironmentView,
+        release: &Release,
+        seen: &[Seen],
+    ) -> Result<Event, String> {
+        let first = |is: &dyn Fn(&Seen) -> bool| seen.iter().find(|seen| is(seen));
+        let bad = first(&|seen| matches!(seen.word, HealthSeen::Unhealthy | HealthSeen::Stopped));
+        let (health, note) = match (bad, first(&|seen| seen.word == HealthSeen::Unknown)) {
+            (Some(bad), _) => (bad.word, bad.note.clone()),
+            (None, Some(untold)) => return Err(untold.note.clone()),
+            (None, None) => (HealthSeen::Healthy, String::new()),
+        };
+        let since: Option<Vec<_>> = seen.iter().map(|seen| seen.unbroken_since).collect();
+        let kind = EventKind::LookedAt {
+            release: release.to_ref(),
+            health,
+            note,
+            unbroken_since: since.and_then(|since| since.into_iter().max()),
+        };
+        let draft = self.draft(None, kind);
+        Ok(Event {
+            seq: view.last.next(),
+            at: draft.at,
+            environment: Some(view.name.clone()),
+            deployment: None,
+            actor: draft.actor,
+            schema: SCHEMA,
+            kind: draft.kind,
+        })
+    }
+
+    /// Writes a look down, if a stay turns on it.
+    async fn write_down(&self, view: &EnvironmentView, event: &Event, wanted: Duration) {
+        if !view.turns_on(event, wanted) {
+            return;
+        }
+        let stream = Stream::Environment(view.name.clone());
+        // A state that only can be read, or is full, takes nothing from what was seen: whoever looked has it, the next looks again.
+        let _unwritten = self
+            .append_facts(&stream, vec![self.draft(None, event.kind.clone())])
+            .await;
+    }
+
+    /// Writes down what somebody saw of all slices of the release that runs, if a stay turns on it.
+    pub(super) async fn note_look(&self, view: &EnvironmentView, release: &Release, seen: &[Seen]) {
+        if let Ok(event) = self.look_as_fact(view, release, seen) {
+            let wanted = self.longest_soak(&view.name).await;
+            self.write_down(view, &event, wanted).await;
+        }
+    }
+
+    /// The longest soak that any environment wants of a release in this one.
+    async fn longest_soak(&self, name: &EnvName) -> Duration {
+        let mut longest = Duration::ZERO;
+        for next in self.manifest.environments() {
+            if let Ok(next) = self.environment(next).await
+                && next.after.contains(name)
+            {
+                longest = longest.max(next.soak);
+            }
+        }
+        longest
+    }
+
+    /// What is to be said of the soak that an environment asks for: that it counts between two looks, where no platform proves that
+    /// nothing broke in between.
+    ///
+    /// # Errors
+    /// The manifest or the state cannot be read.
+    pub async fn unproven_soak(&self, name: &EnvName) -> Result<Option<String>, EngineError> {
+        let environment = self.environment(name).await?;
+        if environment.soak == Duration::ZERO {
+            return Ok(None);
+        }
+        let project = self.project_view().await?;
+        let mut unproven = Vec::new();
+        for name in &environment.after {
+            let scene = as_it_lies_there(self.environment(name).await?, &project);
+            let binder = self.binder(&scene);
+            for service in scene.to.environment.services.values() {
+                // One that cannot be made proves nothing.
+                let made = binder.target(service).await;
+                if !made.is_ok_and(|made| made.target.abilities().unbroken_since) {
+                    unproven.push(name.to_string());
+                    break;
+                }
+            }
+        }
+        Ok((!unproven.is_empty()).then(|| {
+            let places = unproven.join(", ");
+            format!("the soak in {places} counts between two healthy looks: nobody looks in between")
+        }))
+    }
+
+    /// Looks, now, wherever the soak of a release matters. What could not be looked at is in the answer, too: it is not met, and
+    /// hides no other gate.
+    pub(super) async fn look_upstream(
+        &self,
+        kind: Kind,
+        rules: &Rules,
+        release: &Release,
+        views: &Views,
+    ) -> Looks {
+        let mut looks = Looks::new();
+        if kind == Kind::Rollback || rules.soak == Duration::ZERO {
+            return looks;
+        }
+        for name in &rules.after {
+            let view = views.environment(name);
+            let runs = view.current.release() == Some(release.to_ref()) && !view.is_moving();
+            if !runs || view.stays.counting(release.digest()).is_none() {
+                continue;
+            }
+            let seen = self.look_at_release(views, name, release.clone(), &[]).await;
+            let look = match seen {
+                Ok(seen) => self.look_as_fact(&view, release, &seen),
+                Err(error) => Err(error.failure().message),
+            };
+            if let Ok(event) = &look {
+                self.write_down(&view, event, rules.soak).await;
+            }
+            looks.insert(name.clone(), look);
+        }
+        looks
+    }
+}
