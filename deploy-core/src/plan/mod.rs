@@ -213,8 +213,20 @@ impl Plan {
             .map(|at| ServiceIx(u16::try_from(at).expect("the planner bounds the services")))
     }
 
-    /// Whether nothing at all would change.
+    /// Whether nothing at all would change, as far as is known: what moves changes nothing where its target said so of every slice,
+    /// which only a plan for people asks.
     pub fn changes_nothing(&self) -> bool {
-        self.services.iter().all(|service| service.change == Change::Keep)
+        self.services.iter().all(|service| match service.change {
+            Change::Keep => true,
+            Change::Remove => false,
+            Change::Move => service.batches.iter().flatten().all(|slice| {
+                let slice = &self.slice(*slice).name;
+                self.differences.iter().any(|difference| {
+                    difference.service.as_ref() == Some(&service.name)
+                        && difference.slice == *slice
+                        && difference.is_none()
+                })
+            }),
+        })
     }
 }
