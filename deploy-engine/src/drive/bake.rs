@@ -106,7 +106,7 @@ async fn watch_one(eyes: &super::wiring::Eyes, interval: Duration, watch: Watch)
 /// Until the next look: an interval, but a bake ends when it is over, however rarely is looked.
 fn pause(interval: Duration, watch: Watch, since: Duration) -> Duration {
     match watch {
-        Watch::Bake { left, .. } if since < left => interval.min(left - since),
+        Watch::Bake { left, .. } if since < left => interval.min(left.saturating_sub(since)),
         Watch::Bake { .. } | Watch::WhileOthersMove => interval,
     }
 }
