@@ -116,8 +116,8 @@ fn another_strategy_this_once() {
     shop.write("deploy.toml", manifest(&together));
     next(&shop, "v3");
     let plan = told(&shop, &["plan", "--strategy", "all-at-once"], 0);
-    let plain = told(&shop, &["plan"], 0);
-    assert_ne!(plan["plan"], plain["plan"], "it is in the plan");
+    let usual = told(&shop, &["plan"], 0);
+    assert_ne!(plan["plan"], usual["plan"], "it is in the plan");
     let result = ended(&shop, &["up", "--strategy", "all-at-once"], 0, "succeeded");
     assert_eq!(result["plan"], plan["plan"]);
     assert_eq!(pages(), ["v3"; 3]);
