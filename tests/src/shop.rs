@@ -83,10 +83,34 @@ impl Shop {
         shop
     }
 
+    /// Looks for as long as this from here on, each window unbroken, until a deadline of `deadline`; the next release has it.
+    #[track_caller]
+    pub fn watch(&self, healthy_for: &str, deadline: &str) {
+        let window = format!("healthy_for = \"{healthy_for}\"");
+        let text = self
+            .manifest()
+            .replace("healthy_for = \"0s\"", &window)
+            .replace("deadline = \"1s\"", &format!("deadline = \"{deadline}\""));
+        self.scratch.write("deploy.toml", text);
+    }
+
+    /// Commits a release in which `web` alone has changed, to what `make` makes of its version, and returns that.
+    #[track_caller]
+    pub fn release_web(&self, make: impl FnOnce(&str) -> WebRelease) -> String {
+        let version = self.next_version();
+        self.scratch.write_web("web", &make(&version));
+        self.scratch.commit(&format!("web {version}"));
+        version
+    }
+
+    fn next_version(&self) -> String {
+        (self.versions.fetch_add(1, Ordering::Relaxed) + 1).to_string()
+    }
+
     /// Commits a release in which both services have changed, and returns its version.
     #[track_caller]
     pub fn release(&self, health: Health) -> String {
-        let version = (self.versions.fetch_add(1, Ordering::Relaxed) + 1).to_string();
+        let version = self.next_version();
         self.scratch.write_web("api", &WebRelease::healthy(&version));
         let web = match health {
             Health::Up => WebRelease::healthy(&version),

@@ -99,6 +99,14 @@ async fn watch_one(eyes: &super::wiring::Eyes, interval: Duration, watch: Watch)
             Finding::Well => return None,
             Finding::NotWell => return looked.not_well(),
         }
-        tokio::time::sleep(interval).await;
+        tokio::time::sleep(pause(interval, watch, began.elapsed())).await;
+    }
+}
+
+/// Until the next look: an interval, but a bake ends when it is over, however rarely is looked.
+fn pause(interval: Duration, watch: Watch, since: Duration) -> Duration {
+    match watch {
+        Watch::Bake { left, .. } if since < left => interval.min(left.saturating_sub(since)),
+        Watch::Bake { .. } | Watch::WhileOthersMove => interval,
     }
 }

@@ -131,3 +131,20 @@ pub(super) fn how(error: &TargetError) -> Failed {
         (Cause::Transient | Cause::Final, Certainty::NotDone) => Failed::NotDone,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_never_answers_is_unknown_when_its_time_is_over() {
+        let began = tokio::time::Instant::now();
+        let verb = limited(SHORT_LIMIT, std::future::pending::<Result<(), TargetError>>());
+        // Nothing else is left to wait for: without a limit of its own it would wait this long.
+        let answer = tokio::time::timeout(SHORT_LIMIT * 10, verb).await;
+        let error = answer.expect("it has a limit").expect_err("nobody answered");
+        assert_eq!(began.elapsed(), SHORT_LIMIT);
+        assert_eq!(error.failure.code, Code::TimedOut);
+        assert_eq!(how(&error), Failed::Unknown, "it may have been done");
+    }
+}

@@ -5,7 +5,7 @@ use crate::source::git::Git;
 use deploy_core::gate::Containment;
 use deploy_core::gate::rules::{Act, ApprovalRule, CheckRule, Freeze, Item, Rules, When};
 use deploy_core::gate::window::{WeekTime, Window};
-use deploy_core::id::{Actor, EvidenceName, GroupName};
+use deploy_core::id::{Actor, CommitId, EvidenceName, GroupName};
 use deploy_core::manifest::{self, ChecklistItem, Environment, FreezeWindow, Glob, acting};
 use deploy_core::model::Release;
 use std::collections::{BTreeMap, BTreeSet};
@@ -156,13 +156,20 @@ impl Engine {
     }
 }
 
-/// The branches that contain a commit of the release, with it; and all branches there are.
-type Branches = Result<(Vec<(String, deploy_core::id::CommitId)>, Vec<String>), String>;
+/// What git tells of the branches.
+struct Branches {
+    /// Those that contain a commit of the release, with it.
+    holding: Vec<(String, CommitId)>,
+    /// All there are.
+    all: Vec<String>,
+    /// Only a part of the history is here: that a branch holds a commit may be seen, and that it does not may not.
+    shallow: bool,
+}
 
 /// The branches that contain a commit of the release. A detached checkout, as CI makes it, has no branch: what CI says counts for the
 /// commit that is checked out.
-async fn containing(git: &Git, release: &Release, claimed: Option<&str>) -> Branches {
-    let mut found = Vec::new();
+async fn containing(git: &Git, release: &Release, claimed: Option<&str>) -> Result<Branches, String> {
+    let mut holding = Vec::new();
     // Where a branch is checked out, git knows better than whoever claims.
     let detached = matches!(git.branch().await, Ok(None));
     let head = if detached {
@@ -172,28 +179,38 @@ async fn containing(git: &Git, release: &Release, claimed: Option<&str>) -> Bran
     };
     for source in &release.sources {
         match git.branches_containing(&source.commit).await {
-            Ok(names) => found.extend(names.into_iter().map(|name| (name, source.commit.clone()))),
+            Ok(names) => holding.extend(names.into_iter().map(|name| (name, source.commit.clone()))),
             Err(error) => return Err(error.to_string()),
         }
         if let Some(branch) = claimed
             && head.as_ref() == Some(&source.commit)
         {
-            found.push((branch.to_owned(), source.commit.clone()));
+            holding.push((branch.to_owned(), source.commit.clone()));
         }
     }
     let all = git.branches().await.map_err(|error| error.to_string())?;
-    Ok((found, all))
+    let shallow = git.is_shallow().await.map_err(|error| error.to_string())?;
+    Ok(Branches {
+        holding,
+        all,
+        shallow,
+    })
 }
 
-fn contained(glob: &Glob, found: &Branches) -> Containment {
+fn contained(glob: &Glob, found: &Result<Branches, String>) -> Containment {
     match found {
         Err(why) => Containment::Unknown { why: why.clone() },
-        Ok((found, all)) => match found.iter().find(|(name, _)| glob.is_match(name)) {
+        Ok(found) => match found.holding.iter().find(|(name, _)| glob.is_match(name)) {
             Some((branch, commit)) => Containment::Contains {
                 branch: branch.clone(),
                 commit: commit.clone(),
             },
-            None if all.iter().any(|name| glob.is_match(name)) => Containment::Not,
+            None if found.all.iter().any(|name| glob.is_match(name)) && found.shallow => {
+                Containment::Unknown {
+                    why: "only a part of the history is here".to_owned(),
+                }
+            }
+            None if found.all.iter().any(|name| glob.is_match(name)) => Containment::Not,
             None => Containment::NoBranch,
         },
     }

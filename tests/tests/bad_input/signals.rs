@@ -23,7 +23,7 @@ fn while_nothing_serves_differently_yet() {
             shop.path("ready").exists()
         });
         run.signal(signal);
-        let output = run.wait(SOON + SOON).expect_code(9);
+        let output = run.wait(SOON).expect_code(9);
         assert_ne!(serves(&shop, "web"), format!("{page}\n"));
         std::fs::remove_file(shop.path("hold")).unwrap();
         if signal == Signal::INT {
@@ -46,7 +46,7 @@ fn while_services_are_switched() {
             serves(&shop, "web") == format!("{page}\n")
         });
         run.signal(signal);
-        let output = run.wait(SOON + SOON).expect_code(9);
+        let output = run.wait(SOON).expect_code(9);
         std::fs::remove_file(shop.path("hold")).unwrap();
         if signal == Signal::INT {
             assert_snapshot!("interrupted while it switches", look(&shop, &output));
@@ -74,7 +74,7 @@ fn at_any_moment_of_the_beginning() {
                 || std::fs::read_to_string(&log).map_or(lines == 0, |text| text.lines().count() >= lines)
         });
         run.signal(Signal::INT);
-        let output = run.wait(SOON + SOON);
+        let output = run.wait(SOON);
         let resumed = shop.deploy(&["resume"]);
         match output.code {
             // Before it listens, the signal itself ends it: a shell says 130 too.

@@ -88,22 +88,28 @@ fn a_dirty_tree_and_a_commit_that_is_not_there() {
     recovers(&shop);
 }
 
+/// What the job deploys is in `main` one commit below its tip: that is known only where history goes deep enough.
 #[test]
 fn a_shallow_and_detached_checkout_as_ci_makes_it() {
-    let shop = up(MANIFEST);
+    let manifest = MANIFEST.to_owned() + "[environments.development]\nbranches = [\"main\"]\n";
+    let shop = up(&manifest);
     let second = next(&shop, "v2");
-    let job = crate::world::shop(MANIFEST);
-    for (name, depth) in [("one commit deep", "1"), ("deep enough", "2")] {
+    next(&shop, "v3");
+    let job = crate::world::shop(&manifest);
+    for (name, depth, code, page) in [("one commit deep", "1", 6, ""), ("deep enough", "2", 0, "v2\n")] {
         std::fs::remove_dir_all(job.path(".git")).unwrap();
         let from = format!("file://{}", shop.project().display());
-        job.git(&["init", "-q", "-b", "main"]);
-        job.git(&["fetch", "-q", "--depth", depth, &from, &second]);
+        job.git(&["init", "-q", "-b", "work"]);
+        let tip = "main:refs/remotes/origin/main";
+        job.git(&["fetch", "-q", "--depth", depth, &from, tip]);
+        job.git(&["fetch", "-q", "--depth", "1", &from, &second]);
         job.git(&["checkout", "-q", "-f", "--detach", &second]);
         let mut command = job.command(&["up", "-e", "development"]);
         command
             .env("CI", "true")
             .env("DEPLOY_STATE", shop.path(".deploy/state.db"));
-        let output = process::run(&mut command, wait::PATIENCE);
+        let output = process::run(&mut command, wait::PATIENCE).expect_code(code);
+        assert_eq!(serves(&job, "web"), page, "{output:?}");
         assert_snapshot!(
             name,
             look(&job, &output).replace(&shop.root().display().to_string(), "[state]")

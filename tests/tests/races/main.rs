@@ -5,6 +5,7 @@
 //! lease, which takes 15 s of watching.
 
 mod claim;
+mod places;
 mod processes;
 mod states;
 

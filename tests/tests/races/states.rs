@@ -49,8 +49,7 @@ fn the_other_state_is_told_who_holds_the_host_and_may_adopt_it() {
 }
 
 #[test]
-fn two_states_at_the_same_moment_never_both_act() {
-    let mut both = 0;
+fn of_two_states_at_the_same_moment_one_acts() {
     let shop = Shop::new(Where::Local, 1);
     for round in 0..rounds(20, 100) {
         // Places that nobody has claimed yet, and two states that know nothing of them.
@@ -69,16 +68,7 @@ fn two_states_at_the_same_moment_never_both_act() {
         let won = match [outputs[0].code, outputs[1].code] {
             [Some(0), Some(5)] => 0,
             [Some(5), Some(0)] => 1,
-            // Each claimed one of the two services first: both stop, and nothing of a release is live.
-            [Some(5), Some(5)] => {
-                both += 1;
-                let live = shop.live();
-                assert!(
-                    live.iter().all(|slice| slice.on_disk.is_none()),
-                    "round {round}: {live:?}\n{outputs:?}"
-                );
-                continue;
-            }
+            // Not both 5 either: who has the first place of the fixed order has them all.
             _ => panic!("round {round}: {outputs:?}"),
         };
         assert_eq!(shop.whole(), Ok(version), "round {round}: {outputs:?}");
@@ -94,7 +84,6 @@ fn two_states_at_the_same_moment_never_both_act() {
             "round {round}: {outputs:?}"
         );
     }
-    println!("in {both} rounds each stopped the other");
 }
 
 /// A state that was put back from a backup has the right name and an old journal: what it does not know of, it does not take.

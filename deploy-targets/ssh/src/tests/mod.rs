@@ -2,6 +2,7 @@
 
 mod common;
 mod edited;
+mod fences;
 mod killed;
 mod over_ssh;
 mod shells;

@@ -1,0 +1,11 @@
+//! What people decide, end to end on this machine: each command that says yes, no, wait or go on, the exit code it leads to, what
+//! serves afterwards, and the fields of `--json` that scripts rely on.
+
+mod approvals;
+mod evidence;
+mod going_on;
+mod line;
+mod meanwhile;
+mod newer;
+mod plans;
+mod world;
