@@ -220,3 +220,79 @@ fn a_secret_of_the_new_configuration_does_not_hold_it_up() {
         ("v1\n".to_owned(), "v1\n".to_owned())
     );
 }
+
+#[test]
+fn a_rollback_of_one_service_is_refused_and_nothing_moves() {
+    let shop = shop(MANIFEST);
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    next(&shop, "v2");
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    for command in [&["rollback"][..], &["plan", "--rollback"]] {
+        let output = shop
+            .deploy(&[command, &["-e", "development", "-s", "web"]].concat())
+            .expect_code(2);
+        let told = format!("{}{}", output.stdout, output.stderr);
+        assert!(told.contains("a rollback brings back a whole release"), "{told}");
+    }
+    for command in ["up", "promote", "plan", "rollback"] {
+        let output = shop
+            .deploy(&[command, "-e", "development", "-s", "wbe"])
+            .expect_code(2);
+        let told = format!("{}{}", output.stdout, output.stderr);
+        assert!(
+            told.contains("there is no service wbe; there are api, web"),
+            "{told}"
+        );
+        assert!(told.contains("did you mean -s web?"), "{told}");
+    }
+    assert_eq!(
+        (serves(&shop, "api"), serves(&shop, "web")),
+        ("v2\n".to_owned(), "v2\n".to_owned())
+    );
+}
+
+#[test]
+fn a_path_that_changed_is_refused_until_the_service_is_retired() {
+    let shop = shop(MANIFEST);
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    shop.write("deploy.toml", MANIFEST.replace("live/web", "live/moved"));
+    next(&shop, "v2");
+    for command in ["plan", "up"] {
+        let output = shop.deploy(&[command, "-e", "development"]).expect_code(1);
+        let told = format!("{}{}", output.stdout, output.stderr);
+        assert!(told.contains("going back could not put"), "{told}");
+        assert!(told.contains("deploy retire web -e development"), "{told}");
+    }
+    assert_eq!(serves(&shop, "web"), "v1\n");
+    assert_eq!(serves(&shop, "api"), "v1\n", "nothing moved");
+    assert!(!shop.path("live/moved").exists());
+    shop.deploy(&["retire", "web", "-e", "development", "--yes"])
+        .expect_code(0);
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    assert_eq!(serves(&shop, "moved"), "v2\n");
+    // Back across the move: said, not refused.
+    let output = shop
+        .deploy(&["rollback", "-e", "development", "--yes"])
+        .expect_code(0);
+    let told = format!("{}{}", output.stdout, output.stderr);
+    assert!(told.contains("is left as it is"), "{told}");
+    assert_eq!(serves(&shop, "web"), "v1\n");
+}
+
+#[test]
+fn a_host_that_was_taken_out_is_said_by_the_plan() {
+    let hosts = "[environments.development.hosts]\n1 = { local = true }\n2 = { local = true }\n";
+    let (services, _) = MANIFEST.split_once("[environments").unwrap();
+    let manifest = services.replace("live/", "live/${host}/") + hosts;
+    let shop = shop(&manifest);
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    shop.write("deploy.toml", manifest.replace("2 = { local = true }\n", ""));
+    next(&shop, "v2");
+    for command in ["plan", "up"] {
+        let output = shop.deploy(&[command, "-e", "development"]).expect_code(0);
+        let told = format!("{}{}", output.stdout, output.stderr);
+        let said = "web on 2 is not in this configuration any more: what runs there is left as it is";
+        assert!(told.contains(said), "{told}");
+    }
+    assert_eq!(serves(&shop, "2/web"), "v1\n");
+}

@@ -215,7 +215,7 @@ pub(crate) struct Rollback {
     /// The environment; needed where there are several
     #[arg(short, long = "environment", value_name = "ENV")]
     pub(crate) environment: Option<EnvName>,
-    /// Only this service; may be given again
+    /// Refused: a release goes back as a whole
     #[arg(short, long = "service", value_name = "SERVICE")]
     pub(crate) services: Vec<ServiceName>,
     /// v41, a commit, a version or a digest

@@ -182,6 +182,9 @@ impl Planner<'_> {
     ) {
         let Chosen { service, change } = *chosen;
         self.check_slices(service);
+        if change != Change::Remove {
+            self.check_places(service);
+        }
         let ix = ServiceIx(u16::try_from(plan.services.len()).expect("no more services than slices"));
         let first = plan.slices.len();
         for slice in &service.slices {

@@ -2,7 +2,7 @@
 
 use super::{Kind, Limits, OnFailure};
 use crate::digest::Digest;
-use crate::id::{EnvName, Fingerprint, ReleaseNumber, ServiceName};
+use crate::id::{EnvName, Fingerprint, PlaceId, ReleaseNumber, ServiceName, SliceName};
 use crate::model::{Release, ReleaseRef};
 use crate::port::target::{Abilities, Difference, Runs, SliceSeen, SliceSpec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +42,8 @@ pub struct BaseFacts {
     /// Fingerprints that were verified as these releases here. Several releases may share one: a service that a release does not
     /// change goes on saying the release that last moved it.
     pub fingerprints: BTreeMap<ReleaseRef, BTreeMap<ServiceName, BTreeSet<Fingerprint>>>,
+    /// Where each slice was when a deployment moved here last, but for those that ran nothing when they were looked at last.
+    pub places: BTreeMap<ServiceName, BTreeMap<SliceName, PlaceId>>,
 }
 
 /// One service, as configured in the environment and as seen there.

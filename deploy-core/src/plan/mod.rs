@@ -7,6 +7,7 @@ mod base;
 mod build;
 mod choose;
 mod configured;
+mod elsewhere;
 mod input;
 mod limits;
 mod lint;

@@ -1,7 +1,7 @@
 //! Why there is no plan. Each problem is one sentence and knows what to do next; the planner reports all of them at once.
 
 use crate::failure::{Code, Failure};
-use crate::id::{PlaceId, ReleaseNumber, ServiceName, SliceName, UnitId};
+use crate::id::{EnvName, PlaceId, ReleaseNumber, ServiceName, SliceName, UnitId};
 use crate::time::format_duration;
 use std::time::Duration;
 
@@ -108,6 +108,22 @@ pub enum PlanProblem {
         /// Why.
         failure: Box<Failure>,
     },
+    /// It runs in another place than the configuration says, and this deployment would not touch that.
+    #[error(
+        "`{service}` on `{slice}` runs in {from}; this configuration puts it in {to}: going back could not put {from} back"
+    )]
+    Elsewhere {
+        /// In which environment.
+        environment: EnvName,
+        /// Which.
+        service: ServiceName,
+        /// Which slice.
+        slice: SliceName,
+        /// Where it runs.
+        from: PlaceId,
+        /// Where it would run.
+        to: PlaceId,
+    },
     /// An older deployment's revert may still change what runs there.
     #[error("`{service}` on `{slice}` may still go back by itself, in {}", format_duration(*.fires_in))]
     Armed {
@@ -153,6 +169,18 @@ impl PlanProblem {
             Self::Armed { service, slice, .. } => of(
                 Code::ClaimHeld,
                 "wait until it has gone back, then plan again; `deploy status --refresh` looks",
+            )
+            .on(service, Some(slice)),
+            Self::Elsewhere {
+                environment,
+                service,
+                slice,
+                ..
+            } => of(
+                Code::ManifestInvalid,
+                &format!(
+                    "keep the path (give a host that replaces another a name of its own), or `deploy retire {service} -e {environment}`, then deploy again"
+                ),
             )
             .on(service, Some(slice)),
             Self::Empty => of(

@@ -294,13 +294,6 @@ pub struct Difference {
     pub bytes: Option<u64>,
 }
 
-impl Difference {
-    /// Whether the slice runs the release as it is: nothing is sent, and nothing is done.
-    pub fn is_none(&self) -> bool {
-        self.lines.is_empty() && self.bytes == Some(0)
-    }
-}
-
 /// What preparing gave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {

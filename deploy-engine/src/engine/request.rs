@@ -8,9 +8,11 @@ use crate::api::{DeployAsk, EngineError, What};
 use deploy_core::event::{Request, RequestOptions};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Unmet;
-use deploy_core::id::{DeploymentId, EnvName};
-use deploy_core::model::Release;
+use deploy_core::id::{DeploymentId, EnvName, ServiceName};
+use deploy_core::manifest::nearest;
+use deploy_core::model::{Entry, Release};
 use deploy_core::plan::Kind;
+use deploy_core::view::EnvironmentView;
 
 impl Engine {
     /// The release that is asked for.
@@ -20,6 +22,11 @@ impl Engine {
         tell: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Release, EngineError> {
         let environment = self.environment(&ask.environment).await?;
+        let known = environment.services.keys().chain(&environment.disabled);
+        known_services(&ask.services, known)?;
+        if ask.kind == Kind::Rollback && !ask.services.is_empty() {
+            return Err(no_part_of_a_rollback(ask));
+        }
         let views = self.views().await?;
         let view = views.environment(&ask.environment);
         match &ask.what {
@@ -30,12 +37,12 @@ impl Engine {
                     .map_err(no_way_back)?;
                 self.by_ref(&views, to)
             }
-            What::Release(text) => self.known_release(&views, text),
+            What::Release(text) => only_named(ask, self.known_release(&views, text)?, &view, &views),
             What::Previous => {
                 let to = view.destination(None, &views.project).map_err(no_way_back)?;
                 self.by_ref(&views, to)
             }
-            What::Upstream => self.upstream(&environment, &views),
+            What::Upstream => only_named(ask, self.upstream(&environment, &views)?, &view, &views),
             What::Commit {
                 rev,
                 version,
@@ -44,29 +51,13 @@ impl Engine {
                 let commit = self.commit(rev.as_deref(), *allow_dirty).await?;
                 if !environment.after.is_empty() {
                     // It never builds here: what upstream verified moves on, or nothing.
-                    return views
-                        .project
-                        .by_commit(&commit)
-                        .cloned()
-                        .ok_or_else(|| self.never_made(&environment, &commit));
+                    let known = views.project.by_commit(&commit).cloned();
+                    let release = known.ok_or_else(|| self.never_made(&environment, &commit))?;
+                    return only_named(ask, release, &view, &views);
                 }
-                let base = view
-                    .current
-                    .release()
-                    .and_then(|current| views.project.by_digest(current.digest));
-                let partial = match (ask.services.is_empty(), base) {
-                    (true, _) => None,
-                    (false, Some(base)) => Some((ask.services.as_slice(), base)),
-                    (false, None) => {
-                        return Err(usage(
-                            Code::NotAdopted,
-                            format!(
-                                "{} runs no known release, so the other services are not known",
-                                ask.environment
-                            ),
-                            "deploy up without -s first",
-                        ));
-                    }
+                let partial = match ask.services.as_slice() {
+                    [] => None,
+                    named => Some((named, base(&view, &views)?)),
                 };
                 let making = Making {
                     version: version.as_deref(),
@@ -257,4 +248,112 @@ fn no_way_back(error: impl std::error::Error) -> EngineError {
         error.to_string(),
         "deploy releases shows what there is; name one with --to",
     ))
+}
+
+/// A service that is named and is not there would be left out in silence.
+fn known_services<'a>(
+    named: &[ServiceName],
+    known: impl Iterator<Item = &'a ServiceName> + Clone,
+) -> Result<(), EngineError> {
+    let Some(unknown) = named.iter().find(|name| !known.clone().any(|one| one == *name)) else {
+        return Ok(());
+    };
+    let names: Vec<_> = known.map(ServiceName::as_str).collect();
+    let next = match nearest(unknown.as_str(), names.iter().copied()) {
+        Some(near) => format!("did you mean -s {near}?"),
+        None => "deploy check".to_owned(),
+    };
+    Err(usage(
+        Code::UnknownName,
+        format!("there is no service {unknown}; there are {}", names.join(", ")),
+        next,
+    ))
+}
+
+/// The release that an environment runs, from which services that are not named are taken.
+fn base<'a>(view: &EnvironmentView, views: &'a Views) -> Result<&'a Release, EngineError> {
+    let current = view.current.release();
+    current
+        .and_then(|current| views.project.by_digest(current.digest))
+        .ok_or_else(|| {
+            usage(
+                Code::NotAdopted,
+                format!(
+                    "{} runs no known release, so the other services are not known",
+                    view.name
+                ),
+                "deploy without -s first",
+            )
+        })
+}
+
+/// A release that is taken as it is goes to some services alone only where the others are the same in it already.
+fn only_named(
+    ask: &DeployAsk,
+    release: Release,
+    view: &EnvironmentView,
+    views: &Views,
+) -> Result<Release, EngineError> {
+    if ask.services.is_empty() {
+        return Ok(release);
+    }
+    let base = base(view, views)?;
+    let differs = |(service, entry): &(&ServiceName, &Entry)| {
+        !ask.services.contains(service) && base.entries.get(service).unwrap_or(&Entry::Absent) != *entry
+    };
+    let Some((other, _)) = release.entries.iter().find(differs) else {
+        return Ok(release);
+    };
+    Err(usage(
+        Code::Usage,
+        format!(
+            "{} brings another {other} too, and -s does not name it: a release is taken as it was verified",
+            release.number
+        ),
+        format!("leave out -s, or add -s {other}"),
+    ))
+}
+
+/// A release is verified, and gone back to, as one: afterwards no release that was ever verified would run.
+fn no_part_of_a_rollback(ask: &DeployAsk) -> EngineError {
+    let names: Vec<_> = ask.services.iter().map(|name| format!("-s {name}")).collect();
+    usage(
+        Code::Usage,
+        format!(
+            "a rollback brings back a whole release, never {} alone: {}",
+            names.join(" "),
+            "with the rest as it is, nothing that was verified together would run"
+        ),
+        format!(
+            "deploy rollback -e {0} takes all of it back; to change one service, revert its commit and \
+             deploy up -e {0} {1}",
+            ask.environment,
+            names.join(" ")
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_is_not_there_is_named_with_those_that_are() {
+        let name = |text: &str| ServiceName::new(text).expect("a name");
+        let known = [name("api"), name("web")];
+        let told = |named: &str| match known_services(&[name("api"), name(named)], known.iter()) {
+            Ok(()) => "known".to_owned(),
+            Err(EngineError::Usage(failure)) => format!("{}. {}", failure.message, failure.next),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(told("web"), "known");
+        assert_eq!(
+            told("wbe"),
+            "there is no service wbe; there are api, web. did you mean -s web?"
+        );
+        assert_eq!(
+            told("mailer"),
+            "there is no service mailer; there are api, web. deploy check"
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! What the planner decides, by example.
 
 use super::world::{ABLE, input, name, reference, release_of, service};
-use crate::id::{PlaceId, ReleaseNumber, UnitId};
+use crate::id::{PlaceId, ReleaseNumber, SliceName, UnitId};
 use crate::model::Entry;
 use crate::plan::{
     Base, Batch, CanaryStep, Change, Kind, OnFailure, Percent, Plan, PlanInput, PlanProblem, StrategyInput,
@@ -548,5 +548,72 @@ fn steps_in_their_waves() {
             "1.2 Verify web/b",
             "2.1 Verify db/d",
         ]
+    );
+}
+
+/// Puts where these slices of web ran into the facts.
+fn ran(input: &mut PlanInput<'_>, places: &[(&str, &str)]) {
+    let places = places.iter().map(|(slice, place)| {
+        (
+            SliceName::new(*slice).expect("a name"),
+            PlaceId::new(*place).expect("a place"),
+        )
+    });
+    input.facts.places.insert(name("web"), places.collect());
+}
+
+/// The new place has nothing to go back to, and nobody would touch the old one.
+#[test]
+fn a_place_that_changed_is_refused_and_a_rollback_only_says_it() {
+    let before = [("a", "ssh:a:/srv/web"), ("b", "ssh:b:/opt/web")];
+    assert_eq!(
+        refused(&["web: a=- b=v41"], |input| ran(input, &before)),
+        [
+            "`web` on `a` runs in ssh:a:/srv/web; this configuration puts it in ssh:a:/opt/web: going back could \
+             not put ssh:a:/srv/web back"
+        ]
+    );
+    let back = planned(&["web: a=- b=v41"], |input| {
+        ran(input, &before);
+        input.kind = Kind::Rollback;
+    });
+    let said =
+        "web: a moves from ssh:a:/srv/web to ssh:a:/opt/web: what is in ssh:a:/srv/web is left as it is";
+    assert!(
+        back.notices.iter().any(|notice| notice == said),
+        "{:?}",
+        back.notices
+    );
+
+    // Another way to write the same host: what ran there last is there.
+    planned(&["web: a=v41 b=v41"], |input| {
+        ran(input, &before);
+        let slice = &mut input.services[0].slices[0];
+        slice.last_known = slice.seen.runs.clone().ok();
+    });
+    // What is removed is not put anywhere.
+    planned(&["web: a=v41 b=v41", "api: a=v41"], |input| {
+        ran(input, &before);
+        input.services[0].dropped = true;
+    });
+}
+
+#[test]
+fn a_host_that_is_not_configured_any_more_is_said() {
+    let plan = planned(&["web: a=v41"], |input| {
+        ran(
+            input,
+            &[
+                ("a", "ssh:a:/opt/web"),
+                ("b", "ssh:b:/opt/web"),
+                ("c", "ssh:c:/opt/web"),
+            ],
+        );
+    });
+    let said = "web on b and c are not in this configuration any more: what runs there is left as it is";
+    assert!(
+        plan.notices.iter().any(|notice| notice == said),
+        "{:?}",
+        plan.notices
     );
 }

@@ -150,6 +150,7 @@ pub(in crate::plan) fn input<'a>(release: &'a Release, services: &[&str]) -> Pla
         facts: BaseFacts {
             current: Some(reference(41)),
             fingerprints: BTreeMap::new(),
+            places: BTreeMap::new(),
         },
         floor: None,
     }
