@@ -186,7 +186,6 @@ mod tests {
     use deploy_core::port::probe::Probe;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Duration;
 
     /// A service that answers some rounds of looks and not others: unwell where it tells its version, and well where not.
     struct Dying {
@@ -259,12 +258,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_process_that_is_started_again_is_not_gone() {
-        let supervised = |round| !(1..3).contains(&round);
+        let supervised = |round: u32| !(1..3).contains(&round);
         assert!(wait(&eyes(Some("2"), supervised)).await.is_err());
         let mut patient = eyes(Some("2"), |round| !(1..5).contains(&round));
         assert!(
             wait(&patient).await.is_ok(),
-            "three looks are enough for no window"
+            "with no window, three looks are enough"
         );
         patient = eyes(Some("2"), |round| !(1..5).contains(&round));
         patient.new[0].healthy_for = Duration::from_secs(4);
