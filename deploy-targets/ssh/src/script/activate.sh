@@ -60,8 +60,7 @@ fi
 after=$1
 shift
 while [ "$after" -gt 0 ]; do
-    run "$1" "$home" "$settings_file" "$2"
-    child=
+    late_hook "$1" "$home" "$settings_file" "$2"
     if [ "$status" != 0 ]; then
         stopped hook
         fail hook "$status"

@@ -4,6 +4,7 @@ mod common;
 mod edited;
 mod killed;
 mod over_ssh;
+mod secrets;
 mod shells;
 mod sshd;
 mod trouble;
