@@ -4,6 +4,9 @@ use crate::id::{ServiceName, SliceName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// In bytes: shorter values stand in too many ordinary words to be masked.
+pub const SHORTEST_SECRET: usize = 4;
+
 /// What went wrong, in a form that every frontend can show and a program can act on. Secrets are scrubbed before one is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct Failure {
@@ -71,11 +74,20 @@ impl Failure {
     /// Puts `***` in the place of each of these values: what a service answers may quote the secrets it was given.
     #[must_use]
     pub fn without(mut self, secrets: &std::collections::BTreeSet<String>) -> Self {
+        // Logs are lines: no value of several would be found in one.
+        let lines = secrets.iter().flat_map(|secret| secret.lines().map(str::trim));
+        let mut hidden: Vec<&str> = secrets
+            .iter()
+            .map(String::as_str)
+            .filter(|secret| !secret.is_empty())
+            .chain(lines.filter(|line| line.len() >= SHORTEST_SECRET))
+            .collect();
+        // The longest first: one value may be part of another.
+        hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
         let scrub = |text: &mut String| {
-            // The longest first: one value may be the beginning of another.
-            for secret in secrets.iter().rev().filter(|secret| !secret.is_empty()) {
-                if text.contains(secret.as_str()) {
-                    *text = text.replace(secret.as_str(), "***");
+            for secret in &hidden {
+                if text.contains(secret) {
+                    *text = text.replace(secret, "***");
                 }
             }
         };
@@ -230,6 +242,17 @@ mod tests {
         let failure = failure.without(&secrets);
         assert_eq!(failure.message, "got ***");
         assert_eq!(failure.log_tail, ["url://u:***@db"]);
+    }
+
+    #[test]
+    fn each_line_of_a_secret_of_several_lines_is_scrubbed() {
+        let secrets = ["-----BEGIN\n  MIIEvQIB\r\nxy\n".to_owned()].into();
+        let failure = Failure::new(Code::Unhealthy, "got MIIEvQIB", "try xy")
+            .with_log("key:\n-----BEGIN\nMIIEvQIB\nxy")
+            .without(&secrets);
+        assert_eq!(failure.message, "got ***");
+        assert_eq!(failure.next, "try xy");
+        assert_eq!(failure.log_tail, ["key:", "***", "***", "xy"]);
     }
 
     #[test]

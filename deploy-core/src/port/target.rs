@@ -13,7 +13,7 @@ use crate::model::{Entry, ReleaseRef};
 use crate::time::Timestamp;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,6 +166,8 @@ pub struct Desired {
     pub facts: BTreeMap<String, String>,
     /// The service's variables and the secrets it names, resolved as late as can be. Never logged.
     pub variables: BTreeMap<String, Secret>,
+    /// Which of the variables are secrets, by name, also where their values are left out. Values of the others may be shown.
+    pub secrets: BTreeSet<String>,
 }
 
 /// A value that does not print itself.

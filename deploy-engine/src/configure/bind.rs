@@ -122,6 +122,13 @@ impl Binder<'_> {
                 variables.insert(name.to_string(), value.clone());
             }
         }
+        let hidden = service.secrets.keys().map(ToString::to_string);
+        let made_of_secrets = service
+            .vars
+            .iter()
+            .filter(|(_, template)| template.secrets().next().is_some())
+            .map(|(name, _)| name.to_string());
+        let hidden = hidden.chain(made_of_secrets).collect();
         Ok(Desired {
             release: self.release.to_ref(),
             entry,
@@ -129,6 +136,7 @@ impl Binder<'_> {
             local,
             facts: commands,
             variables,
+            secrets: hidden,
         })
     }
 

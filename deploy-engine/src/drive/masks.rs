@@ -1,14 +1,12 @@
 //! Secrets that services were given, so that no answer quotes them.
 
 use super::wiring::Bound;
+use deploy_core::failure::SHORTEST_SECRET;
 use deploy_core::machine::Answer;
 use std::sync::Arc;
 
 /// Values that may not leave this process in a failure or a note.
 pub(super) type Secrets = Arc<std::sync::Mutex<std::collections::BTreeSet<String>>>;
-
-/// Shorter values stand in too many ordinary words to be masked.
-const SHORTEST_SECRET: usize = 4;
 
 /// Remembers the secrets that a service was given.
 pub(super) fn remember(secrets: &Secrets, bound: &Bound, desired: &deploy_core::port::target::Desired) {

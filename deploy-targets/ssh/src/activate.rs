@@ -35,7 +35,6 @@ pub(crate) async fn activate(
     let digest = tree(&step.to.entry, &step.slice)?;
     let id = layout::release_id(digest, step.to.config, binding, &host.binding);
     let mut request = Request::write(op)
-        .hiding(&step.to)
         .arg(seen::fingerprint(&step.expect))
         .arg(&id)
         .arg(words::list(&binding.shared));

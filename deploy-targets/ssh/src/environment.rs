@@ -42,7 +42,7 @@ pub(crate) fn env_file(to: &Desired, host: &HostBinding) -> String {
     text
 }
 
-/// For commands: facts and variables, a line `NAME =word` each, ended by a line `.`.
+/// For commands: facts and variables, ended by a line `.`. A secret is a line `NAME =word`, what may be shown `NAME =word plain`.
 pub(crate) fn for_commands(to: &Desired, binding: &SshBinding, host: &HostBinding) -> String {
     let mut all: BTreeMap<&str, &str> = variables(to, host);
     all.insert("DEPLOY_SERVICE", binding.service.as_str());
@@ -56,7 +56,8 @@ pub(crate) fn for_commands(to: &Desired, binding: &SshBinding, host: &HostBindin
     all.insert("DEPLOY_HOST", host.name.as_str());
     let mut text = String::new();
     for (name, value) in all {
-        writeln!(text, "{name} {}", words::word(value)).expect("a String takes all");
+        let kind = if to.secrets.contains(name) { "" } else { " plain" };
+        writeln!(text, "{name} {}{kind}", words::word(value)).expect("a String takes all");
     }
     text.push_str(".\n");
     text

@@ -158,6 +158,14 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
             let next = "put it back as it was, or commit it, or list it in `shared` if the service writes it";
             (Cause::Final, new(Code::ContentMismatch, message, next))
         }
+        "altered" => {
+            let files = Inside::few(&inside::edited(reply));
+            let message = format!(
+                "the release in {path} on {host} was changed after it was sent, and was not switched to: {files}"
+            );
+            let next = "deploy up, which sends it anew";
+            (Cause::Final, new(Code::ContentMismatch, message, next))
+        }
         "missing" => {
             let message = format!("the release {} is not in {path} on {host}", word(1));
             (

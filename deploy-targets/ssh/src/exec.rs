@@ -67,7 +67,6 @@ impl HostExec for Exec {
             limit: timeout + Duration::from_secs(3),
             sink: None,
             // Its output is the caller's, as it is.
-            hide: Vec::new(),
         };
         let mut reply = match tokio::time::timeout(timeout, self.shell.run(call)).await {
             Err(_) | Ok(Err(Broken::TimedOut)) => return Err(HostExecError::TimedOut),

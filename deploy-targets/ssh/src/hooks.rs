@@ -72,7 +72,6 @@ pub(crate) async fn prepare(
 ) -> Result<(), TargetError> {
     let environment = environment::for_commands(to, &target.binding, &host.binding);
     let request = Request::write(op)
-        .hiding(to)
         .arg(id)
         .arg(from.unwrap_or_default())
         .arg(words::list(&hook.produces))

@@ -4,16 +4,13 @@
 use crate::config::{Failpoint, HostBinding};
 use crate::error::{self, Nature};
 use crate::transport::{Call, Input, Reply, Shell, seconds};
-use deploy_core::port::target::{Claim, Desired, Op, ProgressSink, TargetError};
+use deploy_core::port::target::{Claim, Op, ProgressSink, TargetError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long a step waits for another one's lock.
 const LOCK: Duration = Duration::from_secs(30);
-
-/// Shorter values are words like `info` or `8080`, which no output could do without.
-const SECRET: usize = 6;
 
 /// A step: its name, its script's parts after the prelude, and the failpoints around it.
 #[derive(Debug, Clone, Copy)]
@@ -44,11 +41,11 @@ steps! {
     LOOK "look" Look ["place" "sums" "whole" "inside" "look"];
     CLAIM "claim" Write ["place" "claim"];
     UPLOAD "upload" Write ["place" "sums" "upload"];
-    HOOK "hook" Write ["place" "run" "receive" "hook"];
+    HOOK "hook" Write ["place" "scrub" "run" "receive" "hook"];
     SEAL "seal" Write ["place" "sums" "whole" "receive" "encode" "seal"];
-    ACTIVATE "activate" Write ["place" "run" "sums" "whole" "shared" "activate"];
-    RESTORE "restore" Write ["place" "run" "sums" "whole" "restore"];
-    FINISH "finish" Write ["place" "run" "finish"];
+    ACTIVATE "activate" Write ["place" "scrub" "run" "sums" "whole" "shared" "activate"];
+    RESTORE "restore" Write ["place" "scrub" "run" "sums" "whole" "restore"];
+    FINISH "finish" Write ["place" "scrub" "run" "finish"];
     DOCTOR "doctor" Look ["place" "doctor"];
 }
 
@@ -66,7 +63,6 @@ pub(crate) struct Request {
     input: Input,
     limit: Duration,
     sink: Option<Arc<dyn ProgressSink>>,
-    hide: Vec<String>,
 }
 
 impl Request {
@@ -77,7 +73,6 @@ impl Request {
             input: Input::Empty,
             limit,
             sink: None,
-            hide: Vec::new(),
         }
     }
 
@@ -106,18 +101,6 @@ impl Request {
     /// What the step reads.
     pub(crate) fn input(mut self, input: Input) -> Self {
         self.input = input;
-        self
-    }
-
-    /// Keeps the values of a service's variables out of what the step prints: some of them are secrets, and which is not told.
-    pub(crate) fn hiding(mut self, to: &Desired) -> Self {
-        let lines = to.variables.values().flat_map(|value| value.expose().lines());
-        self.hide = lines
-            .filter(|line| line.len() >= SECRET)
-            .map(str::to_owned)
-            .collect();
-        // The longest first, so that no rest of one stays where another is part of it.
-        self.hide.sort_by_key(|line| std::cmp::Reverse(line.len()));
         self
     }
 
@@ -174,7 +157,6 @@ impl Host {
             input: request.input,
             limit: request.limit,
             sink: request.sink,
-            hide: request.hide,
         };
         self.fail_at(step.before);
         let reply = self.shell.run(call).await;

@@ -3,7 +3,8 @@
 //! `<path>/releases/<id>`, `<path>/current`, `<path>/shared`, and ours in `<path>/.deploy` (`lock`, `claim`, `checkpoints/`,
 //! `environments/`, `tmp/`); for a live folder that was adopted, `<path>` is the symlink and all of it is in `<path>.deploy`.
 //! In each release `.deploy/` holds `listing`, `sums`, `odd`, `links`, `refs`, `hooks`, `env`, `run-env`, `sealed`, `targets` and,
-//! last, `complete`; `own` where commands of the manifest changed files of it (`script/whole.sh` says what for).
+//! last, `complete`; `own` where commands of the manifest changed files of it (`script/whole.sh` says what for), and
+//! `hooking` while they may be about it.
 
 use crate::config::{HostBinding, SshBinding};
 use deploy_core::digest::Digest;

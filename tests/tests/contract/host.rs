@@ -1,6 +1,6 @@
 //! A folder on a host as the ground of the contract: this machine's, directly or through a real sshd.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -101,6 +101,7 @@ impl Ground for HostGround {
             local: Some(folder),
             facts: BTreeMap::from([("DEPLOY_RELEASE".to_owned(), format!("v{number}"))]),
             variables: BTreeMap::from([("TOKEN".to_owned(), Secret::new("a\"b\\c $d\n`e'"))]),
+            secrets: BTreeSet::from(["TOKEN".to_owned()]),
         })
     }
 

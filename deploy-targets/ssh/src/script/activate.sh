@@ -15,19 +15,31 @@ fi
 if [ "$fingerprint" != "$expect" ] && [ "$linked" != "$release" ]; then fail overtaken "${fingerprint:-nothing}"; fi
 if [ -d "$link" ] && [ ! -L "$link" ] && [ "$layout" = inside ]; then fail not-a-link "$link"; fi
 edited=$(cd "$home" && differs quick)
+if [ -n "$edited" ] && [ "$linked" != "$release" ] && [ ! -e "$home/.deploy/hooking" ]; then
+    # It serves nobody yet: what was not sent does not begin to.
+    tell edited "$edited"
+    fail altered
+fi
 # What was edited before is no work of ours.
 ours_now() { [ -n "$edited" ] || ( cd "$home" && take_as_ours ); }
 before=$1
 shift
+# Hooks that were cut short may have changed what is there, and nobody can tell that from an edit.
+[ "$before" = 0 ] || : >"$home/.deploy/hooking"
 while [ "$before" -gt 0 ]; do
     hook "$1" "$home" "$settings_file" "$2"
     if [ "$status" != 0 ]; then
         ours_now
+        rm -f "$home/.deploy/hooking"
         fail hook "$status"
     fi
     shift 2
     before=$((before - 1))
 done
+if [ -e "$home/.deploy/hooking" ]; then
+    ours_now
+    rm -f "$home/.deploy/hooking"
+fi
 seen=$linked
 look_at_link
 [ "$linked" = "$seen" ] || fail overtaken "${linked:-nothing}"
@@ -60,8 +72,7 @@ fi
 after=$1
 shift
 while [ "$after" -gt 0 ]; do
-    run "$1" "$home" "$settings_file" "$2"
-    child=
+    late_hook "$1" "$home" "$settings_file" "$2"
     if [ "$status" != 0 ]; then
         stopped hook
         fail hook "$status"

@@ -1,10 +1,10 @@
 # Running commands of the manifest: with a time limit, their environment from a file, in a folder, without the lock in
 # their hands (a daemon would keep it), while the lock is held as long as they run.
 
-# Exports the lines `NAME =word` of a file.
+# Exports the lines `NAME =word`, or `NAME =word plain`, of a file.
 load() {
     [ -e "$1" ] || return 0
-    while read -r name word; do
+    while read -r name word _; do
         decode "$word"
         export "$name=$decoded"
     done <"$1"
@@ -48,18 +48,28 @@ run() {
 }
 # A hook: what it leaves behind in its process group ends with it.
 hook() {
+    veil "$3"
     run "$@"
     kill -TERM "-$child" 2>/dev/null || :
     child=
+    unveil
+}
+# A hook after the switch: what it leaves behind may be the service.
+late_hook() {
+    veil "$3"
+    run "$@"
+    child=
+    unveil
 }
 # A restart: what it leaves behind is the service. Its output goes to a file, so that a service which keeps writing to it lives on.
 restart() {
+    need awk mawk
     ( umask 077; : >"$store/restart.log" )
     exec 8>&2 2>>"$store/restart.log"
     run "$@"
     exec 2>&8 8>&-
     child=
-    tail -n 40 "$store/restart.log" >&2 || :
+    { secrets "$settings"; tail -n 40 "$store/restart.log"; } | scrub >&2 || :
 }
 # Why a switch has not ended, for whoever looks next: $status of the step $1. What a command printed stays on the host, for its owner
 # alone: there may be secrets in it.

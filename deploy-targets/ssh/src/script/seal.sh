@@ -34,6 +34,7 @@ if [ -n "$release" ]; then
             fail mismatch "$bad"
         fi
     fi
+    rm -f "$home/.deploy/hooking"
     touch "$home/.deploy/refs"
     if ! grep -q -x -F -e "$ref" "$home/.deploy/refs"; then
         { cat "$home/.deploy/refs"; printf '%s\n' "$ref"; } | put "$home/.deploy/refs"

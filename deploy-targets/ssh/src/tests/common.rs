@@ -9,7 +9,7 @@ use deploy_core::port::target::{
     Adopt, Claim, ClaimRequest, Cleanup, Desired, HolderNote, Move, Op, Prepared, ProgressSink, Restore,
     Runs, Secret, Target, TargetError,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -144,6 +144,7 @@ impl World {
             local: Some(folder.to_owned()),
             facts: BTreeMap::from([("DEPLOY_RELEASE".to_owned(), format!("v{number}"))]),
             variables: BTreeMap::from([("TOKEN".to_owned(), Secret::new("a\"b\\c $d\n`e'"))]),
+            secrets: BTreeSet::from(["TOKEN".to_owned()]),
         })
     }
 }

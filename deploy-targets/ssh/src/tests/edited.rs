@@ -3,7 +3,8 @@
 use super::common::{World, back, bring, claim, end, hook, seen, slice, step};
 use crate::{HookPoint, SshTarget};
 use deploy_core::failure::Code;
-use deploy_core::port::target::{Cause, Certainty, Inside, Target as _};
+use deploy_core::port::target::{Cause, Certainty, Inside, Runs, Target as _};
+use deploy_tests::wait;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
@@ -227,6 +228,53 @@ async fn what_our_own_commands_write_is_no_edit() {
     target.prepare(&op, &step(&target, &first).await).await.unwrap();
     edit(&world.path().join("current/app.py"), "damaged\n");
     assert_eq!(inside(&target).await.edited, ["app.py: other content"]);
+}
+
+/// Between sending and switching nobody but hooks has business in it.
+#[tokio::test]
+async fn a_release_that_was_edited_before_the_switch_is_not_switched_to_and_is_sent_anew() {
+    let world = World::local();
+    let target = world.target();
+    let op = world.op(&claim(&target, 1).await.unwrap());
+    let mut step = step(&target, &world.release(1, &[("app.py", "one")])).await;
+    let prepared = target.prepare(&op, &step).await.unwrap();
+    step.checkpoint = Some(prepared.checkpoint.clone());
+    let folder = crate::seen::fingerprint(&prepared.will_be);
+    let file = world.path().join("releases").join(folder).join("app.py");
+    edit(&file, "two");
+    let error = target.activate(&op, &step).await.unwrap_err();
+    assert_eq!(
+        (error.certainty, error.cause, error.failure.code),
+        (Certainty::NotDone, Cause::Final, Code::ContentMismatch)
+    );
+    assert!(error.failure.message.contains("app.py: other content"), "{error}");
+    assert_eq!((seen(&target).await, world.restarts()), (Runs::Nothing, 0));
+    target.prepare(&op, &step).await.unwrap();
+    assert!(world.told("sent again"), "{:?}", world.lines);
+    assert_eq!(target.activate(&op, &step).await.unwrap(), prepared.will_be);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "one");
+}
+
+/// What a hook had changed when it was cut short looks like an edit, and must not end the deployment.
+#[tokio::test]
+async fn a_hook_before_the_switch_that_was_cut_short_runs_again() {
+    let mut world = World::local();
+    let slow = "echo stamped >app.py; [ -e ../../cut ] || { echo x >../../cut; exec sleep 60; }";
+    world.binding.hooks = vec![hook("stamp", HookPoint::Before, slow)];
+    let target = world.target();
+    let op = world.op(&claim(&target, 1).await.unwrap());
+    let mut step = step(&target, &world.release(1, &[("app.py", "one")])).await;
+    let prepared = target.prepare(&op, &step).await.unwrap();
+    step.checkpoint = Some(prepared.checkpoint.clone());
+    let cut = world.path().join("cut");
+    let began = tokio::task::spawn_blocking(move || {
+        wait::until(wait::PATIENCE, "the hook runs", || cut.exists());
+    });
+    tokio::select! {
+        answer = target.activate(&op, &step) => panic!("{answer:?}"),
+        began = began => began.unwrap(),
+    }
+    assert_eq!(target.activate(&op, &step).await.unwrap(), prepared.will_be);
 }
 
 /// A restart that did nothing: the old program answers, and a look says which.

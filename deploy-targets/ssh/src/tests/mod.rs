@@ -5,6 +5,7 @@ mod edited;
 mod fences;
 mod killed;
 mod over_ssh;
+mod secrets;
 mod shells;
 mod sshd;
 mod trouble;

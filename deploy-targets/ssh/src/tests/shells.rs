@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 /// A folder with `sh` and nothing else of its own; the steps add the usual folders for the rest.
-fn only_shell(world: &World, shell: &str) -> PathBuf {
+pub(crate) fn only_shell(world: &World, shell: &str) -> PathBuf {
     let tools = world.dir.path().join("tools");
     std::fs::create_dir(&tools).unwrap();
     symlink(which(shell), tools.join("sh")).unwrap();
@@ -19,7 +19,7 @@ fn only_shell(world: &World, shell: &str) -> PathBuf {
     tools
 }
 
-fn busybox(world: &World) -> PathBuf {
+pub(crate) fn busybox(world: &World) -> PathBuf {
     let tools = world.dir.path().join("tools");
     std::fs::create_dir(&tools).unwrap();
     let list = Command::new("busybox")

@@ -40,8 +40,6 @@ pub(crate) struct Call {
     pub(crate) limit: Duration,
     /// Takes its output line by line.
     pub(crate) sink: Option<Arc<dyn ProgressSink>>,
-    /// What its output must not show.
-    pub(crate) hide: Vec<String>,
 }
 
 /// Standard input of a step.
@@ -141,7 +139,7 @@ pub(crate) async fn converse(
     let answer = {
         let feeding = feed(call.input, stdin);
         let reading = read_answer(&call.nonce, stdout);
-        let lines = follow(stderr, &end, call.sink.as_deref(), &call.hide, &mut output);
+        let lines = follow(stderr, &end, call.sink.as_deref(), &mut output);
         tokio::pin!(feeding, reading, lines);
         let (mut fed, mut followed) = (false, false);
         let deadline = tokio::time::sleep(limit);
@@ -236,7 +234,6 @@ async fn follow(
     stderr: impl AsyncRead + Unpin,
     end: &str,
     sink: Option<&dyn ProgressSink>,
-    hide: &[String],
     tail: &mut Vec<String>,
 ) {
     let mut stderr = BufReader::new(stderr);
@@ -255,15 +252,12 @@ async fn follow(
         if text.is_empty() {
             continue;
         }
-        let text = hide
-            .iter()
-            .fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
         if let Some(sink) = sink {
-            sink.line(&text);
+            sink.line(text);
         }
         if tail.len() == TAIL {
             tail.remove(0);
         }
-        tail.push(text);
+        tail.push(text.to_owned());
     }
 }

@@ -270,7 +270,6 @@ mod tests {
             input: Input::Empty,
             limit: CONNECT,
             sink: None,
-            hide: Vec::new(),
         };
         let line = quoted(&argv(&call));
         assert!(
