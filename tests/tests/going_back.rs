@@ -30,7 +30,7 @@ here = { local = true }
 fn shop(manifest: &str) -> Scratch {
     let shop = Scratch::new();
     shop.write("deploy.toml", manifest);
-    shop.write(".gitignore", "live/\nhold\nother/\n");
+    shop.write(".gitignore", "live/\nhold\nsick\nother/\n");
     next(&shop, "v1");
     shop
 }
@@ -43,6 +43,12 @@ fn next(shop: &Scratch, page: &str) {
 
 fn serves(shop: &Scratch, service: &str) -> String {
     fs::read_to_string(shop.path(format!("live/{service}/current/page"))).unwrap_or_default()
+}
+
+/// The services of the slices that are not where they should be.
+fn strays(told: &serde_json::Value) -> Vec<&str> {
+    let strays = told["strays"].as_array().unwrap().iter();
+    strays.map(|stray| stray["service"].as_str().unwrap()).collect()
 }
 
 #[test]
@@ -110,16 +116,34 @@ fn a_slice_that_somebody_else_changed_meanwhile_is_named_although_nobody_touched
     let output = shop.deploy(&["up", "-e", "development", "--json"]).expect_code(4);
     let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(told["outcome"], "needs_human", "{told:#}");
-    let strays: Vec<_> = told["strays"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|stray| stray["service"].as_str().unwrap())
-        .collect();
-    assert_eq!(strays, ["web"], "{told:#}");
+    assert_eq!(strays(&told), ["web"], "{told:#}");
     assert_eq!(told["services"][1]["outcome"], "needs_human", "{told:#}");
     assert_eq!(serves(&shop, "web"), "somebody's\n", "it is left alone");
     assert_eq!(serves(&shop, "api"), "v1\n");
+}
+
+#[test]
+fn what_was_put_back_and_suffered_from_what_was_put_back_later_is_named() {
+    // `web` is put back first, and is well; then putting `api` back makes it unwell.
+    let restart = "path = \"live/api\"\nrestart = \"\"\"if grep -q v2 page; then touch ../../../../hold; \
+                   elif test -e ../../../../hold; then touch ../../../../sick; fi\"\"\"";
+    let (before, after) = MANIFEST.rsplit_once("command = \"true\"").unwrap();
+    let probe = "command = \"! grep -q v2 live/web/current/page && ! test -e sick\"\nfrom = \"here\"\n\
+                 interval = \"100ms\"\ndeadline = \"1s\"";
+    let manifest = format!("{before}{probe}{after}").replace("path = \"live/api\"", restart);
+    let shop = shop(&manifest);
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    next(&shop, "v2");
+    let output = shop.deploy(&["up", "-e", "development", "--json"]).expect_code(4);
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(told["outcome"], "needs_human", "{told:#}");
+    assert_eq!(strays(&told), ["web"], "{told:#}");
+    let why = told["strays"][0]["why"].as_str().unwrap_or_default();
+    assert!(why.starts_with("ready: "), "{told:#}");
+    assert_eq!(
+        (serves(&shop, "api"), serves(&shop, "web")),
+        ("v1\n".to_owned(), "v1\n".to_owned())
+    );
 }
 
 #[test]
@@ -141,10 +165,9 @@ fn back_to_nothing_says_what_cannot_be_told() {
     );
 }
 
-#[test]
-fn a_process_that_still_answers_is_not_nothing() {
+/// A project whose service is started and never stopped, asked whether `ready` is so.
+fn never_stopped(release: &service::WebRelease, ready: &str, others: &str) -> Scratch {
     let port = deploy_tests::sshd::free_port("127.0.0.1");
-    // The service is started and never stopped.
     let program = service::program("deploy-test-web");
     let manifest = format!(
         r#"[project]
@@ -155,11 +178,11 @@ path = "live/web"
 restart = "if test -e health.json; then PORT={port} setsid {} </dev/null >/dev/null 2>&1 & fi"
 [services.web.health.ready]
 http = "http://127.0.0.1:{port}/health"
-expect = {{ json = {{ "/status" = ["UP"] }} }}
-version = {{ json = "/version", equals = "1" }}
+{ready}
 healthy_for = "0s"
 interval = "100ms"
 deadline = "2s"
+{others}
 [environments.development.hosts]
 here = {{ local = true }}
 "#,
@@ -168,7 +191,15 @@ here = {{ local = true }}
     let shop = Scratch::new();
     shop.write("deploy.toml", manifest);
     shop.write(".gitignore", "live/\n");
-    shop.write_web("web", &service::WebRelease::down("1"));
+    shop.write_web("web", release);
+    shop
+}
+
+#[test]
+fn a_process_that_still_answers_is_not_nothing() {
+    let ready = r#"expect = { json = { "/status" = ["UP"] } }
+version = { json = "/version", equals = "1" }"#;
+    let shop = never_stopped(&service::WebRelease::down("1"), ready, "");
     shop.write("web/health.json", "{\"status\": \"DOWN\", \"version\": \"1\"}");
     shop.commit("Down");
     let output = shop.deploy(&["up", "-e", "development", "--json"]).expect_code(4);
@@ -176,6 +207,32 @@ here = {{ local = true }}
     let why = told["strays"][0]["why"].as_str().unwrap_or_default();
     assert_eq!(
         why, "ready: version 1 still answers, where nothing ran before",
+        "{told:#}"
+    );
+}
+
+#[test]
+fn a_process_that_is_still_well_is_not_nothing_though_no_probe_knows_its_version() {
+    // The service is well; another one, which needs it, is not.
+    let others = r#"[services.shop]
+needs = ["web"]
+[services.shop.ssh]
+source = "shop/"
+path = "live/shop"
+[services.shop.health.ready]
+command = "false"
+interval = "100ms"
+deadline = "300ms""#;
+    let shop = never_stopped(&service::WebRelease::healthy("1"), "", others);
+    shop.write("shop/page", "v1\n");
+    shop.commit("A shop that is not well");
+    let output = shop.deploy(&["up", "-e", "development", "--json"]).expect_code(4);
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(told["outcome"], "needs_human", "{told:#}");
+    assert_eq!(strays(&told), ["web"], "{told:#}");
+    let why = told["strays"][0]["why"].as_str().unwrap_or_default();
+    assert_eq!(
+        why, "ready still answers well after going back to nothing: the old process may still run",
         "{told:#}"
     );
 }

@@ -3,7 +3,7 @@
 use super::health::{self, NotWell};
 use super::wiring::Bound;
 use deploy_core::failure::Failure;
-use deploy_core::health::{Finding, Vigil, Watch};
+use deploy_core::health::{Finding, ProbeSpec, Vigil, Watch};
 use deploy_core::id::SliceIx;
 use deploy_core::machine::Answer;
 use deploy_core::plan::Plan;
@@ -59,15 +59,7 @@ impl Watched {
                 continue;
             }
             let slice = *slice;
-            tasks.spawn(async move {
-                let interval = eyes
-                    .new
-                    .iter()
-                    .map(|spec| spec.interval)
-                    .min()
-                    .unwrap_or(Duration::from_secs(1));
-                (slice, watch_one(&eyes, interval, watch).await)
-            });
+            tasks.spawn(async move { (slice, watch_one(&eyes, &eyes.new, watch).await) });
         }
         if tasks.is_empty()
             && let Watch::Bake { left, .. } = watch
@@ -89,11 +81,17 @@ impl Watched {
 }
 
 /// Looks until the vigil is over; why it is not well, if that is why.
-async fn watch_one(eyes: &super::wiring::Eyes, interval: Duration, watch: Watch) -> Option<NotWell> {
+pub(super) async fn watch_one(
+    eyes: &super::wiring::Eyes,
+    specs: &[ProbeSpec],
+    watch: Watch,
+) -> Option<NotWell> {
+    let interval = specs.iter().map(|spec| spec.interval).min();
+    let interval = interval.unwrap_or(Duration::from_secs(1));
     let began = Instant::now();
     let mut vigil = Vigil::new(watch);
     loop {
-        let looked = health::look(eyes, &eyes.new).await;
+        let looked = health::look(eyes, specs).await;
         match vigil.take(began.elapsed(), looked.verdict()) {
             Finding::GoesOn => {}
             Finding::Well => return None,

@@ -1,69 +1,153 @@
-//! Whether nothing of a release answers any more, where nothing ran before it: asked by the version that its probes know.
+//! Whether nothing of a release answers any more, where nothing ran before it: asked by the version that its probes know, and
+//! without one by whether they still pass.
 
-use super::health::NotWell;
+use super::health::{self, NotWell};
 use super::wiring::Eyes;
 use deploy_core::failure::{Code, Failure};
-use deploy_core::health::{Expect, ProbeSpec, Verdict, VersionCheck};
+use deploy_core::health::{Expect, ProbeKind, ProbeSpec, Verdict, VersionCheck};
 use deploy_core::machine::Failed;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Every status that HTTP has: which one is answered does not matter, only by whom.
 const ANY_STATUS: std::ops::Range<u16> = 100..600;
 /// A version that nobody has.
 const NO_VERSION: &str = "\u{0}";
+/// Looks in a row that have to say the same, however short the window is: one between two lives of a process proves nothing.
+const IN_A_ROW: u32 = 3;
 
 /// That nothing of the release answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gone {
     /// By probes that know its version.
     Seen,
-    /// No probe knows it, or none could look.
+    /// No probe knows it, or none could look. Those that do not know it do not pass.
     NotTold,
 }
 
-enum Answers {
-    Release,
-    NotRelease,
+/// One look with every probe of the release.
+enum Round<'a> {
+    /// This probe says that it still answers.
+    Answers(&'a ProbeSpec),
+    /// It does not, by what the probes can tell.
+    Quiet(Gone),
+    /// No probe could look.
     NotTold,
 }
 
-/// Looks until nothing of the release answers any more; a process takes a moment to stop. Bounded by the probes' own deadlines.
+/// Looks until nothing of the release has answered for a whole window, without a break: a process takes a moment to stop, and
+/// whoever supervises it may start it again. Bounded by the probes' deadlines, and by one window more where it fell silent late.
 ///
 /// # Errors
 /// Something of it still answers.
 pub(super) async fn wait(eyes: &Eyes) -> Result<Gone, NotWell> {
-    let mut gone = Gone::NotTold;
-    for spec in &eyes.new {
-        let Some(version) = &spec.version else { continue };
-        let end = Instant::now() + spec.deadline;
-        loop {
-            match answers(eyes, spec, version).await {
-                Answers::NotRelease => gone = Gone::Seen,
-                Answers::NotTold => {}
-                Answers::Release if Instant::now() + spec.interval < end => {
-                    tokio::time::sleep(spec.interval).await;
-                    continue;
+    let longest = |of: fn(&ProbeSpec) -> Duration| eyes.new.iter().map(of).max().unwrap_or_default();
+    let window = longest(|spec| spec.healthy_for);
+    let interval = longest(|spec| spec.interval);
+    let end = Instant::now() + longest(|spec| spec.deadline);
+    let (mut quiet, mut untold) = (None, 0);
+    loop {
+        let began = Instant::now();
+        match round(eyes).await {
+            Round::Answers(spec) if began + interval >= end => return Err(still(spec)),
+            Round::Answers(_) => (quiet, untold) = (None, 0),
+            Round::Quiet(gone) => {
+                let (since, looks) = quiet.unwrap_or((began, 0));
+                if looks + 1 >= IN_A_ROW && since.elapsed() >= window {
+                    return Ok(gone);
                 }
-                Answers::Release => return Err(still(spec, version)),
+                (quiet, untold) = (Some((since, looks + 1)), 0);
             }
-            break;
+            // It breaks no window, and a probe that cannot look at all is not waited for.
+            Round::NotTold => {
+                untold += 1;
+                if eyes.new.is_empty() || untold >= IN_A_ROW {
+                    return Ok(Gone::NotTold);
+                }
+            }
         }
+        tokio::time::sleep_until(began + interval).await;
     }
-    Ok(gone)
 }
 
-fn still(spec: &ProbeSpec, version: &VersionCheck) -> NotWell {
-    NotWell {
-        how: Failed::NotDone,
-        failure: Failure::new(
+/// Looks again at what was gone already: whether it came back while others moved.
+///
+/// # Errors
+/// It answers, look after look.
+pub(super) async fn still_gone(eyes: &Eyes) -> Result<(), NotWell> {
+    let mut answered = 0;
+    loop {
+        let Round::Answers(spec) = round(eyes).await else {
+            return Ok(());
+        };
+        answered += 1;
+        if answered >= IN_A_ROW {
+            return Err(still(spec));
+        }
+        tokio::time::sleep(spec.interval).await;
+    }
+}
+
+async fn round(eyes: &Eyes) -> Round<'_> {
+    let mut quiet = false;
+    for spec in &eyes.new {
+        let Some(version) = &spec.version else { continue };
+        match answers(eyes, spec, version).await {
+            Answers::Release => return Round::Answers(spec),
+            Answers::NotRelease => quiet = true,
+            Answers::NotTold => {}
+        }
+    }
+    if quiet {
+        return Round::Quiet(Gone::Seen);
+    }
+    // Whose answer it is cannot be told then; but where nothing ran, nothing should be well.
+    let unversioned = || eyes.new.iter().filter(|spec| spec.version.is_none());
+    let Some(first) = unversioned().next() else {
+        return Round::NotTold;
+    };
+    let specs: Vec<_> = unversioned().cloned().collect();
+    match health::look(eyes, &specs).await.verdict() {
+        Verdict::Healthy => Round::Answers(first),
+        Verdict::Unhealthy(_) => Round::Quiet(Gone::NotTold),
+        Verdict::Unreachable(_) => Round::NotTold,
+    }
+}
+
+fn still(spec: &ProbeSpec) -> NotWell {
+    let name = &spec.name;
+    let (code, message, next) = match &spec.version {
+        Some(version) => (
             Code::WrongVersion,
             format!(
-                "{}: version {} still answers, where nothing ran before",
-                spec.name, version.equals
+                "{name}: version {} still answers, where nothing ran before",
+                version.equals
             ),
             "end the process that answers there; `restart` should stop it when `current` is gone",
         ),
+        None => {
+            let still = match spec.kind {
+                ProbeKind::Http { .. } | ProbeKind::Tcp { .. } => "still answers well",
+                ProbeKind::Command { .. } => "still passes",
+            };
+            (
+                Code::Unhealthy,
+                format!("{name} {still} after going back to nothing: the old process may still run"),
+                "stop it by hand, then: deploy verify; `restart` should stop it when `current` is gone",
+            )
+        }
+    };
+    NotWell {
+        how: Failed::NotDone,
+        failure: Failure::new(code, message, next),
     }
+}
+
+/// Who answers a probe that knows the version.
+enum Answers {
+    Release,
+    NotRelease,
+    NotTold,
 }
 
 async fn answers(eyes: &Eyes, spec: &ProbeSpec, version: &VersionCheck) -> Answers {
@@ -102,30 +186,36 @@ mod tests {
     use deploy_core::port::probe::Probe;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Duration;
 
-    /// A service that answers so many looks more, as unwell as it is, and tells its version.
+    /// A service that answers some rounds of looks and not others: unwell where it tells its version, and well where not.
     struct Dying {
         looks: AtomicU32,
+        answers: fn(u32) -> bool,
     }
 
     #[async_trait::async_trait]
     impl Probe for Dying {
         async fn look(&self, spec: &ProbeSpec) -> Look {
-            let left = self
-                .looks
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-            let wanted = &spec.version.as_ref().expect("only versions are asked for").equals;
-            let (code, what) = match left {
-                Ok(_) if wanted != "2" => (Code::WrongVersion, "503 from version \"2\""),
-                Ok(_) => (Code::Unhealthy, "200 with \"DOWN\""),
-                Err(_) => (Code::Unhealthy, "nothing listens"),
+            let look = self.looks.fetch_add(1, Ordering::SeqCst);
+            let Some(version) = &spec.version else {
+                let verdict = if (self.answers)(look) {
+                    Verdict::Healthy
+                } else {
+                    Verdict::Unhealthy(Reason::new(Code::Unhealthy, "nothing listens"))
+                };
+                return Look::new(verdict, Duration::ZERO);
+            };
+            // Asked twice each: for this version, and for one that nobody has.
+            let (code, what) = match (self.answers)(look / 2) {
+                true if version.equals != "2" => (Code::WrongVersion, "503 from version \"2\""),
+                true => (Code::Unhealthy, "200 with \"DOWN\""),
+                false => (Code::Unhealthy, "nothing listens"),
             };
             Look::new(Verdict::Unhealthy(Reason::new(code, what)), Duration::ZERO)
         }
     }
 
-    fn eyes(version: Option<&str>, looks: u32) -> Eyes {
+    fn eyes(version: Option<&str>, answers: fn(u32) -> bool) -> Eyes {
         let spec = ProbeSpec {
             name: "ready".to_owned(),
             kind: ProbeKind::Http {
@@ -144,7 +234,8 @@ mod tests {
         };
         Eyes {
             probe: Arc::new(Dying {
-                looks: AtomicU32::new(looks),
+                looks: AtomicU32::new(0),
+                answers,
             }),
             new: vec![spec],
             old: Vec::new(),
@@ -154,11 +245,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_process_that_stops_late_is_waited_for_and_one_that_does_not_is_named() {
-        assert_eq!(
-            wait(&eyes(Some("2"), 4)).await.expect("it stops in time"),
-            Gone::Seen
-        );
-        let still = wait(&eyes(Some("2"), u32::MAX)).await.expect_err("it goes on");
+        let late = eyes(Some("2"), |round| round < 2);
+        assert_eq!(wait(&late).await.expect("it stops in time"), Gone::Seen);
+        let still = wait(&eyes(Some("2"), |_| true)).await.expect_err("it goes on");
         assert_eq!(still.how, Failed::NotDone);
         assert!(
             still.failure.message.contains("version 2 still answers"),
@@ -168,10 +257,44 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_version_nothing_is_claimed() {
-        assert_eq!(
-            wait(&eyes(None, u32::MAX)).await.expect("nothing is known"),
-            Gone::NotTold
+    async fn a_process_that_is_started_again_is_not_gone() {
+        let supervised = |round: u32| !(1..3).contains(&round);
+        assert!(wait(&eyes(Some("2"), supervised)).await.is_err());
+        let mut patient = eyes(Some("2"), |round| !(1..5).contains(&round));
+        assert!(
+            wait(&patient).await.is_ok(),
+            "with no window, three looks are enough"
         );
+        patient = eyes(Some("2"), |round| !(1..5).contains(&round));
+        patient.new[0].healthy_for = Duration::from_secs(4);
+        assert!(wait(&patient).await.is_err(), "its window is longer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_version_nothing_is_claimed_of_what_does_not_pass() {
+        let gone = wait(&eyes(None, |round| round < 2)).await;
+        assert_eq!(gone.expect("it does not pass"), Gone::NotTold);
+        let mut none = eyes(None, |_| true);
+        none.new.clear();
+        assert_eq!(wait(&none).await.expect("nobody is asked"), Gone::NotTold);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_still_passes_where_nothing_ran_is_named_though_no_version_is_known() {
+        let still = wait(&eyes(None, |_| true)).await.expect_err("it goes on");
+        assert_eq!(
+            (still.how, still.failure.message.as_str()),
+            (
+                Failed::NotDone,
+                "ready still answers well after going back to nothing: the old process may still run"
+            )
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_back_while_others_moved_is_named_and_one_answer_is_not_enough() {
+        assert!(still_gone(&eyes(Some("2"), |_| true)).await.is_err());
+        assert!(still_gone(&eyes(Some("2"), |round| round < 2)).await.is_ok());
+        assert!(still_gone(&eyes(None, |_| true)).await.is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! Looking at one slice after it moved, in either direction: the platform's word, then a window of unbroken passes. Also the last
 //! look of going back, at every slice, those included that nobody touched.
 
+use super::bake::watch_one;
 use super::calls::{SHORT_LIMIT, failed, limited, told};
 use super::facts::Facts;
 use super::gone::{self, Gone};
@@ -10,7 +11,7 @@ use super::retry::{Patience, retry};
 use super::runner::Runner;
 use super::wiring::{Bound, Eyes};
 use deploy_core::failure::{Code, Failure};
-use deploy_core::health::ProbeSpec;
+use deploy_core::health::{ProbeSpec, Watch};
 use deploy_core::id::{SliceIx, SliceName};
 use deploy_core::machine::{Answer, Effect, Failed, Machine};
 use deploy_core::port::target::{Checkpoint, HealthSeen, Inside, Op, Runs, Target};
@@ -85,6 +86,21 @@ impl Looking {
                 format!("{note}; cannot be told: {}", untold.join("; ")),
             )
         })
+    }
+
+    /// Looks again at what settled before: one pass is enough, and one bad look condemns nothing.
+    async fn again(&self) -> Result<(), NotWell> {
+        let Some(eyes) = &self.eyes else { return Ok(()) };
+        if self.nothing {
+            return gone::still_gone(eyes).await;
+        }
+        let specs = self.specs(eyes);
+        let deadlines = specs.iter().map(|spec| spec.deadline);
+        let watch = Watch::Bake {
+            left: Duration::ZERO,
+            limit: deadlines.max().unwrap_or_default(),
+        };
+        watch_one(eyes, specs, watch).await.map_or(Ok(()), Err)
     }
 }
 
@@ -171,40 +187,45 @@ impl Runner {
         })
     }
 
-    /// The last look of going back: health first, where it was well before and nobody has looked since, then what runs everywhere,
-    /// under our claims.
+    /// The last look of going back: health first, of all that was well before (what was put back may have suffered since, while
+    /// others were), and that nothing answers where nothing ran; then what runs everywhere, under our claims.
     pub(super) fn look_back(
         &self,
         machine: &Machine,
         facts: &Facts,
     ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let scope = self.scope(machine, facts);
-        let untouched: Vec<_> = self
+        let looks: Vec<_> = self
             .plan
             .slice_indices()
-            .filter(|slice| !machine.state().slice(*slice).touched())
             .map(|slice| {
-                let looking = Looking {
-                    nothing: false,
-                    ..self.looking(slice, Side::Old, machine, facts)
-                };
-                (slice, looking)
+                let looking = self.looking(slice, Side::Old, machine, facts);
+                (slice, machine.state().slice(slice).touched(), looking)
             })
-            .filter(|(slice, looking)| {
-                looking.eyes.is_some() && *facts.old(&self.plan, *slice) != Runs::Nothing
+            .filter(|(slice, touched, looking)| {
+                // Where nothing ran and nobody touched anything, there is nothing to answer for.
+                looking.eyes.is_some() && (*touched || *facts.old(&self.plan, *slice) != Runs::Nothing)
             })
             .collect();
         let plan = Arc::clone(&self.plan);
         Box::pin(async move {
             let mut tasks = JoinSet::new();
-            for (slice, looking) in untouched {
-                tasks.spawn(async move { (slice, looking.settle(&mut |_| {}).await) });
+            for (slice, touched, looking) in looks {
+                tasks.spawn(async move {
+                    let looked = if touched {
+                        looking.again().await
+                    } else {
+                        // Nobody has looked since it was surveyed.
+                        looking.settle(&mut |_| {}).await.map(drop)
+                    };
+                    (slice, looked)
+                });
             }
             let mut unwell = Vec::new();
             while let Some(joined) = tasks.join_next().await {
                 // What cannot be looked at is not called unhealthy: the platform is asked below.
                 if let Ok((slice, Err(not_well))) = joined
-                    && not_well.how == Failed::Unhealthy
+                    && not_well.how != Failed::Unreachable
                 {
                     unwell.push((slice, not_well.failure));
                 }
