@@ -97,6 +97,7 @@ impl Engine {
             rules: &rules,
             groups: &groups,
             contained_in: &BTreeMap::new(),
+            unseen: &BTreeMap::new(),
             not_acting: &[],
         };
         Ok(worth(&input, approval))

@@ -258,14 +258,14 @@ fn known_services<'a>(
     let Some(unknown) = named.iter().find(|name| !known.clone().any(|one| one == *name)) else {
         return Ok(());
     };
-    let names: Vec<_> = known.map(ServiceName::as_str).collect();
-    let next = match nearest(unknown.as_str(), names.iter().copied()) {
+    let all: Vec<_> = known.map(ServiceName::as_str).collect();
+    let next = match nearest(unknown.as_str(), all.iter().copied()) {
         Some(near) => format!("did you mean -s {near}?"),
         None => "deploy check".to_owned(),
     };
     Err(usage(
         Code::UnknownName,
-        format!("there is no service {unknown}; there are {}", names.join(", ")),
+        format!("there is no service {unknown}; there are {}", all.join(", ")),
         next,
     ))
 }
