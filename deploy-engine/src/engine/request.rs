@@ -9,7 +9,7 @@ use deploy_core::event::{Request, RequestOptions};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Unmet;
 use deploy_core::id::{DeploymentId, EnvName, ServiceName};
-use deploy_core::manifest::nearest;
+use deploy_core::manifest::{Environment, nearest};
 use deploy_core::model::{Entry, Release};
 use deploy_core::plan::Kind;
 use deploy_core::view::EnvironmentView;
@@ -37,12 +37,12 @@ impl Engine {
                     .map_err(no_way_back)?;
                 self.by_ref(&views, to)
             }
-            What::Release(text) => only_named(ask, self.known_release(&views, text)?, &view, &views),
+            What::Release(text) => only_named(ask, self.known_release(&views, text)?, &environment, &views),
             What::Previous => {
                 let to = view.destination(None, &views.project).map_err(no_way_back)?;
                 self.by_ref(&views, to)
             }
-            What::Upstream => only_named(ask, self.upstream(&environment, &views)?, &view, &views),
+            What::Upstream => only_named(ask, self.upstream(&environment, &views)?, &environment, &views),
             What::Commit {
                 rev,
                 version,
@@ -53,7 +53,7 @@ impl Engine {
                     // It never builds here: what upstream verified moves on, or nothing.
                     let known = views.project.by_commit(&commit).cloned();
                     let release = known.ok_or_else(|| self.never_made(&environment, &commit))?;
-                    return only_named(ask, release, &view, &views);
+                    return only_named(ask, release, &environment, &views);
                 }
                 let partial = match ask.services.as_slice() {
                     [] => None,
@@ -69,11 +69,7 @@ impl Engine {
         }
     }
 
-    fn never_made(
-        &self,
-        environment: &deploy_core::manifest::Environment,
-        commit: &deploy_core::id::CommitId,
-    ) -> EngineError {
+    fn never_made(&self, environment: &Environment, commit: &deploy_core::id::CommitId) -> EngineError {
         let upstream: Vec<_> = environment.after.iter().map(ToString::to_string).collect();
         let first = upstream.first().cloned().unwrap_or_default();
         let failure = Failure::new(
@@ -116,11 +112,7 @@ impl Engine {
     }
 
     /// What upstream verified last: the one release that every environment of `after` runs now, verified.
-    pub(super) fn upstream(
-        &self,
-        environment: &deploy_core::manifest::Environment,
-        views: &Views,
-    ) -> Result<Release, EngineError> {
+    pub(super) fn upstream(&self, environment: &Environment, views: &Views) -> Result<Release, EngineError> {
         if environment.after.is_empty() {
             return Err(usage(
                 Code::Usage,
@@ -282,7 +274,7 @@ fn base<'a>(view: &EnvironmentView, views: &'a Views) -> Result<&'a Release, Eng
                     "{} runs no known release, so the other services are not known",
                     view.name
                 ),
-                "deploy without -s first",
+                "deploy it whole first: without -s",
             )
         })
 }
@@ -291,15 +283,18 @@ fn base<'a>(view: &EnvironmentView, views: &'a Views) -> Result<&'a Release, Eng
 fn only_named(
     ask: &DeployAsk,
     release: Release,
-    view: &EnvironmentView,
+    environment: &Environment,
     views: &Views,
 ) -> Result<Release, EngineError> {
     if ask.services.is_empty() {
         return Ok(release);
     }
-    let base = base(view, views)?;
+    let view = views.environment(&environment.name);
+    let base = base(&view, views)?;
     let differs = |(service, entry): &(&ServiceName, &Entry)| {
-        !ask.services.contains(service) && base.entries.get(service).unwrap_or(&Entry::Absent) != *entry
+        environment.services.contains_key(*service)
+            && !ask.services.contains(service)
+            && base.entries.get(*service).unwrap_or(&Entry::Absent) != *entry
     };
     let Some((other, _)) = release.entries.iter().find(differs) else {
         return Ok(release);
