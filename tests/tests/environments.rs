@@ -36,11 +36,11 @@ here = {{ local = true }}
         ),
     );
     shop.write(".gitignore", "live/\n.deploy/\n");
-    next(&shop, "v1");
+    bring(&shop, "v1");
     shop
 }
 
-fn next(shop: &Scratch, page: &str) {
+fn bring(shop: &Scratch, page: &str) {
     shop.write("web/page", format!("{page}\n"));
     shop.commit(page);
 }
@@ -138,7 +138,7 @@ fn what_was_found_unwell_starts_its_soak_again_when_it_is_well_again() {
     );
 
     // Nobody is held up in going back.
-    next(&shop, "v2");
+    bring(&shop, "v2");
     shop.deploy(&["up", "-e", "development"]).expect_code(0);
     wait::until(wait::PATIENCE, "the second release to be promoted", || {
         shop.deploy(&["promote", "-e", "production"]).code == Some(0)
@@ -163,7 +163,7 @@ fn c56_an_environment_is_not_dropped_under_a_deployment() {
         "deploy.toml",
         manifest.replace("environments.production", "environments.live"),
     );
-    next(&shop, "v2");
+    bring(&shop, "v2");
     let refused = shop.deploy(&["up", "-e", "development"]).expect_code(9);
     let said = format!("{}{}", refused.stdout, refused.stderr);
     assert!(

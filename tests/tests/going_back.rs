@@ -47,8 +47,10 @@ fn serves(shop: &Scratch, service: &str) -> String {
 
 /// The services of the slices that are not where they should be.
 fn strays(told: &serde_json::Value) -> Vec<&str> {
-    let strays = told["strays"].as_array().unwrap().iter();
-    strays.map(|stray| stray["service"].as_str().unwrap()).collect()
+    let strays = told["strays"].as_array().expect("strays").iter();
+    strays
+        .map(|stray| stray["service"].as_str().expect("a name"))
+        .collect()
 }
 
 #[test]

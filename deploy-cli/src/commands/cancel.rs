@@ -58,7 +58,7 @@ pub(crate) async fn run(
         AskOutcome::Left { holder } => {
             teller.screen.clear();
             let driven = engine.driven(&id).await?;
-            let exit = exit_of_cancel(&driven.result.ending, &args.accept);
+            let exit = exit_of_cancel(driven.result.ending, &args.accept);
             if !context.console.is_machine() {
                 let told = format!("{holder} was told; what comes of it is not known yet");
                 done(context, &told, Some(&format!("deploy watch {}", id.short())));
@@ -79,7 +79,7 @@ pub(crate) async fn run(
                 teller.catch_up(&id).await;
             }
             let driven = engine.driven(&id).await?;
-            let exit = exit_of_cancel(&driven.result.ending, &args.accept);
+            let exit = exit_of_cancel(driven.result.ending, &args.accept);
             teller.screen.close(exit.code(), Some(now()));
             ended(context, driven, exit);
             Ok(exit)
@@ -88,7 +88,7 @@ pub(crate) async fn run(
 }
 
 /// Cancelled, or gone back, is what was asked for; all else is what it is for everybody who waits for a deployment.
-fn exit_of_cancel(ending: &Ending, accept: &[Accept]) -> Exit {
+fn exit_of_cancel(ending: Ending, accept: &[Accept]) -> Exit {
     match ending.outcome {
         OutcomeWord::RolledBack | OutcomeWord::Cancelled => Exit::Done,
         outcome => exit_of_result(outcome, ending.code, accept),

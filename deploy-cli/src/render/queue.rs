@@ -1,7 +1,6 @@
 //! Waiting for whoever holds the environment: who, since when, at which step, and until when it is waited for. Said at once, when
 //! it changes, and again after a while, so that nobody wonders whether anything happens. Time comes in with every call.
 
-use super::moment;
 use super::pulse::SILENCE;
 use deploy_core::time::Timestamp;
 use deploy_engine::api::WaitsFor;
@@ -53,13 +52,13 @@ pub(crate) fn text(waits: &WaitsFor) -> String {
         step => step,
     };
     let until = match until {
-        Some(until) => format!("for its end, at the latest until {}", moment(*until)),
+        Some(until) => format!("for its end, at the latest until {}", until.to_the_second()),
         None => "to see whether it is alive".to_owned(),
     };
     format!(
         "{} has held {what} since {}, now: {step}; waiting {until}",
         holder.who,
-        moment(holder.since)
+        holder.since.to_the_second()
     )
 }
 
