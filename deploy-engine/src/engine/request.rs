@@ -244,10 +244,10 @@ fn no_way_back(error: impl std::error::Error) -> EngineError {
 
 /// A service that is named and is not there would be left out in silence.
 fn known_services<'a>(
-    named: &[ServiceName],
+    asked: &[ServiceName],
     known: impl Iterator<Item = &'a ServiceName> + Clone,
 ) -> Result<(), EngineError> {
-    let Some(unknown) = named.iter().find(|name| !known.clone().any(|one| one == *name)) else {
+    let Some(unknown) = asked.iter().find(|name| !known.clone().any(|one| one == *name)) else {
         return Ok(());
     };
     let all: Vec<_> = known.map(ServiceName::as_str).collect();
