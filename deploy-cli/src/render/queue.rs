@@ -116,12 +116,12 @@ mod tests {
 
     #[test]
     fn it_says_who_since_when_at_which_step_and_until_when() {
-        insta::assert_snapshot!(text(&waits("verifying web")), @"bob@ci (pid 7) has held production since 2026-11-21 07:00:00Z, now: verifying web; waiting for its end, at the latest until 2026-11-21 07:15:00Z");
+        insta::assert_snapshot!(text(&waits("verifying web")), @"bob@ci (pid 7) has held production since 2026-11-21T07:00:00Z, now: verifying web; waiting for its end, at the latest until 2026-11-21T07:15:00Z");
         let unknown = WaitsFor {
             until: None,
             ..waits("")
         };
-        insta::assert_snapshot!(text(&unknown), @"bob@ci (pid 7) has held production since 2026-11-21 07:00:00Z, now: at work; waiting to see whether it is alive");
+        insta::assert_snapshot!(text(&unknown), @"bob@ci (pid 7) has held production since 2026-11-21T07:00:00Z, now: at work; waiting to see whether it is alive");
         let line = serde_json::to_string(&object(&waits("verifying web"), Timestamp(0))).expect("JSON");
         insta::assert_snapshot!(line, @r#"{"type":"waits_for_holder","at":"1970-01-01T00:00:00.000Z","environment":"production","holder":{"who":"bob@ci (pid 7)","since":"2026-11-21T07:00:00.000Z","deployment":null,"step":"verifying web"},"until":"2026-11-21T07:15:00.000Z"}"#);
     }
