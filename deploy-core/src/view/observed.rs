@@ -63,7 +63,25 @@ impl EnvironmentView {
         }
     }
 
+    /// The commit point, or its turning back, changes what a slice is called that the deployment leaves alone: nobody looked at it
+    /// just now.
+    fn called_anew(&mut self, view: &DeploymentView) {
+        for slice in &view.slices {
+            let of_service = self.observed.get_mut(&slice.service);
+            let seen = of_service.and_then(|slices| slices.get_mut(&slice.slice));
+            if let Some(seen) = seen
+                && seen.deployment.as_ref() == Some(&view.id)
+            {
+                seen.running = slice.running;
+                seen.release = slice.release;
+            }
+        }
+    }
+
     pub(super) fn observe(&mut self, view: &DeploymentView, event: &Event) {
+        if matches!(event.kind, EventKind::Committed | EventKind::TurnedBack { .. }) {
+            self.called_anew(view);
+        }
         if let EventKind::FinishBegun = event.kind {
             for service in view.plan.iter().flat_map(|plan| &plan.services) {
                 if service.change == Change::Remove {

@@ -10,7 +10,7 @@ fn an_approval_lets_a_waiting_deployment_go_on() {
     assert!(waits.to_string().contains("waiting"), "{waits:#}");
 
     // Who asked says yes: recorded, and it does not count.
-    shop.deploy(&["approve", &id]).expect_code(0);
+    shop.deploy(&["approve", &id]).expect_code(7);
     assert_eq!(held_up(&shop, &["resume"], 11, "approval"), id);
 
     // Approving runs nothing.
