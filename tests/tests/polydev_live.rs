@@ -430,6 +430,8 @@ fn an_old_manifest_is_imported() {
          \x20   source: frontend/\n\
          \x20   health_check: http://localhost:3000/api/health\n",
     );
+    project.write("master-controller/package.json", "{}\n");
+    project.write("frontend/package.json", "{}\n");
     project.set("DEPLOY_SERVER", "polydev.example");
     project.set("DEPLOY_USER", "root");
     project.deploy(&["import"]).expect_code(0);

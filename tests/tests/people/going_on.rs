@@ -90,7 +90,7 @@ fn another_strategy_this_once() {
     let root = shop.project().display().to_string();
     // Who finds another at work says so.
     let alone = format!(
-        "mkdir {root}/hold-busy || echo >>{root}/hold-overlap; echo >>{root}/hold-restarts; rmdir {root}/hold-busy"
+        "if mkdir {root}/hold-busy; then echo >>{root}/hold-restarts; rmdir {root}/hold-busy; else echo >>{root}/hold-overlap; fi"
     );
     shop.write("deploy.toml", manifest(&alone));
     shop.commit("Three hosts");
