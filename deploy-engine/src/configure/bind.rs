@@ -268,7 +268,6 @@ impl Binder<'_> {
         Ok(Bound {
             name: name.clone(),
             desired: Arc::new(self.desired(service, Secrets::LeaveOut).await?),
-            secrets: service.secrets.keys().map(ToString::to_string).collect(),
             eyes: self.eyes_with(service, &made, needs).await?,
             target: made.target,
             keep: self.project.keep as usize,

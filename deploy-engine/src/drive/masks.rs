@@ -1,20 +1,20 @@
 //! Secrets that services were given, so that no answer quotes them.
 
-use super::wiring::Bound;
 use deploy_core::failure::SHORTEST_SECRET;
 use deploy_core::machine::Answer;
+use deploy_core::port::target::Desired;
 use std::sync::Arc;
 
 /// Values that may not leave this process in a failure or a note.
 pub(super) type Secrets = Arc<std::sync::Mutex<std::collections::BTreeSet<String>>>;
 
 /// Remembers the secrets that a service was given.
-pub(super) fn remember(secrets: &Secrets, bound: &Bound, desired: &deploy_core::port::target::Desired) {
+pub(super) fn remember(secrets: &Secrets, desired: &Desired) {
     let Ok(mut known) = secrets.lock() else { return };
     let named = desired
         .variables
         .iter()
-        .filter(|(name, _)| bound.secrets.contains(*name));
+        .filter(|(name, _)| desired.secrets.contains(*name));
     known.extend(
         named
             .map(|(_, value)| value.expose().to_owned())

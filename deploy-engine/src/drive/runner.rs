@@ -352,7 +352,7 @@ impl Runner {
         Box::pin(async move {
             match wiring.with_secrets(&plan, &name).await {
                 Ok(desired) => {
-                    remember(&secrets, &bound, &desired);
+                    remember(&secrets, &desired);
                     step.to = desired;
                 }
                 Err(failure) => {

@@ -10,7 +10,7 @@ use deploy_core::machine::state::Direction;
 use deploy_core::plan::{Kind, Plan};
 use deploy_core::port::probe::Probe;
 use deploy_core::port::target::{Desired, Target};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How one slice is looked at.
@@ -72,8 +72,6 @@ pub struct Bound {
     pub target: Arc<dyn Target>,
     /// What it shall run, without its secrets.
     pub desired: Arc<Desired>,
-    /// The names of the variables that are secrets.
-    pub secrets: BTreeSet<String>,
     /// How its slices are looked at.
     pub eyes: BTreeMap<SliceName, Eyes>,
     /// Releases kept in a place.

@@ -110,11 +110,11 @@ impl Engine {
         }
         self.refuse_not_acting(&ask.environment, ask.kind).await?;
         let configured = self.environment(&ask.environment).await?;
-        self.refuse_edited(&ask, &configured).await?;
         let views = self.views().await?;
+        let view = views.environment(&ask.environment);
+        self.refuse_edited(&ask, &configured, &view).await?;
         self.refuse_dropped(ask.kind, &views)?;
-        self.record_rules(&configured, &views.environment(&ask.environment))
-            .await?;
+        self.record_rules(&configured, &view).await?;
         let release = self.release_for(&ask, &mut |_| {}).await?;
         // Going back asks for no evidence: neither a check nor what it runs on may hold it up.
         if ask.kind != Kind::Rollback {

@@ -11,6 +11,7 @@ use deploy_core::gate::Rules;
 use deploy_core::id::{CommitId, EnvName};
 use deploy_core::manifest::Environment;
 use deploy_core::plan::Kind;
+use deploy_core::view::EnvironmentView;
 
 /// Files that are not as committed.
 struct Edited {
@@ -77,6 +78,7 @@ impl Engine {
         &self,
         ask: &DeployAsk,
         environment: &Environment,
+        view: &EnvironmentView,
     ) -> Result<(), EngineError> {
         let allowed = matches!(
             ask.what,
@@ -91,13 +93,11 @@ impl Engine {
         let Some(edited) = self.edited(environment).await? else {
             return Ok(());
         };
-        let views = self.views().await?;
-        let in_force = views.environment(&environment.name).rules;
         let none = Rules::default();
         let here = rules(environment, &self.project.checks);
         let gated = here != none
             || edited.committed.as_ref().is_some_and(|rules| *rules != none)
-            || in_force.is_some_and(|old| *old.rules != none);
+            || view.rules.as_ref().is_some_and(|old| *old.rules != none);
         if !gated {
             return Ok(());
         }

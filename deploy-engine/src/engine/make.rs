@@ -10,6 +10,7 @@ use deploy_core::machine::{Ask, Input, Machine, Rejected};
 use deploy_core::model::Release;
 use deploy_core::plan::Kind;
 use deploy_core::port::journal::{Append, Condition, LeaseToken, Stream};
+use deploy_core::view::EnvironmentView;
 use tokio::sync::mpsc;
 
 impl Engine {
@@ -60,8 +61,7 @@ impl Engine {
         }
         self.keep(&scene.to.environment).await?;
         let deployment = DeploymentId::new(ulid::Ulid::new().to_string()).expect("a ULID is one");
-        self.supersede(&ask.environment, &deployment, lease, ask.kind)
-            .await?;
+        self.supersede(&view, &deployment, lease, ask.kind).await?;
         let request = self.request(ask, release, shape, &deployment).await?;
         let drafts = [
             EventKind::Requested {
@@ -89,7 +89,7 @@ impl Engine {
     /// A newer deployment supersedes older waiting ones, never a rollback.
     async fn supersede(
         &self,
-        environment: &EnvName,
+        view: &EnvironmentView,
         by: &DeploymentId,
         lease: &LeaseToken,
         kind: Kind,
@@ -97,20 +97,13 @@ impl Engine {
         if kind == Kind::Rollback {
             return Ok(());
         }
-        let waiting: Vec<_> = self
-            .views()
-            .await?
-            .environment(environment)
-            .waiting()
-            .map(|view| view.id.clone())
-            .collect();
-        for id in waiting {
+        for waits in view.waiting() {
             let asked = Input::Asked {
                 ask: Ask::Supersede,
                 by: Some(by.clone()),
             };
             // What does not wait any more is not superseded.
-            let _moved_on = self.decide_for(environment, &id, asked, Some(lease)).await?;
+            let _moved_on = self.decide_for(&view.name, &waits.id, asked, Some(lease)).await?;
         }
         Ok(())
     }

@@ -51,12 +51,7 @@ impl Engine {
     /// Reads all views.
     pub(super) async fn views(&self) -> Result<Views, EngineError> {
         let mut read = Vec::new();
-        let project = self
-            .store
-            .load(&Stream::Project, Seq(0))
-            .await
-            .map_err(journal_error)?;
-        let project = ProjectView::fold(project.iter().map(Recorded::event));
+        let project = self.project_view().await?;
         read.push((Stream::Project, project.last));
         let mut environments = BTreeMap::new();
         for stream in self.store.streams().await.map_err(journal_error)? {

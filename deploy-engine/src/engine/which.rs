@@ -4,10 +4,9 @@ use super::{Engine, journal_error, usage};
 use crate::api::{Driven, EngineError};
 use deploy_core::event::Recorded;
 use deploy_core::failure::Code;
-use deploy_core::id::{DeploymentId, EnvName, Seq};
-use deploy_core::port::journal::Stream;
+use deploy_core::id::{DeploymentId, EnvName};
+use deploy_core::view::DeploymentView;
 use deploy_core::view::result::result;
-use deploy_core::view::{DeploymentView, ProjectView};
 
 impl Engine {
     /// The deployment that is meant: named, or the only one that has not ended, in one environment or in all.
@@ -91,12 +90,7 @@ impl Engine {
     /// No such deployment, or the state cannot be read.
     pub async fn driven(&self, id: &DeploymentId) -> Result<Driven, EngineError> {
         let view = self.deployment_view(id).await?;
-        let project = self
-            .store
-            .load(&Stream::Project, Seq(0))
-            .await
-            .map_err(journal_error)?;
-        let project = ProjectView::fold(project.iter().map(Recorded::event));
+        let project = self.project_view().await?;
         Ok(Driven {
             deployment: id.clone(),
             result: result(&view, &project),

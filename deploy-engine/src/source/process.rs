@@ -9,6 +9,8 @@ use tokio::process::Command;
 
 /// The lines kept of a program's output, from the end.
 const KEPT_LINES: usize = 200;
+/// How long the rest of an ended program's output is read, where a child that left its process group keeps it open.
+const REST: Duration = Duration::from_secs(1);
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -100,11 +102,11 @@ pub async fn run(program: &Program, mut line: impl FnMut(&str) + Send) -> Result
             dir: program.dir.clone(),
             source,
         })?;
-    let _group = GroupGuard::of(&child);
+    let group = GroupGuard::of(&child);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (tell, mut lines) = tokio::sync::mpsc::channel(64);
     let mut tail = std::collections::VecDeque::new();
-    let work = async {
+    let status = {
         let read = async {
             tokio::join!(read_lines(stdout, tell.clone()), read_lines(stderr, tell.clone()));
             drop(tell);
@@ -118,31 +120,39 @@ pub async fn run(program: &Program, mut line: impl FnMut(&str) + Send) -> Result
                 tail.push_back(text);
             }
         };
-        // A child that keeps the pipe open after the program has ended is not waited for: the program's end is the end.
-        tokio::select! {
-            status = child.wait() => status,
-            () = async { tokio::join!(read, take); std::future::pending().await } => unreachable!("pending never ends"),
+        let reading = async { tokio::join!(read, take) };
+        tokio::pin!(reading);
+        let work = async {
+            // The program's end is the end, whoever still holds its output.
+            let (status, read) = tokio::select! {
+                biased;
+                status = child.wait() => (status, false),
+                _ = &mut reading => (child.wait().await, true),
+            };
+            (status, read)
+        };
+        match tokio::time::timeout(program.limit, work).await {
+            Ok((Ok(status), true)) => status,
+            Ok((Ok(status), false)) => {
+                // What it left running would keep the pipe open, and what it wrote last is still in it.
+                drop(group);
+                let _a_child_that_left_the_group_holds_it = tokio::time::timeout(REST, reading).await;
+                status
+            }
+            Ok((Err(source), _)) => {
+                return Err(ProcessError::Output {
+                    program: name,
+                    source,
+                });
+            }
+            Err(_) => {
+                return Err(ProcessError::TimedOut {
+                    program: name,
+                    limit: program.limit,
+                });
+            }
         }
     };
-    let status = match tokio::time::timeout(program.limit, work).await {
-        Ok(Ok(status)) => status,
-        Ok(Err(source)) => {
-            return Err(ProcessError::Output {
-                program: name,
-                source,
-            });
-        }
-        Err(_) => {
-            return Err(ProcessError::TimedOut {
-                program: name,
-                limit: program.limit,
-            });
-        }
-    };
-    while let Ok(text) = lines.try_recv() {
-        line(&text);
-        tail.push_back(text);
-    }
     Ok(Ended {
         status,
         tail: tail.into_iter().collect::<Vec<_>>().join("\n"),
@@ -205,4 +215,43 @@ pub fn plain_environment() -> BTreeMap<String, String> {
     KEPT.iter()
         .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn ended(line: &str) -> Ended {
+        let limit = Duration::from_mins(1);
+        run(
+            &Program::shell(line, Path::new("/"), plain_environment(), limit),
+            |_| (),
+        )
+        .await
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_it_said_last_is_kept_however_fast_it_ends() {
+        for _ in 0..100 {
+            let ended = ended("seq 1 14; echo bad >&2; exit 3").await;
+            assert_eq!(ended.status.code(), Some(3));
+            assert_eq!(ended.tail.lines().count(), 15, "{}", ended.tail);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_it_left_running_is_not_waited_for() {
+        let ended = ended("sleep 3600 & echo done").await;
+        assert_eq!(ended.tail, "done");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_left_its_group_is_not_waited_for_either() {
+        let ended = ended(
+            "f=$(mktemp -u); setsid sh -c \"touch $f; exec sleep 5\" & while ! [ -e $f ]; do :; done; rm $f; echo done",
+        )
+        .await;
+        assert_eq!(ended.tail, "done");
+    }
 }
