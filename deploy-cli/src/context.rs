@@ -3,15 +3,15 @@
 use crate::args::Global;
 use crate::console::{Console, Loudness};
 use crate::error::CliError;
-use crate::identity::{self, Variables};
+use crate::identity;
 use deploy_core::failure::Code;
 use deploy_core::id::EnvName;
 use deploy_core::manifest::{Environment, Manifest};
 use deploy_core::plan::Kind;
 use deploy_core::time::Timestamp;
-use deploy_engine::Engine;
-use deploy_engine::api::{Access, EngineError, Opening};
+use deploy_engine::api::{Access, EngineError, Opening, Unreadable};
 use deploy_engine::configure::{self, ConfigureError};
+use deploy_engine::{Engine, StandIn};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -76,8 +76,25 @@ impl Context<'_> {
         unreadable(error)
     }
 
-    /// Opens the project.
+    /// Opens the project, to bring something new.
     pub(crate) async fn open(&self, access: Access) -> Result<Engine, CliError> {
+        self.open_by(access, Unreadable::Refuse).await
+    }
+
+    /// Opens the project to go on with what there is, to go back, or to look: a manifest that cannot be read is no reason not to, and
+    /// that another one is gone by is told.
+    pub(crate) async fn open_anyway(&mut self, access: Access) -> Result<Engine, CliError> {
+        let engine = self.open_by(access, Unreadable::AsCommitted).await?;
+        if let Some(StandIn { commit, why }) = engine.stand_in() {
+            let (file, commit) = (self.file.display(), commit.short());
+            self.console.message(&format!(
+                "! {file} cannot be read ({why}; deploy check): going by it as committed in {commit}\n"
+            ));
+        }
+        Ok(engine)
+    }
+
+    async fn open_by(&self, access: Access, unreadable: Unreadable) -> Result<Engine, CliError> {
         if self.global.file.is_none() && !self.file.exists() {
             return Err(no_manifest());
         }
@@ -87,6 +104,7 @@ impl Context<'_> {
             manifest: self.file.clone(),
             state,
             access,
+            unreadable,
             identity,
         })
         .await?)
@@ -94,14 +112,12 @@ impl Context<'_> {
 
     /// Opens the project to change something. In CI a state that would be made is refused, unless that is meant.
     pub(crate) async fn open_to_deploy(&self, allow_ephemeral: bool) -> Result<Engine, CliError> {
-        let variables: Variables<'_> = &variable;
-        let careful = identity::is_ci(variables) && !allow_ephemeral;
-        self.open(if careful {
-            Access::WriteExisting
-        } else {
-            Access::Write
-        })
-        .await
+        self.open(to_deploy(allow_ephemeral)).await
+    }
+
+    /// The same, to go back.
+    pub(crate) async fn open_to_go_back(&mut self, allow_ephemeral: bool) -> Result<Engine, CliError> {
+        self.open_anyway(to_deploy(allow_ephemeral)).await
     }
 
     /// Whether the caller named the environment to confirm it: by flag, or when asked. The gate is the engine's.
@@ -209,6 +225,14 @@ pub(crate) fn manifest_file(named: Option<&Path>) -> PathBuf {
         file = Path::new("..").join(file);
     }
     PathBuf::from(MANIFEST)
+}
+
+fn to_deploy(allow_ephemeral: bool) -> Access {
+    if identity::is_ci(&variable) && !allow_ephemeral {
+        Access::WriteExisting
+    } else {
+        Access::Write
+    }
 }
 
 fn no_manifest() -> CliError {

@@ -3,7 +3,7 @@
 
 use deploy_core::id::{Actor, EnvName};
 use deploy_core::plan::Kind;
-use deploy_engine::api::{Access, DeployAsk, Identity, Opening, What};
+use deploy_engine::api::{Access, DeployAsk, Identity, Opening, Unreadable, What};
 use deploy_engine::{Engine, Wires};
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,6 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         manifest: manifest.into(),
         state: None,
         access: Access::Write,
+        unreadable: Unreadable::Refuse,
         identity,
     };
     let engine = Engine::open(opening).await?;

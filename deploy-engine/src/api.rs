@@ -24,8 +24,20 @@ pub struct Opening {
     pub state: Option<String>,
     /// Whether a state may be made or written.
     pub access: Access,
+    /// What to do where the manifest cannot be read.
+    pub unreadable: Unreadable,
     /// Who asks.
     pub identity: Identity,
+}
+
+/// What to do where the manifest that lies there cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Refuse: something new is to be brought, and it goes by it.
+    Refuse,
+    /// Go by what was committed last and can be read: to go on, to go back, or to look, nothing new is needed. Which it was is told by
+    /// [`crate::Engine::stand_in`].
+    AsCommitted,
 }
 
 /// What is meant to be done with the state.

@@ -32,7 +32,7 @@ struct Exported {
 }
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Audit) -> Result<Exit, CliError> {
-    let engine = context.open(Access::Read).await?;
+    let engine = context.open_anyway(Access::Read).await?;
     if let Some(environment) = &args.environment {
         known(&engine.environments(), environment)?;
     }

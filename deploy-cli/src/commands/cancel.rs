@@ -23,7 +23,7 @@ pub(crate) async fn run(
     args: Cancel,
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
-    let engine = context.open(Access::Write).await?;
+    let engine = context.open_anyway(Access::Write).await?;
     if args.force {
         sure(context)?;
     }

@@ -10,7 +10,7 @@ use deploy_engine::api::Access;
 use std::fmt::Write as _;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: History) -> Result<Exit, CliError> {
-    let engine = context.open(Access::Read).await?;
+    let engine = context.open_anyway(Access::Read).await?;
     if let Some(environment) = &args.environment {
         known(&engine.environments(), environment)?;
     }

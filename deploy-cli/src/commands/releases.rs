@@ -28,7 +28,7 @@ struct Row {
 }
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Releases) -> Result<Exit, CliError> {
-    let engine = context.open(Access::Read).await?;
+    let engine = context.open_anyway(Access::Read).await?;
     let project = engine.project_view().await?;
     let releases = project.newest_first().take(args.limit).map(|known| {
         let source = known.release.sources.first();

@@ -11,7 +11,7 @@ pub(crate) async fn run(
     args: Resume,
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
-    let engine = context.open(Access::Write).await?;
+    let engine = context.open_anyway(Access::Write).await?;
     if let Some(environment) = &args.environment {
         known(&engine.environments(), environment)?;
     }

@@ -13,7 +13,7 @@ pub(crate) async fn run(
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
     takes_one_that_was_made(&args.nothing_made)?;
-    let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
+    let engine = context.open_to_go_back(args.how.allow_ephemeral_state).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
     let confirmed = context.confirmed(&engine, &environment, Kind::Rollback).await?;
     let what = args.to.map_or(What::Previous, What::Release);

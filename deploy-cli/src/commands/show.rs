@@ -24,7 +24,7 @@ struct Answer<'a> {
 }
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Show) -> Result<Exit, CliError> {
-    let engine = context.open(Access::Read).await?;
+    let engine = context.open_anyway(Access::Read).await?;
     let id = match args.id {
         Some(id) => id,
         None => {

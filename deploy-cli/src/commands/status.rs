@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, CliError> {
     let engine = context
-        .open(if args.refresh { Access::Look } else { Access::Read })
+        .open_anyway(if args.refresh { Access::Look } else { Access::Read })
         .await?;
     let status = engine.status(args.environment.as_ref(), args.refresh).await;
     if let (Err(_), Some(environment)) = (&status, &args.environment) {

@@ -214,9 +214,30 @@ pub(super) fn c07() {
     );
     assert_eq!(compared.strictest.soak, new.soak, "tighter at once");
     assert_eq!(compared.strictest.approvals, old.approvals, "looser not yet");
-    let groups = [(group("managers"), [actor("bob")].into())].into();
-    assert!(old.may_be_loosened_by(&actor("bob"), &groups));
-    assert!(!old.may_be_loosened_by(&actor("dan"), &groups));
+    let old = Rules {
+        groups: [(group("managers"), [actor("bob")].into())].into(),
+        ..old
+    };
+    assert!(old.may_be_loosened_by(&actor("bob")));
+    assert!(!old.may_be_loosened_by(&actor("dan")));
+
+    // Nobody lets himself in.
+    let joined = Rules {
+        groups: [(group("managers"), [actor("bob"), actor("dan")].into())].into(),
+        ..old.clone()
+    };
+    let compared = Rules::compare(&old, &joined);
+    assert!(compared.loosened());
+    assert_eq!(compared.strictest.groups, old.groups);
+    assert!(
+        !Rules::compare(&joined, &old).loosened(),
+        "who leaves has left at once"
+    );
+    assert_eq!(
+        old.digest(),
+        joined.digest(),
+        "who was eligible is judged by itself"
+    );
 
     // A deployment that waits is judged by the tighter ones, and what was approved under the others is void.
     let (mut world, id) = waiting(&[("release", rule(1, &["managers"], false))]);

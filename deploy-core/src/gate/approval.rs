@@ -148,7 +148,7 @@ fn standing(input: &GateInput<'_>, rule: &ApprovalRule, approval: &Approval) -> 
     if approval.rules != input.rules.digest() {
         return Err(Void::Rules);
     }
-    if !rule.from.is_empty() && !input.is_in(&approval.by, &rule.from) {
+    if !rule.from.is_empty() && !input.rules.is_in(&approval.by, &rule.from) {
         return Err(Void::Group);
     }
     if rule.not_author && is_involved(input, &approval.by) {

@@ -9,7 +9,7 @@ pub(super) fn judge(input: &GateInput<'_>) -> Vec<Judged> {
         return Vec::new();
     };
     let (actor, environment) = (input.actor, input.environment);
-    if input.is_in(actor, groups) {
+    if input.rules.is_in(actor, groups) {
         return vec![Judged::met(
             GateKind::Authorization,
             format!("{actor} is in {}", any_of(groups)),

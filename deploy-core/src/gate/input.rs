@@ -2,12 +2,12 @@
 
 use super::rules::{Act, Rules};
 use crate::digest::Digest;
-use crate::id::{Actor, CommitId, DeploymentId, EnvName, GroupName};
+use crate::id::{Actor, CommitId, DeploymentId, EnvName};
 use crate::model::Release;
 use crate::plan::{Kind, Plan};
 use crate::time::Timestamp;
 use crate::view::{DeploymentView, EnvironmentView, ProjectView};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Who set a request off.
@@ -97,8 +97,6 @@ pub struct GateInput<'a> {
     pub environments: &'a BTreeMap<EnvName, EnvironmentView>,
     /// The rules in force in the target environment.
     pub rules: &'a Rules,
-    /// Who is in which group now.
-    pub groups: &'a BTreeMap<GroupName, BTreeSet<Actor>>,
     /// For each entry of [`Rules::branches`]: whether it contains a commit of the release.
     pub contained_in: &'a BTreeMap<String, Containment>,
     /// Environments of `after` that could not be looked at now, and why. All others that run the release were looked at for this
@@ -133,15 +131,6 @@ impl<'a> GateInput<'a> {
 
     pub(super) fn act(&self) -> Act {
         Act::of(self.kind)
-    }
-
-    /// Whether somebody is in one of the groups now.
-    pub(super) fn is_in(&self, actor: &Actor, groups: &BTreeSet<GroupName>) -> bool {
-        groups.iter().any(|group| {
-            self.groups
-                .get(group)
-                .is_some_and(|members| members.contains(actor))
-        })
     }
 
     /// How the release is called in sentences: `v42 (3f9ac1e)`.

@@ -35,6 +35,8 @@ pub struct Rules {
     pub allow: BTreeMap<Act, BTreeSet<GroupName>>,
     /// What must be confirmed by typing the environment's name.
     pub confirm: BTreeSet<Act>,
+    /// Who is in the groups that these rules name.
+    pub groups: BTreeMap<GroupName, BTreeSet<Actor>>,
 }
 
 /// What somebody may ask for.
@@ -168,9 +170,31 @@ impl Comparison {
 }
 
 impl Rules {
-    /// What approvals bind to.
+    /// What approvals bind to. Not to who is in a group: that is judged when the quorum is decided.
     pub fn digest(&self) -> Digest {
-        Digest::of_json(&("deploy.rules/1", self))
+        let groups = BTreeMap::new();
+        Digest::of_json(&(
+            "deploy.rules/1",
+            &Self {
+                groups,
+                ..self.clone()
+            },
+        ))
+    }
+
+    /// The groups that some rule names.
+    pub fn named_groups(&self) -> BTreeSet<&GroupName> {
+        let approving = self.approvals.values().map(|rule| &rule.from);
+        approving.chain(self.allow.values()).flatten().collect()
+    }
+
+    /// Whether somebody is in one of these groups.
+    pub fn is_in(&self, actor: &Actor, groups: &BTreeSet<GroupName>) -> bool {
+        groups.iter().any(|group| {
+            self.groups
+                .get(group)
+                .is_some_and(|members| members.contains(actor))
+        })
     }
 
     /// Compares two versions, line by line.
@@ -187,6 +211,7 @@ impl Rules {
             freezes,
             allow,
             confirm,
+            groups,
         } = new;
         let mut lines = Vec::new();
         let mut note = |moved, text: String| lines.push(Line { moved, text });
@@ -298,16 +323,13 @@ impl Rules {
         for act in confirm.difference(&old.confirm) {
             note(Moved::Tighter, format!("confirm: {} needs one", act.word()));
         }
+        compare_groups(&old.groups, groups, &mut strictest, &mut note);
         Comparison { lines, strictest }
     }
 
     /// Whether somebody may loosen these rules: he may deploy under them, and is one of those whose yes each of them asks for.
-    pub fn may_be_loosened_by(&self, actor: &Actor, groups: &BTreeMap<GroupName, BTreeSet<Actor>>) -> bool {
-        let is_in = |wanted: &BTreeSet<GroupName>| {
-            wanted
-                .iter()
-                .any(|group| groups.get(group).is_some_and(|members| members.contains(actor)))
-        };
+    pub fn may_be_loosened_by(&self, actor: &Actor) -> bool {
+        let is_in = |groups: &BTreeSet<GroupName>| self.is_in(actor, groups);
         self.allow.get(&Act::Deploy).is_none_or(is_in)
             && self
                 .approvals
@@ -376,6 +398,36 @@ fn compare_allow(
             strictest.allow.insert(act, was.clone());
         }
     }
+}
+
+/// More people in a group that stays named is looser, fewer is tighter.
+fn compare_groups(
+    old: &BTreeMap<GroupName, BTreeSet<Actor>>,
+    new: &BTreeMap<GroupName, BTreeSet<Actor>>,
+    strictest: &mut Rules,
+    note: &mut impl FnMut(Moved, String),
+) {
+    for (group, was) in old {
+        let Some(is) = new.get(group) else {
+            // A rule that names it may hold on.
+            strictest.groups.insert(group.clone(), was.clone());
+            continue;
+        };
+        for actor in is.difference(was) {
+            note(Moved::Looser, format!("groups: {actor} is in {group}"));
+        }
+        for actor in was.difference(is) {
+            note(
+                Moved::Tighter,
+                format!("groups: {actor} is not in {group} any more"),
+            );
+        }
+        strictest
+            .groups
+            .insert(group.clone(), was.intersection(is).cloned().collect());
+    }
+    let named: BTreeSet<_> = strictest.named_groups().into_iter().cloned().collect();
+    strictest.groups.retain(|group, _| named.contains(group));
 }
 
 #[cfg(test)]

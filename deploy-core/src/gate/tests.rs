@@ -89,6 +89,7 @@ fn strict() -> Rules {
         freezes: [("weekend".to_owned(), weekend().into())].into(),
         allow: [(Act::Deploy, [group("managers")].into())].into(),
         confirm: [Act::Deploy].into(),
+        groups: [(group("managers"), [actor("bob"), actor("cid")].into())].into(),
     }
 }
 
@@ -590,7 +591,7 @@ proptest! {
 
     /// Going from any rules to any others: the stricter of both is never looser than the old ones.
     #[test]
-    fn the_stricter_is_never_looser(keep in prop::collection::vec(any::<bool>(), 10), soak in 0u64..20) {
+    fn the_stricter_is_never_looser(keep in prop::collection::vec(any::<bool>(), 12), soak in 0u64..20) {
         let mut new = strict();
         new.soak = minutes(soak);
         if !keep[0] { new.branches = None; }
@@ -602,6 +603,8 @@ proptest! {
         if !keep[6] { new.freezes.clear(); }
         if !keep[7] { new.allow.clear(); }
         if !keep[8] { new.confirm.clear(); }
+        if !keep[10] { new.groups.entry(group("managers")).or_default().insert(actor("dan")); }
+        if !keep[11] { new.groups.entry(group("managers")).or_default().remove(&actor("bob")); }
         if !keep[9] { new.approvals.insert("release".to_owned(), managers(1)); }
         let strictest = Rules::compare(&strict(), &new).strictest;
         prop_assert!(!Rules::compare(&strict(), &strictest).loosened());

@@ -4,7 +4,7 @@ use super::Engine;
 use crate::api::EngineError;
 use deploy_core::event::EventKind;
 use deploy_core::failure::{Code, Failure};
-use deploy_core::gate::{Approval, GateInput, PlanFacts, Trigger, Worth, worth};
+use deploy_core::gate::{Approval, GateInput, PlanFacts, Rules, Trigger, Worth, worth};
 use deploy_core::id::{DeploymentId, EnvName};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +36,10 @@ impl Engine {
             approval: approval.clone(),
         };
         self.fact(&environment, &deployment, given).await?;
-        match self.worth_of(&approval, &environment, &deployment).await? {
+        match self
+            .worth_of(&approval, &rules, &environment, &deployment)
+            .await?
+        {
             Worth::Counts => Ok(deployment),
             Worth::Vetoed(why) => Err(EngineError::Refused {
                 unmet: Vec::new(),
@@ -63,6 +66,7 @@ impl Engine {
     async fn worth_of(
         &self,
         approval: &Approval,
+        rules: &Rules,
         environment: &EnvName,
         deployment: &DeploymentId,
     ) -> Result<Worth, EngineError> {
@@ -77,8 +81,6 @@ impl Engine {
             return Ok(Worth::Counts);
         };
         let release = self.by_ref(&views, request.release)?;
-        let rules = self.rules_in_force(&self.environment(environment).await?, &target);
-        let groups = self.groups();
         let input = GateInput {
             now: approval.at,
             environment,
@@ -94,8 +96,7 @@ impl Engine {
             release: &release,
             project: &views.project,
             environments: &views.environments,
-            rules: &rules,
-            groups: &groups,
+            rules,
             contained_in: &BTreeMap::new(),
             unseen: &BTreeMap::new(),
             not_acting: &[],

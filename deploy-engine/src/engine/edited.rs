@@ -46,7 +46,7 @@ impl Engine {
     /// The state or the manifest cannot be read.
     pub async fn forewarnings(&self, name: &EnvName) -> Result<Vec<String>, EngineError> {
         let environment = self.environment(name).await?;
-        let here = rules(&environment, &self.project.checks);
+        let here = rules(&environment, &self.project);
         let (mut said, mut told) = (Vec::new(), Vec::new());
         if let Some(edited) = self.edited(&environment).await? {
             let compared = edited.committed.as_ref().map(|old| Rules::compare(old, &here));
@@ -94,7 +94,7 @@ impl Engine {
             return Ok(());
         };
         let none = Rules::default();
-        let here = rules(environment, &self.project.checks);
+        let here = rules(environment, &self.project);
         let gated = here != none
             || edited.committed.as_ref().is_some_and(|rules| *rules != none)
             || view.rules.as_ref().is_some_and(|old| *old.rules != none);
@@ -148,6 +148,6 @@ impl Engine {
             .await
             .map_err(configure_error)?;
         let project = manifest.project(&look_up).map_err(EngineError::Manifest)?;
-        Ok(rules(&environment, &project.checks))
+        Ok(rules(&environment, &project))
     }
 }

@@ -36,14 +36,17 @@ impl Engine {
     /// The rules that hold: those of the manifest as it lies there. A tighter line holds at once; a looser one only once somebody who
     /// may loosen the old rules has deployed with it.
     pub(super) fn rules_in_force(&self, environment: &Environment, view: &EnvironmentView) -> Rules {
-        let wanted = rules(environment, &self.project.checks);
-        match &view.rules {
-            None => wanted,
-            Some(old) => {
-                let comparison = Rules::compare(&old.rules, &wanted);
-                let may = old.rules.may_be_loosened_by(&self.identity.actor, &self.groups());
-                if may { wanted } else { comparison.strictest }
-            }
+        let wanted = rules(environment, &self.project);
+        let Some(old) = &view.rules else { return wanted };
+        let mut old = old.rules.clone();
+        if old.groups.is_empty() {
+            // Recorded before people were part of it.
+            old.groups.clone_from(&wanted.groups);
+        }
+        if old.may_be_loosened_by(&self.identity.actor) {
+            wanted
+        } else {
+            Rules::compare(&old, &wanted).strictest
         }
     }
 
@@ -56,7 +59,7 @@ impl Engine {
         let now = self.rules_in_force(environment, view);
         let digest = now.digest();
         let (lines, loosened) = match &view.rules {
-            Some(old) if old.digest == digest => return Ok(()),
+            Some(old) if *old.rules == now => return Ok(()),
             None => (Vec::new(), false),
             Some(old) => {
                 let comparison = Rules::compare(&old.rules, &now);
@@ -87,7 +90,6 @@ impl Engine {
     ) -> Result<Vec<gate::Judged>, EngineError> {
         let environment = self.environment(case.environment).await?;
         let rules = self.rules_in_force(&environment, &views.environment(case.environment));
-        let groups = self.groups();
         let contained_in = self.containment(&environment, case.release, case.branch).await;
         let not_acting = self.not_acting(&environment);
         let mut environments = views.environments.clone();
@@ -120,7 +122,6 @@ impl Engine {
             project: &views.project,
             environments: &environments,
             rules: &rules,
-            groups: &groups,
             contained_in: &contained_in,
             unseen: &unseen,
             not_acting: &not_acting,

@@ -22,12 +22,14 @@ mod retire;
 mod rules;
 mod scene;
 mod status;
+mod unreadable;
 mod watch;
 mod which;
 mod wired;
 
 pub use checks::{JunitCount, junit};
 pub use deploy::Wires;
+pub use unreadable::StandIn;
 
 use crate::api::{Access, EngineError, Identity, Opening};
 use crate::clock::{Clock, SystemClock};
@@ -52,6 +54,7 @@ pub struct Engine {
     folder: PathBuf,
     file: String,
     git: Arc<Result<Git, GitError>>,
+    stand_in: Option<StandIn>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     artifacts: Artifacts,
@@ -76,12 +79,14 @@ impl Engine {
     /// The manifest, all of it at once; or the state.
     pub async fn open(opening: Opening) -> Result<Self, EngineError> {
         let path = std::path::absolute(&opening.manifest).unwrap_or(opening.manifest.clone());
-        let manifest = configure::read_manifest(&opening.manifest).map_err(configure_error)?;
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
         let file = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
+        let git = Git::open(&folder).await;
+        let (manifest, stand_in) =
+            unreadable::read(&opening.manifest, &file, &git, opening.unreadable).await?;
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
@@ -100,7 +105,8 @@ impl Engine {
         let home = location.parent().unwrap_or(&folder).to_owned();
         let store = open_store(location, &project, opening.access).await?;
         let engine = Self {
-            git: Arc::new(Git::open(&folder).await),
+            git: Arc::new(git),
+            stand_in,
             manifest: Arc::new(manifest),
             project: Arc::new(project),
             file,
@@ -142,7 +148,12 @@ impl Engine {
         }
     }
 
-    /// The manifest, as it lies there.
+    /// What stands in for the manifest that lies there and cannot be read.
+    pub fn stand_in(&self) -> Option<&StandIn> {
+        self.stand_in.as_ref()
+    }
+
+    /// The manifest, as it lies there, or what stands in for it.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }

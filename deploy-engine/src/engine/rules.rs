@@ -5,13 +5,13 @@ use crate::source::git::Git;
 use deploy_core::gate::Containment;
 use deploy_core::gate::rules::{Act, ApprovalRule, CheckRule, Freeze, Item, Rules, When};
 use deploy_core::gate::window::{WeekTime, Window};
-use deploy_core::id::{Actor, CommitId, EvidenceName, GroupName};
+use deploy_core::id::{CommitId, EvidenceName, GroupName};
 use deploy_core::manifest::{self, ChecklistItem, Environment, FreezeWindow, Glob, acting};
 use deploy_core::model::Release;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rules of an environment.
-pub(super) fn rules(environment: &Environment, checks: &BTreeMap<EvidenceName, manifest::Check>) -> Rules {
+pub(super) fn rules(environment: &Environment, project: &manifest::Project) -> Rules {
     let branches: BTreeSet<_> = environment
         .branches
         .iter()
@@ -33,14 +33,14 @@ pub(super) fn rules(environment: &Environment, checks: &BTreeMap<EvidenceName, m
     if environment.confirm.rollback {
         confirm.insert(Act::Rollback);
     }
-    Rules {
+    let mut rules = Rules {
         branches: (!branches.is_empty()).then_some(branches),
         after: environment.after.iter().cloned().collect(),
         soak: environment.soak,
         checks: environment
             .checks
             .iter()
-            .map(|name| (name.clone(), check(checks.get(name))))
+            .map(|name| (name.clone(), check(project.checks.get(name))))
             .collect(),
         checklist: items(&environment.checklist.before, When::Before)
             .chain(items(&environment.checklist.during, When::During))
@@ -71,7 +71,15 @@ pub(super) fn rules(environment: &Environment, checks: &BTreeMap<EvidenceName, m
             .collect(),
         allow: allow.into_iter().flatten().collect(),
         confirm,
-    }
+        groups: BTreeMap::new(),
+    };
+    let named = |group: &&GroupName| project.groups.get(*group).cloned().unwrap_or_default();
+    rules.groups = rules
+        .named_groups()
+        .iter()
+        .map(|group| ((*group).clone(), named(group)))
+        .collect();
+    rules
 }
 
 fn check(check: Option<&manifest::Check>) -> CheckRule {
@@ -120,11 +128,6 @@ fn freeze(freeze: &manifest::Freeze) -> Freeze {
 }
 
 impl Engine {
-    /// Who is in which group now.
-    pub(super) fn groups(&self) -> BTreeMap<GroupName, BTreeSet<Actor>> {
-        self.project.groups.clone()
-    }
-
     /// For each branch of the rules: whether it contains a commit of the release. What git cannot tell is not known, and not met.
     pub(super) async fn containment(
         &self,

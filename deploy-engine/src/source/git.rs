@@ -271,6 +271,23 @@ impl Git {
         }
     }
 
+    /// The commits that changed a file, by its path below the manifest's folder, newest first.
+    pub async fn commits_of(&self, path: &str, most: usize) -> Result<Vec<CommitId>, GitError> {
+        let (most, path) = (format!("--max-count={most}"), format!("{}{path}", self.prefix));
+        let text = self
+            .ask(&[
+                "--literal-pathspecs",
+                "log",
+                "--format=%H",
+                &most,
+                "HEAD",
+                "--",
+                &path,
+            ])
+            .await?;
+        Ok(text.lines().filter_map(|line| CommitId::new(line).ok()).collect())
+    }
+
     /// A digest of all files of a commit that match, by what git knows of them; and how many there are.
     pub async fn digest_of(
         &self,

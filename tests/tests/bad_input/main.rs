@@ -7,4 +7,5 @@ mod signals;
 mod source;
 mod state;
 mod texts;
+mod unreadable;
 mod world;

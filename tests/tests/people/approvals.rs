@@ -73,3 +73,31 @@ fn an_approval_is_void_when_the_rules_get_tighter() {
     assert_eq!(result["unmet"][0]["gate"], "approval", "{result:#}");
     assert_eq!(serves(&shop), "v1");
 }
+
+#[test]
+fn nobody_lets_himself_into_the_group_that_decides() {
+    let shop = up(APPROVAL);
+    let id = held_up(&shop, &["up"], 11, "approval");
+    // Carol commits herself into the group, and says yes to what Alice asked for.
+    let manifest = std::fs::read_to_string(shop.path("deploy.toml")).expect("it is there");
+    shop.write(
+        "deploy.toml",
+        manifest.replace(
+            "[\"bob@shop.example\"]",
+            "[\"bob@shop.example\", \"carol@shop.example\"]",
+        ),
+    );
+    asks(&shop, "carol@shop.example");
+    shop.commit("Carol decides, too");
+    shop.deploy(&["approve", &id]).expect_code(7);
+    assert_eq!(held_up(&shop, &["resume", &id], 11, "approval"), id);
+    assert_eq!(serves(&shop), "v1");
+    // One who is asked for takes her in, by asking for a deployment with it.
+    asks(&shop, BOB);
+    held_up(&shop, &["up"], 11, "approval");
+    let audit = told(&shop, &["audit"], 0).to_string();
+    assert!(
+        audit.contains("groups: carol@shop.example is in managers"),
+        "{audit}"
+    );
+}
