@@ -33,6 +33,23 @@ pub struct Failure {
     pub next: String,
 }
 
+/// A text with `***` in the place of each of these values, and of each of their lines.
+pub fn without(text: &str, secrets: &std::collections::BTreeSet<String>) -> String {
+    // Logs are lines: no value of several would be found in one.
+    let lines = secrets.iter().flat_map(|secret| secret.lines().map(str::trim));
+    let mut hidden: Vec<&str> = secrets
+        .iter()
+        .map(String::as_str)
+        .filter(|secret| !secret.is_empty())
+        .chain(lines.filter(|line| line.len() >= SHORTEST_SECRET))
+        .collect();
+    // The longest first: one value may be part of another.
+    hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    hidden
+        .into_iter()
+        .fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+}
+
 impl Failure {
     /// A failure with what every failure must have.
     pub fn new(code: Code, message: impl Into<String>, next: impl Into<String>) -> Self {
@@ -74,27 +91,10 @@ impl Failure {
     /// Puts `***` in the place of each of these values: what a service answers may quote the secrets it was given.
     #[must_use]
     pub fn without(mut self, secrets: &std::collections::BTreeSet<String>) -> Self {
-        // Logs are lines: no value of several would be found in one.
-        let lines = secrets.iter().flat_map(|secret| secret.lines().map(str::trim));
-        let mut hidden: Vec<&str> = secrets
-            .iter()
-            .map(String::as_str)
-            .filter(|secret| !secret.is_empty())
-            .chain(lines.filter(|line| line.len() >= SHORTEST_SECRET))
-            .collect();
-        // The longest first: one value may be part of another.
-        hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
-        let scrub = |text: &mut String| {
-            for secret in &hidden {
-                if text.contains(secret) {
-                    *text = text.replace(secret, "***");
-                }
-            }
-        };
-        scrub(&mut self.message);
-        scrub(&mut self.next);
-        self.causes.iter_mut().for_each(scrub);
-        self.log_tail.iter_mut().for_each(scrub);
+        let texts = [&mut self.message, &mut self.next].into_iter();
+        for text in texts.chain(&mut self.causes).chain(&mut self.log_tail) {
+            *text = without(text, secrets);
+        }
         self
     }
 

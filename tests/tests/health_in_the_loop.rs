@@ -186,13 +186,39 @@ here = {{ local = true }}
         "web",
         &WebRelease {
             version: "3".to_owned(),
-            ..told
+            ..told.clone()
         },
     );
     shop.commit("Down again");
     let events = shop.deploy(&["up", "--events", "-v"]).expect_code(3);
     let people = shop.deploy(&["show"]).expect_code(0);
-    for output in [&output, &kept, &events, &people] {
+    // Others look at what runs, and one takes over a deployment that another process began.
+    shop.write(
+        "deploy.toml",
+        std::fs::read_to_string(shop.path("deploy.toml"))
+            .expect("it is there")
+            .replace("[services.web]\n", "[services.web]\nbake = \"1h\"\n"),
+    );
+    shop.write_web("web", &WebRelease::healthy("4"));
+    shop.commit("Up, and to be watched");
+    let mut run = shop.spawn(&["up", "--events"]);
+    run.until_says(PATIENCE, "bake_begun");
+    run.signal(rustix::process::Signal::KILL);
+    run.wait(PATIENCE);
+    let answers = shop.root().join("web/current/health.json");
+    std::fs::write(&answers, r#"{"status": "hunter2-and-more"}"#).expect("it is ours");
+    let restarted = std::process::Command::new("sh").args(["-c", &restart]).status();
+    assert!(restarted.is_ok_and(|status| status.success()), "{restart}");
+    let verified = shop.deploy(&["verify", "-e", "development"]);
+    assert!(verified.stdout.contains("***"), "{verified:?}");
+    let looked = shop.deploy(&["status", "--refresh", "--json"]);
+    let resumed = shop.deploy(&["resume", "--json"]).expect_code(3);
+    let failure = resumed.json()["failure"].to_string();
+    assert!(failure.contains("***"), "{failure}");
+    let kept_now = shop.deploy(&["audit", "export", "--events"]).expect_code(0);
+    for output in [
+        &output, &kept, &events, &people, &verified, &looked, &resumed, &kept_now,
+    ] {
         let said = format!("{}{}", output.stdout, output.stderr);
         assert!(!said.contains("hunter2"), "{said}");
     }

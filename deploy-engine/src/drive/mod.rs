@@ -24,6 +24,7 @@ pub use facts::Facts;
 pub(crate) use health::look;
 pub use lease::LeaseKeeper;
 pub(crate) use look::same;
+pub(crate) use masks::{ASK, Masks};
 pub use points::POINTS;
 use points::{after, before};
 pub use wiring::{Bound, Epochs, Eyes, Fate, Needs, Untold, Wiring};

@@ -5,7 +5,7 @@ use super::bake::Watched;
 use super::calls::{PATIENCE_GOING_BACK, SHORT_LIMIT, claim, done, failed, how, limited};
 use super::facts::Facts;
 use super::look::{Scope, same};
-use super::masks::{Secrets, remember, scrubbed};
+use super::masks::Masks;
 use super::retry::{Patience, retry};
 use super::verify::Side;
 use super::wiring::{Bound, Epochs, Needs, Wiring};
@@ -47,7 +47,7 @@ pub(super) struct Runner {
     known: Epochs,
     tell: mpsc::Sender<Told>,
     /// Values of secrets that a service was given: no answer may quote them.
-    secrets: Secrets,
+    masks: Masks,
 }
 
 impl Runner {
@@ -60,6 +60,10 @@ impl Runner {
             .bind(&plan, Needs::of(machine))
             .await
             .map_err(|failure| DriveError::Wiring(Box::new(failure)))?;
+        let masks = Masks::default();
+        if machine.state().touched() {
+            masks.learn_again(&*drive.wiring, &plan, &bound).await;
+        }
         Ok(Self {
             plan,
             bound: Arc::new(bound),
@@ -71,7 +75,7 @@ impl Runner {
             who: drive.who.who.clone(),
             known: drive.wiring.epochs().await,
             tell: drive.tell.clone(),
-            secrets: Secrets::default(),
+            masks,
         })
     }
 
@@ -89,12 +93,12 @@ impl Runner {
                 }
             })
         };
-        let secrets = Arc::clone(&self.secrets);
+        let masks = self.masks.clone();
         Box::pin(async move {
             failpoint::hit(before(work));
             let Answered { answer, read } = task.await;
             Answered {
-                answer: scrubbed(answer, &secrets),
+                answer: masks.answer(answer),
                 read,
             }
         })
@@ -347,12 +351,12 @@ impl Runner {
             Arc::clone(&self.plan),
             bound.name.clone(),
         );
-        let secrets = Arc::clone(&self.secrets);
+        let masks = self.masks.clone();
         let keeps = self.plan.service(self.plan.slice(slice).service).change == Change::Keep;
         Box::pin(async move {
             match wiring.with_secrets(&plan, &name).await {
                 Ok(desired) => {
-                    remember(&secrets, &desired);
+                    masks.learn(&desired);
                     step.to = desired;
                 }
                 Err(failure) => {

@@ -5,11 +5,13 @@ use super::scene::Views;
 use super::status::as_it_lies_there;
 use super::{Engine, failed, usage};
 use crate::api::{EngineError, SliceHealth};
-use crate::drive::{look, same};
+use crate::configure::bind::{Binder, Secrets};
+use crate::drive::{ASK, Masks, look, same};
 use deploy_core::event::{Event, EventKind, SCHEMA};
 use deploy_core::failure::Code;
 use deploy_core::gate::Rules;
 use deploy_core::id::{EnvName, ServiceName};
+use deploy_core::manifest::Service;
 use deploy_core::model::Release;
 use deploy_core::plan::Kind;
 use deploy_core::port::journal::Stream;
@@ -87,28 +89,61 @@ impl Engine {
             .values()
             .filter(|service| services.is_empty() || services.contains(&service.name));
         for service in wanted {
-            let made = binder.target(service).await.map_err(failed)?;
-            let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
-            let seen = made.target.observe(&names).await;
-            let seen = seen.map_err(|error| EngineError::Unreachable(error.failure))?;
-            let known = view.observed.get(&service.name);
-            for (slice, eyes) in binder.eyes(service, &made).await.map_err(failed)? {
-                let (health, mut note) = look(&eyes, &eyes.new).await.word();
-                let seen = seen.iter().find(|seen| seen.slice == slice);
-                let edited = seen.map(|seen| seen.inside.edited.clone()).unwrap_or_default();
-                if !edited.is_empty() {
-                    note = format!("{note}; drifted: {}", Inside::few(&edited));
+            let looked = self.look_at_service(&binder, service, &view).await?;
+            found.extend(looked.into_iter().map(|(found, _)| found));
+        }
+        Ok(found)
+    }
+
+    /// One service, looked at: what its platform tells of each slice, and one look with each probe.
+    pub(super) async fn look_at_service(
+        &self,
+        binder: &Binder<'_>,
+        service: &Service,
+        known: &EnvironmentView,
+    ) -> Result<Vec<(Seen, Option<SliceSeen>)>, EngineError> {
+        let made = binder.target(service).await.map_err(failed)?;
+        let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
+        let eyes = binder.eyes(service, &made).await.map_err(failed)?;
+        let told = made.target.observe(&names).await;
+        let mut told = told.map_err(|error| EngineError::Unreachable(error.failure))?;
+        let known = known.observed.get(&service.name);
+        let mut found = Vec::new();
+        for slice in names {
+            let at = told.iter().position(|seen| seen.slice == slice);
+            let seen = at.map(|at| told.swap_remove(at));
+            let nothing = matches!(seen.as_ref().map(|seen| &seen.runs), Some(Ok(Runs::Nothing)));
+            let (health, mut note) = match eyes.get(&slice) {
+                Some(_) if nothing => (HealthSeen::Unknown, "nothing runs there".to_owned()),
+                Some(eyes) => look(eyes, &eyes.new).await.word(),
+                None => (HealthSeen::Unknown, String::new()),
+            };
+            if health != HealthSeen::Healthy && !service.secrets.is_empty() {
+                // Only here something may be quoted, and only now it is worth asking for what must not be.
+                let masks = Masks::default();
+                let given = binder.desired(service, Secrets::Resolve);
+                if let Ok(Ok(desired)) = tokio::time::timeout(ASK, given).await {
+                    masks.learn(&desired);
                 }
-                let should = known.and_then(|slices| slices.get(&slice)?.runs.as_ref());
-                let health = SliceHealth {
-                    service: service.name.clone(),
-                    slice,
-                    health,
-                    note,
-                    edited,
-                };
-                found.push(Seen::new(health, seen, should, eyes.new.len()));
+                note = masks.text(&note);
             }
+            let edited = seen
+                .as_ref()
+                .map(|seen| seen.inside.edited.clone())
+                .unwrap_or_default();
+            if !edited.is_empty() {
+                note = format!("{note}; drifted: {}", Inside::few(&edited));
+            }
+            let should = known.and_then(|slices| slices.get(&slice)?.runs.as_ref());
+            let probes = eyes.get(&slice).map_or(0, |eyes| eyes.new.len());
+            let health = SliceHealth {
+                service: service.name.clone(),
+                slice,
+                health,
+                note,
+                edited,
+            };
+            found.push((Seen::new(health, seen.as_ref(), should, probes), seen));
         }
         Ok(found)
     }

@@ -1,10 +1,9 @@
 //! What runs where: from the journal's last observation, or by looking now. Reads no more of the journal than it takes.
 
-use super::looks::Seen;
 use super::scene::{Configured, Scene};
-use super::{Engine, failed, journal_error, usage};
-use crate::api::{EngineError, SliceHealth};
-use crate::drive::{look, same};
+use super::{Engine, journal_error, usage};
+use crate::api::EngineError;
+use crate::drive::same;
 use deploy_core::digest::Digest;
 use deploy_core::event::Recorded;
 use deploy_core::failure::Code;
@@ -141,35 +140,12 @@ impl Engine {
         let binder = self.binder(&scene);
         let at = self.clock.now();
         for service in scene.to.environment.services.values() {
-            let made = binder.target(service).await.map_err(failed)?;
-            let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
-            let eyes = binder.eyes(service, &made).await.map_err(failed)?;
-            let seen = made
-                .target
-                .observe(&names)
-                .await
-                .map_err(|error| EngineError::Unreachable(error.failure))?;
-            for seen in seen {
-                let (health, note) = match eyes.get(&seen.slice) {
-                    Some(eyes) if !matches!(seen.runs, Ok(Runs::Nothing)) => {
-                        look(eyes, &eyes.new).await.word()
-                    }
-                    _ => (HealthSeen::Unknown, String::new()),
-                };
-                let of_slice = SliceHealth {
-                    service: service.name.clone(),
-                    slice: seen.slice.clone(),
-                    health,
-                    note,
-                    edited: Vec::new(),
-                };
-                let should = known.observed.get(&service.name);
-                let should = should.and_then(|slices| slices.get(&seen.slice)?.runs.as_ref());
-                let probes = eyes.get(&seen.slice).map_or(0, |eyes| eyes.new.len());
-                all.push(Seen::new(of_slice, Some(&seen), should, probes));
+            for (found, seen) in self.look_at_service(&binder, service, &known).await? {
+                let Some(seen) = seen else { continue };
+                let (health, name) = (found.health.health, seen.slice.clone());
+                all.push(found);
                 let slices = view.observed.entry(service.name.clone()).or_default();
-                let before = slices.remove(&seen.slice);
-                let name = seen.slice.clone();
+                let before = slices.remove(&name);
                 slices.insert(
                     name,
                     looked_at(before, seen, service.kind().to_string(), health, at),
