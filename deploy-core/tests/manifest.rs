@@ -480,35 +480,6 @@ fn what_up_refuses_is_known_with_the_variables() {
     );
 }
 
-#[test]
-fn a_canary_that_is_to_be_watched_between_its_steps_is_refused() {
-    let refused = |steps: &str| -> Vec<String> {
-        let text = format!(
-            r#"[project]
-name = "shop"
-[services.web.ssh]
-source = "web/"
-path = "live/web"
-[services.web.strategy]
-kind = "canary"
-steps = [{steps}]
-[environments.development.hosts]
-here = {{ local = true }}
-"#
-        );
-        let manifest = manifest::parse("deploy.toml", &text).unwrap_or_else(|problems| panic!("{problems}"));
-        let environment = resolve_with(&text, "development", &[]);
-        let found = manifest::acting::not_yet_in(&manifest, &environment, &on_servers());
-        let weaker = found.into_iter().filter(|one| one.weakens_gate);
-        weaker.map(|one| one.key).collect()
-    };
-    assert!(refused("{ to = 1 }").is_empty());
-    assert_eq!(
-        refused(r#"{ to = 1, for = "5m" }"#),
-        ["services.web.strategy.steps"]
-    );
-}
-
 /// One project whose services, checks and environments say what is in question.
 fn named_in(text: &str) -> String {
     let manifest = manifest::parse("deploy.toml", text).unwrap_or_else(|problems| panic!("{problems}"));
@@ -551,7 +522,6 @@ hosts.here.local = true
     line 6: `checks.lint.fail_on` does not act yet: findings are not judged by their severity: only whether the check passed counts
     line 11: `services.web.hooks.assets.at` does not act yet: it does not run while the artifact is built; `up` refuses it
     line 18: `services.web.strategy.max_failures` does not act yet: the first failure turns back
-    line 19: `services.web.strategy.steps` does not act yet: a step's `for` is not waited for: the next step follows as soon as this one is verified; `up` refuses it
     ");
     // Evidence that an item of a checklist asks for gates as well.
     let text = text.replace(

@@ -80,6 +80,7 @@ fn plan(kind: Kind, slices: u16) -> Plan {
                 unit: UnitIx(slice),
                 now: runs(),
                 way_back: WayBack::Checkpoint,
+                hold: Duration::ZERO,
             })
             .collect(),
         limits: Limits {

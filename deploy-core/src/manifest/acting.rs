@@ -7,7 +7,7 @@ use super::keys::project::Records;
 use super::keys::service::HookPoint;
 use super::keys::strategy::StrategyKind;
 use super::keys::target::TargetKind;
-use super::model::{Content, Environment, Origin, ServiceStrategy};
+use super::model::{Content, Environment, Origin};
 use super::parse::Manifest;
 use crate::id::EvidenceName;
 use crate::problem::position;
@@ -253,10 +253,6 @@ fn of_environment(manifest: &Manifest, environment: &Environment, acts: &Acts) -
                 add("strategy.kind", true, format!("{chosen} comes later"));
             }
             Some(_) => {
-                if chosen == StrategyKind::Canary && waits(&service.strategy) {
-                    let reason = "a step's `for` is not waited for: the next step follows as soon as this one is verified";
-                    add("strategy.steps", true, reason.to_owned());
-                }
                 if !service.strategy.max_failures.is_zero() {
                     let reason = "the first failure turns back".to_owned();
                     add("strategy.max_failures", false, reason);
@@ -298,11 +294,6 @@ fn asked_for(environment: &Environment) -> BTreeSet<&EvidenceName> {
     let items = environment.checklist.before.values().chain(inherited);
     let evidence = items.filter_map(|item| item.evidence.as_ref());
     environment.checks.iter().chain(evidence).collect()
-}
-
-/// Whether a step of a canary is to be watched for a while.
-fn waits(strategy: &ServiceStrategy) -> bool {
-    strategy.steps.iter().any(|step| !step.hold.get().is_zero())
 }
 
 fn artifact_not_yet(manifest: &Manifest, name: &str, acts: &Acts) -> Option<(&'static str, &'static str)> {

@@ -196,6 +196,7 @@ impl Planner<'_> {
                 unit: units[&slice.spec.unit],
                 way_back: way_back(plan.kind, change, &now, service.abilities),
                 now,
+                hold: Duration::ZERO,
             });
             let named = |difference| Difference {
                 service: Some(service.name.clone()),
@@ -204,6 +205,11 @@ impl Planner<'_> {
             plan.differences.extend(slice.difference.clone().map(named));
         }
         let grouping = self.grouping(service, change);
+        for (batch, hold) in grouping.batches.iter().zip(&grouping.holds) {
+            for at in batch {
+                plan.slices[first + at].hold = *hold;
+            }
+        }
         let index = |at: usize| SliceIx(u16::try_from(first + at).expect("the slices were counted"));
         plan.services.push(PlannedService {
             name: service.name.clone(),
@@ -277,19 +283,12 @@ impl Planner<'_> {
         if change != Change::Move {
             return Grouping {
                 batches: vec![(0..service.slices.len()).collect()],
+                holds: Vec::new(),
                 interrupts: false,
                 cut: None,
             };
         }
-        let holds = |steps: &[super::CanaryStep]| steps.iter().any(|step| step.hold > Duration::ZERO);
         match &service.strategy {
-            StrategyInput::Canary { steps } if holds(steps) && self.rollback => self.notices.push(of(
-                &service.name,
-                "the canary's steps do not wait while rolling back",
-            )),
-            StrategyInput::Canary { steps } if holds(steps) => self.problems.push(PlanProblem::CanaryHold {
-                service: service.name.clone(),
-            }),
             StrategyInput::Rolling {
                 max_failures: 1.., ..
             } => self.notices.push(of(
@@ -307,7 +306,12 @@ impl Planner<'_> {
                 Err(_) => Now::Unknown,
             })
             .collect();
-        let grouping = group(&service.strategy, &seen);
+        let mut grouping = group(&service.strategy, &seen);
+        if self.rollback && grouping.holds.iter().any(|hold| !hold.is_zero()) {
+            grouping.holds.fill(Duration::ZERO);
+            let said = "the canary's steps do not wait while rolling back";
+            self.notices.push(of(&service.name, said));
+        }
         if let Some(asked) = grouping.cut {
             self.notices.push(of(
                 &service.name,

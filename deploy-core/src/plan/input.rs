@@ -105,6 +105,16 @@ pub enum StrategyInput {
     },
 }
 
+impl StrategyInput {
+    /// How long it waits in all, whoever moves how fast.
+    pub fn waits(&self) -> Duration {
+        match self {
+            Self::Canary { steps } => steps.iter().map(|step| step.hold).sum(),
+            Self::Rolling { .. } | Self::Recreate | Self::AllAtOnce => Duration::ZERO,
+        }
+    }
+}
+
 impl Default for StrategyInput {
     /// One slice after the other.
     fn default() -> Self {

@@ -32,11 +32,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// As asked for: `timeout` is the time from the start of activation to the commit point.
-    pub fn within(timeout: Option<Duration>) -> Self {
+    /// As asked for: `timeout` is the time from the start of activation to the commit point. Where nobody says, what is only waited
+    /// for (`holds`: the steps of canaries) comes on top of the usual.
+    pub fn within(timeout: Option<Duration>, holds: Duration) -> Self {
         let usual = Self::default();
         Self {
-            activation: timeout.unwrap_or(usual.activation),
+            activation: timeout.unwrap_or(usual.activation.saturating_add(holds)),
             ..usual
         }
     }

@@ -137,6 +137,10 @@ pub struct PlannedSlice {
     pub now: Runs,
     /// How it comes back.
     pub way_back: WayBack,
+    /// How long it must be well without a break before what follows may start, where that is longer than its health asks for: a step
+    /// of a canary that is watched.
+    #[serde(default, skip_serializing_if = "Duration::is_zero", with = "human")]
+    pub hold: Duration,
 }
 
 /// What brings one environment to one release.

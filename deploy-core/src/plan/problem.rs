@@ -140,12 +140,6 @@ pub enum PlanProblem {
         /// Which.
         limit: &'static str,
     },
-    /// Leaving a pause out would look at a canary for less time than the manifest promises.
-    #[error("`{service}`: a canary step that waits (`for`) does not act in this version")]
-    CanaryHold {
-        /// Which.
-        service: ServiceName,
-    },
     /// The destination is below the floor.
     #[error("{release} is below {floor}: something was passed since that cannot be undone")]
     BelowFloor {
@@ -213,11 +207,6 @@ impl PlanProblem {
             )
             .on(service, None),
             Self::ZeroLimit { .. } => of(Code::ManifestInvalid, "set a limit above zero"),
-            Self::CanaryHold { service } => of(
-                Code::NotYetActing,
-                "leave `for` out of the canary's steps, or use another strategy",
-            )
-            .on(service, None),
             Self::BelowFloor { .. } => of(
                 Code::NothingToGoBackTo,
                 "choose a later release: `deploy releases` lists them",

@@ -165,12 +165,12 @@ fn batches(plan: &Plan, service: ServiceIx) -> String {
         .batches
         .iter()
         .map(|batch| {
-            names(
-                &batch
-                    .iter()
-                    .map(|slice| &plan.slice(*slice).name)
-                    .collect::<Vec<_>>(),
-            )
+            let slices = || batch.iter().map(|slice| plan.slice(*slice));
+            let named = names(&slices().map(|slice| &slice.name).collect::<Vec<_>>());
+            match slices().map(|slice| slice.hold).max() {
+                Some(hold) if !hold.is_zero() => format!("{named} watched for {}", format_duration(hold)),
+                _ => named,
+            }
         })
         .collect();
     match batches.as_slice() {

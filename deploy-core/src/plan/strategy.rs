@@ -4,6 +4,7 @@
 //! nothing runs go first: they take nothing out, and serve by the time the others move.
 
 use super::input::{Batch, CanaryStep, Percent, StrategyInput};
+use std::time::Duration;
 
 /// What runs in a slice, as far as grouping is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +22,8 @@ pub(super) enum Now {
 pub(super) struct Grouping {
     /// Positions in the given list, batch after batch.
     pub(super) batches: Vec<Vec<usize>>,
+    /// How long each batch is watched before the next.
+    pub(super) holds: Vec<Duration>,
     /// Whether a batch takes out what may serve while no other slice is known to.
     pub(super) interrupts: bool,
     /// The batch that was asked for and would have taken all slices at once, where it was cut.
@@ -34,35 +37,41 @@ pub(super) fn group(strategy: &StrategyInput, slices: &[Now]) -> Grouping {
     let first_time = slices.iter().all(|now| *now == Now::Nothing);
     let count = slices.len();
     let mut cut = None;
-    let ends = match strategy {
-        _ if first_time => vec![count],
-        StrategyInput::Recreate | StrategyInput::AllAtOnce => vec![count],
+    let at_once = |end| (end, Duration::ZERO);
+    let ends: Vec<(usize, Duration)> = match strategy {
+        _ if first_time => vec![at_once(count)],
+        StrategyInput::Recreate | StrategyInput::AllAtOnce => vec![at_once(count)],
         StrategyInput::Rolling { batch, .. } => {
             let size = size(*batch, count, &mut cut);
-            (size..count).step_by(size).chain([count]).collect()
+            (size..count).step_by(size).chain([count]).map(at_once).collect()
         }
         StrategyInput::Canary { steps } => canary(steps, count, &mut cut),
     };
-    let mut batches = Vec::new();
+    let (mut batches, mut holds) = (Vec::new(), Vec::<Duration>::new());
     let mut begin = 0;
-    for end in ends {
+    for (end, hold) in ends {
         if end > begin {
             batches.push(order[begin..end].to_vec());
+            holds.push(hold);
             begin = end;
+        } else if let Some(before) = holds.last_mut() {
+            // So few slices that two steps are one: it is watched for as long as both.
+            *before = before.saturating_add(hold);
         }
     }
     Grouping {
         interrupts: interrupts(&batches, slices),
         batches,
+        holds,
         cut,
     }
 }
 
-fn canary(steps: &[CanaryStep], count: usize, cut: &mut Option<Batch>) -> Vec<usize> {
+fn canary(steps: &[CanaryStep], count: usize, cut: &mut Option<Batch>) -> Vec<(usize, Duration)> {
     steps
         .iter()
-        .map(|step| size(step.to, count, cut))
-        .chain([count])
+        .map(|step| (size(step.to, count, cut), step.hold))
+        .chain([(count, Duration::ZERO)])
         .collect()
 }
 
@@ -98,7 +107,6 @@ fn interrupts(batches: &[Vec<usize>], slices: &[Now]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn strategy(text: &str) -> StrategyInput {
         let batch = |text: &str| text.parse::<Batch>().expect("a batch");
@@ -188,5 +196,28 @@ mod tests {
         for bad in ["", "0", "0%", "101%", "-1", "+1", "%", "+5%", "1.5", "65536"] {
             assert!(bad.parse::<Batch>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_canary_is_watched_as_long_as_its_steps_say() {
+        let step = |to: &str, minutes| CanaryStep {
+            to: to.parse().expect("a batch"),
+            hold: Duration::from_mins(minutes),
+        };
+        let minutes = |slices: usize| {
+            let steps = vec![step("1", 5), step("50%", 10)];
+            let holds = group(&StrategyInput::Canary { steps }, &vec![Now::Something; slices]).holds;
+            holds
+                .into_iter()
+                .map(|hold| hold.as_secs() / 60)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(minutes(6), [5, 10, 0]);
+        assert_eq!(minutes(2), [15, 0], "two steps in one");
+        assert_eq!(
+            minutes(1),
+            [15],
+            "nothing is left to wait with, and the promise holds"
+        );
     }
 }

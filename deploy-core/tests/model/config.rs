@@ -149,6 +149,7 @@ impl Config {
                     unit: UnitIx(u16::try_from(unit(slice)).expect("small")),
                     now: runs(base[slice]),
                     way_back: WayBack::Checkpoint,
+                    hold: Duration::ZERO,
                 })
                 .collect(),
             limits: Limits {

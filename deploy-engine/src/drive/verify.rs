@@ -37,6 +37,8 @@ struct Looking {
     /// Nothing ran before, so that nothing may answer now.
     nothing: bool,
     switched: Option<Duration>,
+    /// How long it is watched beyond what its probes ask for.
+    hold: Duration,
 }
 
 impl Looking {
@@ -45,6 +47,19 @@ impl Looking {
             Side::New => &eyes.new,
             Side::Old => &eyes.old,
         }
+    }
+
+    /// The same, with windows as long as it is held.
+    fn held(&self, eyes: &Eyes) -> Vec<ProbeSpec> {
+        let longer = |spec: &ProbeSpec| {
+            let more = self.hold.saturating_sub(spec.healthy_for);
+            ProbeSpec {
+                healthy_for: spec.healthy_for.saturating_add(more),
+                deadline: spec.deadline.saturating_add(more),
+                ..spec.clone()
+            }
+        };
+        self.specs(eyes).iter().map(longer).collect()
     }
 
     /// Whether a probe sees the version that answers: then no list of processes says more.
@@ -60,6 +75,8 @@ impl Looking {
         on_look: &mut (dyn FnMut(String) + Send),
     ) -> Result<(HealthSeen, String), NotWell> {
         let Some(eyes) = &self.eyes else {
+            // Nobody but people can tell; the time is theirs.
+            tokio::time::sleep(self.hold).await;
             let note = match self.side {
                 Side::New => "no health check: only the platform was asked",
                 Side::Old => "as it was",
@@ -75,7 +92,11 @@ impl Looking {
             };
             (HealthSeen::Stopped, note.to_owned())
         } else {
-            health::settle(eyes, self.specs(eyes), self.switched, on_look).await?
+            let specs = self.held(eyes);
+            if specs.is_empty() {
+                tokio::time::sleep(self.hold).await;
+            }
+            health::settle(eyes, &specs, self.switched, on_look).await?
         };
         let untold = eyes.untold(self.side == Side::New);
         Ok(if untold.is_empty() {
@@ -115,6 +136,7 @@ impl Runner {
                 side,
                 nothing: false,
                 switched: machine.state().slice(slice).moves.then_some(Duration::ZERO),
+                hold: self.plan.slice(slice).hold,
             },
             // Going back need not be better than it was.
             Side::Old => {
@@ -124,6 +146,7 @@ impl Runner {
                     side,
                     nothing,
                     switched: None,
+                    hold: Duration::ZERO,
                 }
             }
         }

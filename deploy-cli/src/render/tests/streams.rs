@@ -97,6 +97,7 @@ fn plan() -> Plan {
         unit: UnitIx(at),
         now: runs(41),
         way_back: WayBack::Checkpoint,
+        hold: Duration::ZERO,
     };
     let places = [
         "postgres:shop",

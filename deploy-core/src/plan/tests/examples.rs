@@ -4,8 +4,8 @@ use super::world::{ABLE, input, name, reference, release_of, service};
 use crate::id::{PlaceId, ReleaseNumber, SliceName, UnitId};
 use crate::model::Entry;
 use crate::plan::{
-    Base, Batch, CanaryStep, Change, Kind, OnFailure, Percent, Plan, PlanInput, PlanProblem, StrategyInput,
-    WayBack, build, lint, render_text,
+    Base, Batch, Change, Kind, OnFailure, Percent, Plan, PlanInput, PlanProblem, StrategyInput, WayBack,
+    build, lint, render_text,
 };
 use crate::port::target::{Difference, Fence};
 use std::time::Duration;
@@ -378,18 +378,6 @@ fn what_cannot_be_planned_is_said_all_at_once() {
                 input.limits.attempts = 0;
             },
             &["the limit `activation` is zero", "the limit `attempts` is zero"],
-        ),
-        (
-            &["a: x=v41 y=v41"],
-            |input| {
-                input.services[0].strategy = StrategyInput::Canary {
-                    steps: vec![CanaryStep {
-                        to: "1".parse().expect("a batch"),
-                        hold: Duration::from_mins(10),
-                    }],
-                }
-            },
-            &["`a`: a canary step that waits (`for`) does not act in this version"],
         ),
         (
             &["a: x=v43"],
