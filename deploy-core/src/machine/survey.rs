@@ -130,13 +130,7 @@ impl Machine {
             )]);
         }
         let failure = failure.cloned().unwrap_or_else(otherwise);
-        let named = off.iter().map(|(slice, how)| EventKind::SliceFailed {
-            slice: *slice,
-            step: Verb::Look,
-            how: *how,
-            failure: failure.clone(),
-        });
-        Ok(named.collect())
+        Ok(named(&off, &failure).collect())
     }
 
     pub(super) fn looked(&self, now: Timestamp, seen: &[SliceSight], failure: Option<&Failure>) -> Reaction {
@@ -168,12 +162,7 @@ impl Machine {
         };
         let failure = failure.cloned().unwrap_or_else(otherwise);
         let held = off.iter().any(|(slice, _)| self.holds(*slice));
-        let named = off.iter().map(|(slice, how)| EventKind::SliceFailed {
-            slice: *slice,
-            step: Verb::Look,
-            how: *how,
-            failure: failure.clone(),
-        });
+        let named = named(&off, &failure);
         let follows = if self.plan.kind == Kind::Rollback {
             closing(Outcome::NeedsHuman, Some(failure.clone()))
         } else if held {
@@ -185,6 +174,16 @@ impl Machine {
         };
         Ok(named.chain([follows]).collect())
     }
+}
+
+/// Each slice that a last look found off, by name.
+fn named<'a>(off: &'a [(SliceIx, Failed)], failure: &'a Failure) -> impl Iterator<Item = EventKind> + 'a {
+    off.iter().map(|(slice, how)| EventKind::SliceFailed {
+        slice: *slice,
+        step: Verb::Look,
+        how: *how,
+        failure: failure.clone(),
+    })
 }
 
 /// For a last look that did not say itself what it found.

@@ -8,6 +8,7 @@ mod deploy;
 mod dropped;
 mod edited;
 mod end;
+mod folded;
 mod holding;
 mod judge;
 mod kept;
@@ -61,6 +62,7 @@ pub struct Engine {
     identity: Identity,
     caller: Caller,
     kit: Arc<Kit>,
+    folded: folded::Folded,
 }
 
 impl std::fmt::Debug for Engine {
@@ -117,6 +119,7 @@ impl Engine {
             identity: opening.identity,
             caller,
             kit: Arc::default(),
+            folded: folded::Folded::default(),
         };
         if matches!(opening.access, Access::Write | Access::WriteExisting) {
             engine.record_state().await?;

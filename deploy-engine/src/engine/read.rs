@@ -14,22 +14,11 @@ use deploy_core::model::Release;
 use deploy_core::plan::Kind;
 use deploy_core::port::journal::Stream;
 use deploy_core::time::Timestamp;
-use deploy_core::view::ProjectView;
 use deploy_core::view::history::{HistoryPage, page};
 use deploy_core::view::project::Known;
 use std::collections::BTreeMap;
 
 impl Engine {
-    /// The project's view.
-    pub async fn project_view(&self) -> Result<ProjectView, EngineError> {
-        let events = self
-            .store
-            .load(&Stream::Project, Seq(0))
-            .await
-            .map_err(journal_error)?;
-        Ok(ProjectView::fold(events.iter().map(Recorded::event)))
-    }
-
     /// Health of what runs, now. Where all of it was looked at, and a soak turns on what was seen, it is written down, if the state
     /// can be written to.
     ///

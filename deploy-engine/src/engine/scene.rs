@@ -5,7 +5,6 @@ use super::{Engine, configure_error, git_error, journal_error};
 use crate::api::EngineError;
 use crate::configure::{self, From, bind::Binder};
 use crate::source::git::Git;
-use deploy_core::event::Recorded;
 use deploy_core::id::{CommitId, EnvName, Seq};
 use deploy_core::manifest::Environment;
 use deploy_core::model::Release;
@@ -58,12 +57,8 @@ impl Engine {
             let Stream::Environment(name) = &stream else {
                 continue;
             };
-            let events = self.store.load(&stream, Seq(0)).await.map_err(journal_error)?;
-            let view = EnvironmentView::fold(name, events.iter().map(Recorded::event));
-            read.push((
-                stream.clone(),
-                events.last().map_or(Seq(0), |last| last.event().seq),
-            ));
+            let view = self.environment_view(name).await?;
+            read.push((stream.clone(), view.last));
             environments.insert(name.clone(), view);
         }
         // A stream that does not exist yet has not moved either.
