@@ -157,16 +157,22 @@ impl Console {
         emit(&mut io::stderr().lock(), &format!("{text}\n"));
     }
 
-    /// Asks for a line; `None` where nobody can answer. Blocks.
-    pub(crate) fn ask(&mut self, question: &str) -> Option<String> {
+    /// Asks for a line; `None` where nobody can answer. Dropped, it leaves a thread that waits for the line.
+    pub(crate) async fn ask(&mut self, question: &str) -> Option<String> {
         if !self.asks {
             return None;
         }
         emit(&mut io::stderr().lock(), question);
-        let mut line = String::new();
-        let read = io::stdin().read_line(&mut line).ok()?;
-        (read > 0).then(|| line.trim().to_owned())
+        let line = tokio::task::spawn_blocking(read_line).await.ok()??;
+        Some(line.trim().to_owned())
     }
+}
+
+/// A line of stdin; `None` at its end. Blocks.
+pub(crate) fn read_line() -> Option<String> {
+    let mut line = String::new();
+    let read = io::stdin().read_line(&mut line).ok()?;
+    (read > 0).then_some(line)
 }
 
 fn json(object: &impl Serialize) -> String {

@@ -21,4 +21,5 @@ pub mod scratch;
 pub mod service;
 pub mod shop;
 pub mod sshd;
+pub mod terminal;
 pub mod wait;

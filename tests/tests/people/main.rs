@@ -2,6 +2,7 @@
 //! serves afterwards, and the fields of `--json` that scripts rely on.
 
 mod approvals;
+mod confirming;
 mod evidence;
 mod going_on;
 mod line;
