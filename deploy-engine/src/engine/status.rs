@@ -2,12 +2,12 @@
 
 use super::looks::Seen;
 use super::scene::{Configured, Scene};
-use super::{Engine, failed, journal_error, usage};
+use super::{Engine, defect, failed, journal_error, usage};
 use crate::api::{EngineError, SliceHealth};
 use crate::drive::{look, same};
 use deploy_core::digest::Digest;
 use deploy_core::event::Recorded;
-use deploy_core::failure::Code;
+use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{EnvName, ReleaseNumber, Seq};
 use deploy_core::manifest::Environment;
 use deploy_core::model::{Release, ReleaseRef};
@@ -18,6 +18,7 @@ use deploy_core::view::observed::Observed;
 use deploy_core::view::status::{Status, status};
 use deploy_core::view::{Current, EnvironmentView, ProjectView, Running};
 use std::collections::BTreeMap;
+use tokio::task::JoinSet;
 
 /// Deployments that a status looks at, newest first, before it reads the whole stream.
 const RECENT: usize = 20;
@@ -58,9 +59,11 @@ impl Engine {
         }
         let current: Vec<_> = views.iter().filter_map(|view| view.current.release()).collect();
         let project = self.project_back_to(&current).await?;
+        let mut unseen = BTreeMap::new();
         if refresh {
             for view in &mut views[..known] {
-                self.refresh(view, &project).await?;
+                let failures = self.refresh(view, &project).await?;
+                unseen.insert(view.name.clone(), failures);
             }
         }
         let mut held = BTreeMap::new();
@@ -70,6 +73,7 @@ impl Engine {
         }
         let mut status = status(&views, &project, &held);
         for environment in &mut status.environments {
+            environment.not_looked_at = unseen.remove(&environment.name).unwrap_or_default();
             if let Some(way_out) = ways_out.remove(&environment.name) {
                 environment.in_manifest = false;
                 environment.next = Some(way_out);
@@ -124,8 +128,13 @@ impl Engine {
     }
 
     /// Looks at what runs now, and at its health, into the view: as configured with the release that runs, or, where none is known to,
-    /// as the manifest lies there.
-    async fn refresh(&self, view: &mut EnvironmentView, project: &ProjectView) -> Result<(), EngineError> {
+    /// as the manifest lies there. All services are looked at together, so that a host which does not answer is waited for once. The
+    /// answer is what could not be looked at.
+    async fn refresh(
+        &self,
+        view: &mut EnvironmentView,
+        project: &ProjectView,
+    ) -> Result<Vec<Failure>, EngineError> {
         let current = view
             .current
             .release()
@@ -140,20 +149,38 @@ impl Engine {
         let mut all = Vec::new();
         let binder = self.binder(&scene);
         let at = self.clock.now();
+        let (mut unseen, mut looks, mut eyes) = (Vec::new(), JoinSet::new(), BTreeMap::new());
         for service in scene.to.environment.services.values() {
             let made = binder.target(service).await.map_err(failed)?;
-            let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
-            let eyes = binder.eyes(service, &made).await.map_err(failed)?;
-            let seen = made
-                .target
-                .observe(&names)
-                .await
-                .map_err(|error| EngineError::Unreachable(error.failure))?;
+            eyes.insert(&service.name, binder.eyes(service, &made).await.map_err(failed)?);
+            let name = service.name.clone();
+            looks.spawn(async move {
+                let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
+                (name, made.target.observe(&names).await)
+            });
+        }
+        let mut seen = BTreeMap::new();
+        while let Some(looked) = looks.join_next().await {
+            let (service, looked) = looked.map_err(|error| defect(&error))?;
+            seen.insert(service, looked);
+        }
+        for (name, seen) in seen {
+            let service = &scene.to.environment.services[&name];
+            let eyes = &eyes[&name];
+            let seen = match seen {
+                Ok(seen) => seen,
+                Err(error) => {
+                    unseen.push(error.failure.on(&name, None));
+                    continue;
+                }
+            };
             for seen in seen {
-                let (health, note) = match eyes.get(&seen.slice) {
-                    Some(eyes) if !matches!(seen.runs, Ok(Runs::Nothing)) => {
-                        look(eyes, &eyes.new).await.word()
+                let (health, note) = match (&seen.runs, eyes.get(&seen.slice)) {
+                    (Err(failure), _) => {
+                        unseen.push(failure.clone().on(&name, Some(&seen.slice)));
+                        (HealthSeen::Unknown, String::new())
                     }
+                    (Ok(Runs::Release { .. }), Some(eyes)) => look(eyes, &eyes.new).await.word(),
                     _ => (HealthSeen::Unknown, String::new()),
                 };
                 let of_slice = SliceHealth {
@@ -179,7 +206,7 @@ impl Engine {
         if runs {
             self.note_look(&known, &scene.to.release, &all).await;
         }
-        Ok(())
+        Ok(unseen)
     }
 }
 

@@ -42,3 +42,32 @@ fn doctor_says_at_once_whom_it_looks_at_and_tries_once() {
     let more = find_within(std::time::Duration::ZERO, || listener.accept().ok());
     assert!(more.is_none(), "one server is tried once, for both services");
 }
+
+#[test]
+fn status_says_what_could_not_be_looked_at_and_why() {
+    let (shop, listener) = on_a_silent_server();
+    let look_now = |more: &[&str], code: i32| {
+        let mut run = shop.spawn(&[&["status", "--refresh"], more].concat());
+        drop(connected(&listener));
+        run.wait(PATIENCE).expect_code(code)
+    };
+    let output = look_now(&[], 8);
+    insta::assert_snapshot!(look(&shop, &output), @r#"
+    exit 8
+    development  -  empty  looked at just now
+      ? unknown    api  ssh     unknown  drift unknown
+      ? unknown    web  ssh     unknown  drift unknown
+      ! api, web on web-1 could not be looked at: ssh://nobody@[address] takes no connection just now
+        next  try again a little later
+    "#);
+    let told = look_now(&["--json"], 8).json();
+    let unseen = &told["environments"][0]["not_looked_at"];
+    assert_eq!(unseen[0]["service"], "api", "{told:#}");
+    assert_eq!(unseen[1]["service"], "web", "{told:#}");
+    assert_eq!(unseen[0]["slice"], "web-1", "{told:#}");
+    assert_eq!(unseen[0]["code"], "DPL0501", "{told:#}");
+    assert!(
+        listener.accept().is_err(),
+        "one server is tried once, for both services"
+    );
+}
