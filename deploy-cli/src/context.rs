@@ -67,6 +67,18 @@ impl Context<'_> {
             .map_err(unreadable)
     }
 
+    /// These environments, with the caller's variables, and everything that is wrong with them at once.
+    pub(crate) async fn checked(
+        &self,
+        manifest: &Manifest,
+        names: &[EnvName],
+    ) -> Result<Vec<Environment>, CliError> {
+        let caller = std::env::vars().collect();
+        configure::check(manifest, names, &self.folder(), &caller)
+            .await
+            .map_err(unreadable)
+    }
+
     /// Where no manifest was named and none was found, that is what to say.
     fn unread(&self, error: ConfigureError) -> CliError {
         if self.global.file.is_none() && !self.file.exists() {
