@@ -3,6 +3,7 @@
 
 use crate::args::Global;
 use crate::render::Paint;
+use crate::render::json::unprintable_escaped;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -120,6 +121,7 @@ impl Console {
             } else {
                 "\n"
             };
+            let text = self.paint().harmless(text);
             emit(&mut io::stdout().lock(), &format!("{text}{end}"));
         }
     }
@@ -152,8 +154,8 @@ impl Console {
     }
 
     /// A message for people.
-    #[expect(clippy::unused_self, reason = "whoever speaks has a console")]
     pub(crate) fn message(&mut self, text: &str) {
+        let text = self.paint_err().harmless(text);
         emit(&mut io::stderr().lock(), &format!("{text}\n"));
     }
 
@@ -162,7 +164,8 @@ impl Console {
         if !self.asks {
             return None;
         }
-        emit(&mut io::stderr().lock(), question);
+        let question = self.paint_err().harmless(question);
+        emit(&mut io::stderr().lock(), &question);
         let line = tokio::task::spawn_blocking(read_line).await.ok()??;
         Some(line.trim().to_owned())
     }
@@ -176,7 +179,9 @@ pub(crate) fn read_line() -> Option<String> {
 }
 
 fn json(object: &impl Serialize) -> String {
-    serde_json::to_string(object).unwrap_or_else(|error| format!(r#"{{"error":{:?}}}"#, error.to_string()))
+    let text = serde_json::to_string(object)
+        .unwrap_or_else(|error| format!(r#"{{"error":{:?}}}"#, error.to_string()));
+    unprintable_escaped(text)
 }
 
 /// Writes what can be written: whoever went away does not want it.

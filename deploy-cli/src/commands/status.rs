@@ -4,7 +4,7 @@ use crate::args::reading::Status as Args;
 use crate::context::{Context, known, now};
 use crate::error::{CliError, Exit};
 use crate::render::{Paint, ago, word};
-use deploy_core::failure::Failure;
+use deploy_core::failure::{Failure, printable};
 use deploy_core::id::ServiceName;
 use deploy_core::port::target::{HealthSeen, Inside};
 use deploy_core::time::Timestamp;
@@ -86,13 +86,14 @@ fn of_environment(text: &mut String, environment: &EnvStatus, now: Timestamp, pa
         let _ = writeln!(text, "  {} not in the manifest any more", paint.warn("!"));
     }
     if let Some(reason) = &environment.frozen {
-        let _ = writeln!(text, "  {} frozen: {reason}", paint.warn("!"));
+        let _ = writeln!(text, "  {} frozen: {}", paint.warn("!"), printable(reason, 300));
     }
     if let Some(reason) = &environment.automatic_promotion_frozen {
         let _ = writeln!(
             text,
-            "  {} automatic promotion is frozen: {reason}",
-            paint.warn("!")
+            "  {} automatic promotion is frozen: {}",
+            paint.warn("!"),
+            printable(reason, 300)
         );
     }
     if let Some(next) = &environment.next {
@@ -121,9 +122,9 @@ fn not_looked_at(text: &mut String, failures: &[Failure], paint: Paint) {
             paint.warn("!"),
             services.join(", "),
             on.unwrap_or_default(),
-            failure.message,
+            printable(&failure.message, 300),
             paint.dim("next"),
-            failure.next
+            printable(&failure.next, 300)
         );
     }
 }

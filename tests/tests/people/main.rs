@@ -9,4 +9,5 @@ mod line;
 mod meanwhile;
 mod newer;
 mod plans;
+mod words;
 mod world;
