@@ -13,6 +13,7 @@
 )]
 
 pub mod contract;
+pub mod pages;
 pub mod process;
 pub mod procs;
 pub mod redact;
