@@ -32,13 +32,14 @@ impl Terminal {
             process::require("mkfifo", "coreutils");
             process::run(scratch.command_of(Path::new("mkfifo")).arg(&keys), wait::PATIENCE).expect_code(0);
         }
-        let mut call = format!("stty -echo cols {columns} rows 40 && exec");
-        for word in [deploy_program().display().to_string().as_str()]
+        let quoted = |word: &str| format!("'{}'", word.replace('\'', r"'\''"));
+        let program = deploy_program().display().to_string();
+        let words: Vec<String> = [program.as_str()]
             .iter()
             .chain(arguments)
-        {
-            call += &format!(" '{}'", word.replace('\'', r"'\''"));
-        }
+            .map(|word| quoted(word))
+            .collect();
+        let call = format!("stty -echo cols {columns} rows 40 && exec {}", words.join(" "));
         let mut command = scratch.command_of(Path::new("sh"));
         command
             .args(["-c", r#"exec script -qefc "$1" /dev/null <"$2""#, "sh", &call])

@@ -3,6 +3,7 @@
 
 use super::Paint;
 use deploy_core::failure::printable;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 /// Between two columns.
@@ -62,14 +63,10 @@ fn groups(widths: &[usize], width: usize) -> Vec<Range<usize>> {
     let mut groups: Vec<Range<usize>> = Vec::new();
     let mut used = 0;
     for (at, wanted) in widths.iter().enumerate() {
-        let last = at + 1 == widths.len();
-        let least = if last || *wanted > LONG {
-            (*wanted).min(LEAST)
-        } else {
-            *wanted
-        };
+        let breakable = at + 1 == widths.len() || *wanted > LONG;
+        let needed = if breakable { (*wanted).min(LEAST) } else { *wanted };
         match groups.last_mut() {
-            Some(group) if used + GAP + least <= width => {
+            Some(group) if used + GAP + needed <= width => {
                 group.end = at + 1;
                 used += GAP + wanted;
             }
@@ -93,7 +90,7 @@ fn lines(cells: &[String], widths: &[usize], indent: usize, width: usize) -> Vec
     };
     let mut head = " ".repeat(indent);
     for (cell, width) in before.iter().zip(widths) {
-        head.push_str(&format!("{cell:<width$}  "));
+        let _infallible = write!(head, "{cell:<width$}  ");
     }
     let start = head.chars().count();
     let pad = " ".repeat(start);

@@ -55,12 +55,13 @@ fn sets(text: &str, name: &str) -> bool {
     let mut words = text
         .split(|c: char| c.is_whitespace() || ";&|(){}'\"`".contains(c))
         .filter(|word| !word.is_empty());
-    let mut takes = false;
+    let mut names_come = false;
     words.any(|word| {
         let assigned = word.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
-        let taken = takes && word == name;
-        takes = matches!(word, "for" | "read" | "local" | "export") || (takes && word.starts_with('-'));
-        assigned || taken
+        let named = names_come && word == name;
+        names_come =
+            matches!(word, "for" | "read" | "local" | "export") || (names_come && word.starts_with('-'));
+        assigned || named
     })
 }
 

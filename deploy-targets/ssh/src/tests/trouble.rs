@@ -3,7 +3,7 @@
 use super::common::{
     World, back, bring, claim, deployment, examined, hook, place, request, seen, shell, slice, step,
 };
-use crate::{CheckState, FAILPOINTS, Failpoint, HookPoint};
+use crate::{FAILPOINTS, Failpoint, HookPoint};
 use deploy_core::failure::Code;
 use deploy_core::port::target::{Cause, Certainty, Cleanup, Runs, Target as _};
 use deploy_tests::wait;
