@@ -3,6 +3,7 @@
 
 use crate::args::Global;
 use crate::render::Paint;
+use crate::render::json::unprintable_escaped;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -120,6 +121,7 @@ impl Console {
             } else {
                 "\n"
             };
+            let text = self.paint().harmless(text);
             emit(&mut io::stdout().lock(), &format!("{text}{end}"));
         }
     }
@@ -152,25 +154,34 @@ impl Console {
     }
 
     /// A message for people.
-    #[expect(clippy::unused_self, reason = "whoever speaks has a console")]
     pub(crate) fn message(&mut self, text: &str) {
+        let text = self.paint_err().harmless(text);
         emit(&mut io::stderr().lock(), &format!("{text}\n"));
     }
 
-    /// Asks for a line; `None` where nobody can answer. Blocks.
-    pub(crate) fn ask(&mut self, question: &str) -> Option<String> {
+    /// Asks for a line; `None` where nobody can answer. Dropped, it leaves a thread that waits for the line.
+    pub(crate) async fn ask(&mut self, question: &str) -> Option<String> {
         if !self.asks {
             return None;
         }
-        emit(&mut io::stderr().lock(), question);
-        let mut line = String::new();
-        let read = io::stdin().read_line(&mut line).ok()?;
-        (read > 0).then(|| line.trim().to_owned())
+        let question = self.paint_err().harmless(question);
+        emit(&mut io::stderr().lock(), &question);
+        let line = tokio::task::spawn_blocking(read_line).await.ok()??;
+        Some(line.trim().to_owned())
     }
 }
 
+/// A line of stdin; `None` at its end. Blocks.
+pub(crate) fn read_line() -> Option<String> {
+    let mut line = String::new();
+    let read = io::stdin().read_line(&mut line).ok()?;
+    (read > 0).then_some(line)
+}
+
 fn json(object: &impl Serialize) -> String {
-    serde_json::to_string(object).unwrap_or_else(|error| format!(r#"{{"error":{:?}}}"#, error.to_string()))
+    let text = serde_json::to_string(object)
+        .unwrap_or_else(|error| format!(r#"{{"error":{:?}}}"#, error.to_string()));
+    unprintable_escaped(text)
 }
 
 /// Writes what can be written: whoever went away does not want it.

@@ -7,7 +7,6 @@ use crate::identity;
 use deploy_core::failure::Code;
 use deploy_core::id::EnvName;
 use deploy_core::manifest::{Environment, Manifest};
-use deploy_core::plan::Kind;
 use deploy_core::time::Timestamp;
 use deploy_engine::api::{Access, EngineError, Opening, Unreadable};
 use deploy_engine::configure::{self, ConfigureError};
@@ -68,6 +67,18 @@ impl Context<'_> {
             .map_err(unreadable)
     }
 
+    /// These environments, with the caller's variables, and everything that is wrong with them at once.
+    pub(crate) async fn checked(
+        &self,
+        manifest: &Manifest,
+        names: &[EnvName],
+    ) -> Result<Vec<Environment>, CliError> {
+        let caller = std::env::vars().collect();
+        configure::check(manifest, names, &self.folder(), &caller)
+            .await
+            .map_err(unreadable)
+    }
+
     /// Where no manifest was named and none was found, that is what to say.
     fn unread(&self, error: ConfigureError) -> CliError {
         if self.global.file.is_none() && !self.file.exists() {
@@ -120,29 +131,6 @@ impl Context<'_> {
         self.open_anyway(to_deploy(allow_ephemeral)).await
     }
 
-    /// Whether the caller named the environment to confirm it: by flag, or when asked. The gate is the engine's.
-    pub(crate) async fn confirmed(
-        &mut self,
-        engine: &Engine,
-        name: &EnvName,
-        kind: Kind,
-    ) -> Result<bool, CliError> {
-        if let Some(given) = &self.global.confirm {
-            if given == name {
-                return Ok(true);
-            }
-            let message = format!("--confirm names {given}, and this is for {name}");
-            return Err(CliError::usage(message, format!("--confirm {name}")));
-        }
-        if !self.console.asks() {
-            return Ok(false);
-        }
-        if !engine.wants_confirmation(name, kind).await? {
-            return Ok(false);
-        }
-        self.typed(name).map(|()| true)
-    }
-
     /// The environment named, or the only one there is: then it is said which.
     pub(crate) fn environment(
         &mut self,
@@ -172,6 +160,19 @@ impl Context<'_> {
         }
     }
 
+    /// Asks for a line, unless something interrupts first; `None` where nobody can answer.
+    pub(crate) async fn asked(
+        &mut self,
+        signals: &mut Signals,
+        question: &str,
+    ) -> Result<Option<String>, CliError> {
+        tokio::select! {
+            biased;
+            _ = signals.next() => Err(CliError::interrupted()),
+            answer = self.console.ask(question) => Ok(answer),
+        }
+    }
+
     /// Says what a person should know before anything begins.
     pub(crate) async fn forewarn(&mut self, engine: &Engine, name: &EnvName) -> Result<(), CliError> {
         let mark = self.console.paint_err().warn("!");
@@ -179,22 +180,6 @@ impl Context<'_> {
             self.console.message(&format!("{mark} {line}"));
         }
         Ok(())
-    }
-
-    /// Has the environment's name typed.
-    pub(crate) fn typed(&mut self, name: &EnvName) -> Result<(), CliError> {
-        let answer = self
-            .console
-            .ask(&format!("This changes {name}. Type its name to go on: "));
-        if answer.as_deref() == Some(name.as_str()) {
-            return Ok(());
-        }
-        let message = format!("{name} was not confirmed: nothing was begun");
-        Err(CliError::new(
-            Code::ConfirmationMissing,
-            message,
-            format!("type {name} when asked, or give --confirm {name}"),
-        ))
     }
 }
 

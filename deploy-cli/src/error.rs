@@ -90,7 +90,12 @@ impl CliError {
         }
         let paint = console.paint_err();
         let failure = &self.failure;
-        let head = format!("{} {} [{}]", paint.bad("error:"), failure.message, failure.code);
+        let head = format!(
+            "{} {} [{}]",
+            paint.bad("error:"),
+            printable(&failure.message, 600),
+            failure.code
+        );
         console.message(&head);
         for cause in &failure.causes {
             console.message(&format!("  because  {}", printable(cause, 400)));
@@ -101,14 +106,18 @@ impl CliError {
         for unmet in &self.unmet {
             let mut said = unmet.reason.lines();
             let first = said.next().unwrap_or_default();
-            console.message(&format!("  {:<8} {first}", crate::render::word(&unmet.gate)));
+            console.message(&format!(
+                "  {:<8} {}",
+                crate::render::word(&unmet.gate),
+                printable(first, 400)
+            ));
             for line in said {
                 console.message(&format!("  log      {}", printable(line, 300)));
             }
-            console.message(&format!("           {}", unmet.next));
+            console.message(&format!("           {}", printable(&unmet.next, 400)));
         }
         if self.unmet.is_empty() {
-            console.message(&format!("  next     {}", failure.next));
+            console.message(&format!("  next     {}", printable(&failure.next, 600)));
         }
     }
 }

@@ -17,10 +17,11 @@ fn text(name: &str) -> String {
 }
 
 /// The documents that name things, by their paths.
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "ARCHITECTURE.md",
     "docs/README.md",
+    "docs/manifest.md",
     "docs/protocol.md",
     "docs/journal.md",
 ];
@@ -54,6 +55,89 @@ fn the_readmes_manifest_is_valid() {
     for name in manifest.environments() {
         let environment = manifest.resolve(name, &BTreeMap::new(), &|_| None).unwrap();
         assert_eq!(environment.services.len(), 2, "{name}");
+    }
+}
+
+/// The blocks of TOML in a document.
+fn blocks(markdown: &str) -> Vec<&str> {
+    let blocks = markdown.split("```toml\n").skip(1);
+    blocks.filter_map(|rest| rest.split("```").next()).collect()
+}
+
+/// What `deploy check` says of a manifest, without the files that it names.
+fn checked(manifest: &str) -> Result<(), deploy_core::problem::Problems> {
+    let manifest = deploy_core::manifest::parse("deploy.toml", manifest)?;
+    for name in manifest.environments() {
+        manifest.check(name, &BTreeMap::new(), &|_| None)?;
+    }
+    Ok(())
+}
+
+fn merged(mut base: toml::Table, more: toml::Table) -> toml::Table {
+    for (key, value) in more {
+        let both = match (base.remove(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => toml::Value::Table(merged(old, new)),
+            (_, value) => value,
+        };
+        base.insert(key, both);
+    }
+    base
+}
+
+#[test]
+fn every_block_of_the_manifests_page_is_right() {
+    let page = text("docs/manifest.md");
+    assert!(page.lines().count() < 400, "it is to be read in one go");
+    let blocks = blocks(&page);
+    let (whole, more) = blocks.split_first().expect("a whole manifest");
+    checked(whole).unwrap_or_else(|problems| panic!("{whole}{problems}"));
+    let base: toml::Table = whole.parse().expect("TOML");
+    for block in more {
+        let more: toml::Table = block.parse().unwrap_or_else(|error| panic!("{block}{error}"));
+        let manifest = merged(base.clone(), more).to_string();
+        checked(&manifest).unwrap_or_else(|problems| panic!("{block}{problems}"));
+    }
+    assert!(more.len() >= 10, "{} blocks", more.len());
+}
+
+#[test]
+fn every_key_that_acts_is_on_the_manifests_page() {
+    use deploy_core::manifest::{Fact, explain};
+    let page = text("docs/manifest.md");
+    let named: BTreeSet<String> = page
+        .split(|c: char| !c.is_alphanumeric() && !"_-".contains(c))
+        .map(str::to_owned)
+        .collect();
+    let tables = [
+        "project",
+        "artifacts.a",
+        "checks.c",
+        "services.s",
+        "services.s.ssh",
+        "services.s.strategy",
+        "services.s.hooks.h",
+        "services.s.health.p",
+        "services.s.health.p.expect",
+        "environments.e",
+        "environments.e.hosts.h",
+        "environments.e.approvals.a",
+        "environments.e.freeze.f",
+        "environments.e.allow",
+    ];
+    for table in tables {
+        let page = explain(table).unwrap_or_else(|| panic!("{table} is a table"));
+        assert!(!page.keys.is_empty(), "{table}");
+        for (key, _) in &page.keys {
+            assert!(named.contains(key.as_str()), "{table}.{key}");
+        }
+    }
+    for fact in Fact::ALL {
+        let fact = fact.as_str();
+        assert!(page.contains(&format!("`${{{fact}}}`")), "{fact}");
+        assert!(
+            named.contains(&format!("DEPLOY_{}", fact.to_uppercase())),
+            "{fact}"
+        );
     }
 }
 
@@ -113,6 +197,13 @@ fn every_file_and_test_named_is_there() {
     assert!(looked_at > 25, "ARCHITECTURE.md names files: {looked_at}");
 }
 
+/// How a heading is linked to.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.replace(' ', "-")
+        .replace(|c: char| !c.is_alphanumeric() && c != '-', "")
+}
+
 #[test]
 fn every_link_leads_somewhere() {
     for document in DOCUMENTS.into_iter().chain(["CHANGELOG.md"]) {
@@ -123,7 +214,11 @@ fn every_link_leads_somewhere() {
             .skip(1)
             .filter_map(|rest| rest.split(')').next())
         {
-            if !link.starts_with("https://") {
+            if let Some(heading) = link.strip_prefix('#') {
+                let text = text(document);
+                let mut headings = text.lines().filter(|line| line.starts_with('#')).map(anchor);
+                assert!(headings.any(|one| one == heading), "{document}: {link}");
+            } else if !link.starts_with("https://") {
                 assert!(folder.join(link).exists(), "{document}: {link}");
             }
         }

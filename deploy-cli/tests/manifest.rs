@@ -161,6 +161,95 @@ fn an_unset_variable() {
 }
 
 #[test]
+fn every_environment_is_checked_and_named() {
+    let text = LOCAL
+        .replace("\"live\"", "\"${PLACE}/live\"")
+        .replace("\"live-production\"", "\"${WHERE}/live\"")
+        .replace("healthy_for = \"1s\"", "healthy_for = \"${WINDOW}\"");
+    let home = Home::with(&[("deploy.toml", &text)]);
+    assert_snapshot!(home.run(&["check"]), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:7:8: `PLACE` is not set, in development
+        7 | path = "${PLACE}/live"
+          |        ^^^^^^^^^^^^^^^ set it in [environments.development.vars], in the caller's environment, or give a default: `${PLACE:-…}`
+    deploy.toml:10:15: `WINDOW` is not set, in development, production
+       10 | healthy_for = "${WINDOW}"
+          |               ^^^^^^^^^^^ set it in [environments.development.vars], in the caller's environment, or give a default: `${WINDOW:-…}`
+    deploy.toml:19:8: `WHERE` is not set, in production
+       19 | path = "${WHERE}/live"
+          |        ^^^^^^^^^^^^^^^ set it in [environments.production.vars], in the caller's environment, or give a default: `${WHERE:-…}`
+    error: 3 problems in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+    // What the caller's environment brings is set.
+    let mut command = home.command(&["check"]);
+    command.env("PLACE", "a").env("WHERE", "b").env("WINDOW", "1s");
+    assert!(home.show(&mut command).starts_with("exit 0\n"));
+}
+
+#[test]
+fn two_services_in_one_folder() {
+    let text = LOCAL.replace(
+        "[environments.development.hosts]",
+        "[services.api.ssh]\nsource = \".\"\npath = \"./live/\"\n[environments.development.hosts]",
+    );
+    assert_snapshot!(check(&text), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:7:8: api and web are both in live on here, in development
+        7 | path = "live"
+          |        ^^^^^^ give each service a folder of its own
+    error: a problem in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+}
+
+#[test]
+fn a_fact_in_a_command() {
+    let text = LOCAL
+        .replace(
+            "path = \"live\"",
+            "path = \"live\"\nrestart = \"bin/restart ${environment} $HOME ${USER:-x}\"",
+        )
+        .replace("command = \"true\"", "command = [\"bin/healthy\", \"${host}\"]");
+    assert_snapshot!(check(&text), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:8:11: `${environment}` in a command is not filled in, and the shell knows no such variable, in development, production
+        8 | restart = "bin/restart ${environment} $HOME ${USER:-x}"
+          |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ write `$DEPLOY_ENVIRONMENT`
+    deploy.toml:10:11: `${host}` in a command is not filled in, and the shell knows no such variable, in development, production
+       10 | command = ["bin/healthy", "${host}"]
+          |           ^^^^^^^^^^^^^^^^^^^^^^^^^^ write `$DEPLOY_HOST`
+    error: 2 problems in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+    // What a shell makes of `$` is its own business, and so is a variable that the command sets.
+    let shells = "for host in a b; do echo ${host} $host ${hosts} ${#} ${service%x} $(id) $${tag}; done; url=x; echo ${url}";
+    let fine = LOCAL.replace(
+        "path = \"live\"",
+        &format!("path = \"live\"\nrestart = '''{shells}'''"),
+    );
+    assert!(check(&fine).starts_with("exit 0\n"), "{}", check(&fine));
+}
+
+#[test]
+fn a_service_of_which_nothing_proves_the_version() {
+    let text = LOCAL.replace("path = \"live\"", "path = \"live\"\nrestart = \"bin/restart\"");
+    assert_snapshot!(check(&text), @r#"
+    exit 0
+    --- stdout
+    ✓ deploy.toml: shop is valid (development → production)
+      ! web: no probe has `version`: after a restart that did nothing the release before answers, and it looks like success; add under [services.web.health.ready]: version = { json = "/version", equals = "${version}" }
+    "#);
+    let (answer, code) = Home::with(&[("deploy.toml", &text)]).json(&["check", "--json"]);
+    assert_eq!(code, 0);
+    assert_eq!(answer["unproven"][0]["service"], "web");
+    assert_eq!(answer["unproven"][1]["environment"], "production");
+}
+
+#[test]
 fn a_program_gets_every_problem() {
     let home = Home::with(&[("deploy.toml", &LOCAL.replace("healthy_for", "helthy_for"))]);
     let (answer, code) = home.json(&["check", "--json"]);
@@ -180,7 +269,7 @@ fn valid() {
     assert_snapshot!(home.run(&["check", "--json"]), @r#"
     exit 0
     --- stdout
-    {"schema":"deploy.check/1","valid":true,"project":"shop","environments":["development","production"],"not_yet_acting":[],"to_fill_in":[]}
+    {"schema":"deploy.check/1","valid":true,"project":"shop","environments":["development","production"],"not_yet_acting":[],"to_fill_in":[],"unproven":[]}
     "#);
 }
 

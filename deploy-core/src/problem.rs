@@ -2,6 +2,7 @@
 //! rule, what to write instead. All problems of a file come at once. Plain text; colour is the frontend's.
 
 use crate::failure::{Code, Failure, printable};
+use crate::id::EnvName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -50,6 +51,12 @@ impl Problem {
             help: help.into(),
             excerpt: None,
         }
+    }
+
+    /// Whether it is the same as another one, found on another way.
+    fn is_as(&self, other: &Self) -> bool {
+        (&self.file, self.line, self.column, &self.message)
+            == (&other.file, other.line, other.column, &other.message)
     }
 
     /// The bytes of a file are not text. Reading is the caller's; this is the problem it reports.
@@ -108,6 +115,25 @@ impl Problems {
         problems.0.extend(Self::from(others).0);
         problems
     }
+    /// Those of several environments: each once, with the environments that it is in.
+    pub fn of_environments(found: impl IntoIterator<Item = (EnvName, Self)>) -> Self {
+        let mut groups: Vec<(Problem, Vec<EnvName>)> = Vec::new();
+        for (environment, problems) in found {
+            for problem in problems.0 {
+                let same = groups.iter_mut().find(|(first, _)| first.is_as(&problem));
+                match same {
+                    Some((_, environments)) => environments.push(environment.clone()),
+                    None => groups.push((problem, vec![environment.clone()])),
+                }
+            }
+        }
+        let named = groups.into_iter().map(|(mut problem, environments)| {
+            let names: Vec<&str> = environments.iter().map(EnvName::as_str).collect();
+            problem.message = format!("{}, in {}", problem.message, names.join(", "));
+            problem
+        });
+        Self::from(named.collect::<Vec<_>>())
+    }
     /// As the one failure that frontends return.
     pub fn to_failure(&self) -> Failure {
         let first = self.0.first().map(ToString::to_string).unwrap_or_default();
@@ -130,9 +156,7 @@ impl From<Vec<Problem>> for Problems {
     fn from(mut problems: Vec<Problem>) -> Self {
         problems.sort();
         // One value may be read for several environments, each with its own path to it.
-        problems.dedup_by(|a, b| {
-            (&a.file, a.line, a.column, &a.message) == (&b.file, b.line, b.column, &b.message)
-        });
+        problems.dedup_by(|a, b| a.is_as(b));
         Self(problems)
     }
 }

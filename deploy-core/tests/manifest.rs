@@ -58,6 +58,8 @@ fn the_manifests_of_real_systems_are_read_and_resolved() {
         for name in manifest.environments() {
             let resolved = manifest.resolve(name, &BTreeMap::new(), &|_| None);
             let environment = resolved.unwrap_or_else(|problems| panic!("{file} {name}:\n{problems}"));
+            let checked = manifest.check(name, &BTreeMap::new(), &|_| None);
+            assert!(checked.is_ok(), "{file} {name}:\n{}", checked.unwrap_err());
             let stored = serde_json::to_string(&environment).expect("an environment is JSON");
             let back: Environment = serde_json::from_str(&stored).expect("and is read back");
             assert_eq!(

@@ -5,13 +5,14 @@ use deploy_core::event::Event;
 use deploy_core::exit::Exit;
 use deploy_core::failure::Failure;
 use deploy_core::gate::{Finding, GateKind, Unmet, Verdict};
-use deploy_core::id::{Actor, DeploymentId, EnvName, EvidenceName, ServiceName, SliceName};
+use deploy_core::id::{Actor, DeploymentId, EnvName, EvidenceName, HostName, ServiceName, SliceName};
 use deploy_core::model::Release;
 use deploy_core::plan::{Kind, Plan};
 use deploy_core::port::journal::LeaseHolder;
 use deploy_core::port::target::{Adopt, HealthSeen};
 use deploy_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -255,6 +256,23 @@ impl DiagnosisState {
             Self::Warning { fix } | Self::Failed { fix } => Some(fix),
         }
     }
+}
+
+/// What is told while `deploy doctor` looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Examining {
+    /// These hosts are looked at, each for what a deployment has there.
+    Begun {
+        /// Which, and for which services.
+        hosts: BTreeMap<HostName, Vec<ServiceName>>,
+    },
+    /// This was found.
+    Found {
+        /// The host that answered, or that could not be reached; `None`: what needed none.
+        host: Option<HostName>,
+        /// What.
+        found: Vec<Diagnosis>,
+    },
 }
 
 /// Health of one slice, now.

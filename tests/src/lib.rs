@@ -13,6 +13,7 @@
 )]
 
 pub mod contract;
+pub mod pages;
 pub mod process;
 pub mod procs;
 pub mod redact;
@@ -21,4 +22,5 @@ pub mod scratch;
 pub mod service;
 pub mod shop;
 pub mod sshd;
+pub mod terminal;
 pub mod wait;

@@ -1,5 +1,6 @@
 //! Going back on this machine: the reason that people read, the last look at everything, and what may hold it up.
 
+use deploy_tests::pages::{self, serves};
 use deploy_tests::scratch::Scratch;
 use deploy_tests::{service, wait};
 use rustix::process::Signal;
@@ -36,13 +37,7 @@ fn shop(manifest: &str) -> Scratch {
 }
 
 fn next(shop: &Scratch, page: &str) {
-    shop.write("api/page", format!("{page}\n"));
-    shop.write("web/page", format!("{page}\n"));
-    shop.commit(page);
-}
-
-fn serves(shop: &Scratch, service: &str) -> String {
-    fs::read_to_string(shop.path(format!("live/{service}/current/page"))).unwrap_or_default()
+    pages::next(shop, &format!("{page}\n"), page);
 }
 
 /// The services of the slices that are not where they should be.

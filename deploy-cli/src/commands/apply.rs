@@ -1,5 +1,6 @@
 //! `deploy apply`: exactly what a plan says, or nothing.
 
+use super::confirm;
 use super::plan::{PlanFile, SCHEMA};
 use super::up::{asked, deploy};
 use crate::args::deploying::Apply;
@@ -24,7 +25,7 @@ pub(crate) async fn run(
     let file = load(&args.plan)?;
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
     known(&engine.environments(), &file.environment)?;
-    let confirmed = context.confirmed(&engine, &file.environment, file.kind).await?;
+    let confirmed = confirm::given(context, &file.environment)?;
     let ask = DeployAsk {
         confirmed,
         services: file.services,

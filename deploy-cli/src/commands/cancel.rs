@@ -25,7 +25,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, CliError> {
     let engine = context.open_anyway(Access::Write).await?;
     if args.force {
-        sure(context)?;
+        sure(context, signals).await?;
     }
     let ask = if args.force { Ask::Abandon } else { Ask::Cancel };
     let (tell, mut told) = mpsc::channel(1024);
@@ -96,14 +96,12 @@ fn exit_of_cancel(ending: Ending, accept: &[Accept]) -> Exit {
 }
 
 /// Giving up leaves an environment that nobody knows: it has to be meant.
-fn sure(context: &mut Context<'_>) -> Result<(), CliError> {
+async fn sure(context: &mut Context<'_>, signals: &mut Signals) -> Result<(), CliError> {
     if context.console.says_yes() {
         return Ok(());
     }
-    match context
-        .console
-        .ask("This leaves the environment as it stands, perhaps mixed. Go on? [y/N] ")
-    {
+    let question = "This leaves the environment as it stands, perhaps mixed. Go on? [y/N] ";
+    match context.asked(signals, question).await? {
         Some(answer) if answer.to_lowercase().starts_with('y') => Ok(()),
         Some(_) => Err(CliError::new(
             Code::ConfirmationMissing,

@@ -1,13 +1,13 @@
 //! `deploy check`: the manifest, one environment's variables, and what a deployment from a branch would require.
 
 use crate::args::setup::Check;
-use crate::context::Context;
+use crate::context::{Context, known};
 use crate::error::{CliError, Exit};
 use deploy_core::id::{EnvName, ServiceName};
 use deploy_core::manifest::Unfilled;
 use deploy_core::manifest::acting::{NotYet, not_yet, not_yet_in};
+use deploy_core::manifest::proof::{self, Unproven};
 use deploy_engine::api::{Access, GateReport};
-use deploy_engine::configure;
 use deploy_engine::configure::registry::Kit;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -20,21 +20,26 @@ struct Answer<'a> {
     environments: Vec<&'a str>,
     not_yet_acting: &'a [NotYet],
     to_fill_in: &'a [Unfilled],
+    unproven: &'a [Unproven],
     #[serde(skip_serializing_if = "Option::is_none")]
     wanted: Option<&'a GateReport>,
 }
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, CliError> {
     let manifest = context.manifest()?;
-    let missing = configure::not_there(&manifest, &context.folder());
-    if !missing.is_empty() {
-        return Err(missing.into());
+    if let Some(name) = &args.environment {
+        known(manifest.environments(), name)?;
     }
+    let names = args
+        .environment
+        .as_ref()
+        .map_or(manifest.environments(), std::slice::from_ref);
+    let environments = context.checked(&manifest, names).await?;
+    let unproven: Vec<_> = environments.iter().flat_map(proof::unproven).collect();
     let unfilled = manifest.unfilled();
     let acts = Kit::default().acts();
     let mut later = not_yet(&manifest, &acts);
-    if let Some(name) = &args.environment {
-        let environment = context.resolved(&manifest, name).await?;
+    if let (Some(_), [environment]) = (&args.environment, environments.as_slice()) {
         let missing = args
             .services
             .iter()
@@ -43,7 +48,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
             let names: Vec<&str> = environment.services.keys().map(ServiceName::as_str).collect();
             return Err(CliError::unknown("service", service.as_str(), &names));
         }
-        later = not_yet_in(&manifest, &environment, &acts);
+        later = not_yet_in(&manifest, environment, &acts);
     }
     let wanted = match (&args.branch, &args.environment) {
         (Some(branch), Some(name)) => {
@@ -59,6 +64,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
         environments: manifest.environments().iter().map(EnvName::as_str).collect(),
         not_yet_acting: &later,
         to_fill_in: &unfilled,
+        unproven: &unproven,
         wanted: wanted.as_ref(),
     };
     let paint = context.console.paint();
@@ -76,6 +82,9 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
         for part in &later {
             let _ = writeln!(text, "  {} {part}", paint.warn("!"));
         }
+        for part in once(&unproven) {
+            let _ = writeln!(text, "  {} {part}", paint.warn("!"));
+        }
         if let Some(report) = &wanted {
             text.push_str(&super::gates::text(report, paint));
         }
@@ -88,4 +97,19 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Check) -> Result<Exit, 
             exit => exit,
         }),
     )
+}
+
+/// Each service once: what it lacks it mostly lacks in all environments.
+fn once(unproven: &[Unproven]) -> impl Iterator<Item = &Unproven> {
+    let first = |ix: usize, part: &Unproven| {
+        let before = unproven[..ix].iter();
+        !before
+            .clone()
+            .any(|other| (&other.service, &other.add) == (&part.service, &part.add))
+    };
+    unproven
+        .iter()
+        .enumerate()
+        .filter(move |(ix, part)| first(*ix, part))
+        .map(|(_, part)| part)
 }

@@ -6,6 +6,7 @@ use super::answers::ended;
 use super::screen::Screen;
 use super::teller::Teller;
 use crate::args::deploying::Accept;
+use crate::console::read_line;
 use crate::context::{Context, Interruption, Signals, now};
 use crate::error::{CliError, Exit, exit_of_result};
 use deploy_core::failure::Code;
@@ -244,12 +245,6 @@ async fn answered(question: &mut Option<JoinHandle<Option<String>>>) -> Option<S
         Some(question) => question.await.ok().flatten(),
         None => std::future::pending().await,
     }
-}
-
-fn read_line() -> Option<String> {
-    let mut line = String::new();
-    let read = std::io::stdin().read_line(&mut line).ok()?;
-    (read > 0).then_some(line)
 }
 
 #[cfg(test)]

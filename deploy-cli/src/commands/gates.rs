@@ -5,6 +5,7 @@ use crate::args::reading::Gates;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::render::{Paint, word};
+use deploy_core::failure::printable;
 use deploy_engine::api::{Access, GateReport};
 use std::fmt::Write as _;
 
@@ -28,7 +29,13 @@ pub(crate) fn text(report: &GateReport, paint: Paint) -> String {
         report.at.to_the_second()
     );
     for met in &report.met {
-        let _ = writeln!(text, "  {} {}: {}", paint.good("✓"), word(&met.gate), met.reason);
+        let _ = writeln!(
+            text,
+            "  {} {}: {}",
+            paint.good("✓"),
+            word(&met.gate),
+            printable(&met.reason, 300)
+        );
     }
     text.push_str(&answers::unmet(&report.unmet, paint));
     let verdict = if report.unmet.is_empty() {

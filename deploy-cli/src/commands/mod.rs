@@ -9,6 +9,7 @@ mod cancel;
 mod check;
 mod completions;
 mod config;
+mod confirm;
 mod decide;
 pub(crate) mod demo;
 mod doctor;

@@ -6,12 +6,13 @@ use super::up::{asked, branch, chosen, commit};
 use crate::args::deploying::{How, Plan as Args};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
+use crate::render::Paint;
 use deploy_core::digest::Digest;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Verdict;
 use deploy_core::id::{EnvName, ServiceName};
 use deploy_core::plan::{Kind, Plan, render_text};
-use deploy_engine::api::{DeployAsk, What};
+use deploy_engine::api::{DeployAsk, Preview, What};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -76,23 +77,26 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, C
         save(path, &file)?;
     }
     let paint = context.console.paint();
-    context.console.answer(&file, || {
-        let mut text = render_text(&preview.plan, Some(&preview.release));
-        let unmet = preview.verdict.unmet();
-        let _ = writeln!(text, "way back  {}", preview.way_back);
-        for soaked in &preview.soaked {
-            let _ = writeln!(text, "soak      {soaked}");
-        }
-        if unmet.is_empty() {
-            text.push_str("every gate holds\n");
-        }
-        text + &answers::unmet(unmet, paint)
-    });
+    context.console.answer(&file, || text(&preview, paint));
     Ok(if args.detailed_exitcode && file.changes {
         Exit::Changes
     } else {
         Exit::Done
     })
+}
+
+/// What would be done, whether and how one can come back, and what the gates say.
+pub(crate) fn text(preview: &Preview, paint: Paint) -> String {
+    let mut text = render_text(&preview.plan, Some(&preview.release));
+    let unmet = preview.verdict.unmet();
+    let _ = writeln!(text, "way back  {}", preview.way_back);
+    for soaked in &preview.soaked {
+        let _ = writeln!(text, "soak      {soaked}");
+    }
+    if unmet.is_empty() {
+        text.push_str("every gate holds\n");
+    }
+    text + &answers::unmet(unmet, paint)
 }
 
 fn save(path: &Path, file: &PlanFile) -> Result<(), CliError> {

@@ -1,5 +1,6 @@
 //! `deploy promote`: what the environments before verified, into this one.
 
+use super::confirm;
 use super::up::{asked, branch, deploy, takes_one_that_was_made};
 use crate::args::deploying::Promote;
 use crate::context::{Context, Signals};
@@ -15,7 +16,7 @@ pub(crate) async fn run(
     takes_one_that_was_made(&args.nothing_made)?;
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
-    let confirmed = context.confirmed(&engine, &environment, Kind::Promote).await?;
+    let confirmed = confirm::given(context, &environment)?;
     let what = args.release.map_or(What::Upstream, What::Release);
     let ask = DeployAsk {
         confirmed,

@@ -1,5 +1,6 @@
 //! `deploy retire`: removes a service from an environment.
 
+use super::confirm;
 use super::follow::follow;
 use crate::args::people::Retire;
 use crate::context::{Context, Signals};
@@ -14,27 +15,19 @@ pub(crate) async fn run(
 ) -> Result<Exit, CliError> {
     let engine = context.open(Access::Write).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
-    let environment = &environment;
-    match &context.global.confirm {
-        Some(named) if named == environment => {}
-        Some(named) => {
-            let message = format!("--confirm names {named}, and this is for {environment}");
-            return Err(CliError::usage(message, format!("--confirm {environment}")));
-        }
-        // Removing is what no rollback undoes by itself: it is always confirmed.
-        None if context.console.asks() => context.typed(environment)?,
-        None => {
-            let message = format!("removing {} from {environment} has to be confirmed", args.service);
-            return Err(CliError::new(
-                Code::ConfirmationMissing,
-                message,
-                format!("--confirm {environment}"),
-            ));
-        }
+    let confirmed = confirm::given(context, &environment)?;
+    // Removing is what no rollback undoes by itself: it is always confirmed.
+    if !confirmed && !context.console.asks() {
+        let message = format!("removing {} from {environment} has to be confirmed", args.service);
+        let next = format!("--confirm {environment}");
+        return Err(CliError::new(Code::ConfirmationMissing, message, next));
     }
-    context.forewarn(&engine, environment).await?;
-    follow(context, &engine, signals, &[], |wires| {
-        engine.retire(&args.service, environment, true, wires)
-    })
-    .await
+    context.forewarn(&engine, &environment).await?;
+    let mut ask = engine.retiring(&args.service, &environment).await?;
+    if confirmed {
+        ask.confirmed = true;
+    } else {
+        ask = confirm::seen(context, &engine, signals, ask).await?;
+    }
+    follow(context, &engine, signals, &[], |wires| engine.deploy(ask, wires)).await
 }

@@ -1,5 +1,6 @@
 //! `deploy rollback`: back to the previous good release, or to the one named.
 
+use super::confirm;
 use super::up::{asked, branch, deploy, takes_one_that_was_made};
 use crate::args::deploying::Rollback;
 use crate::context::{Context, Signals};
@@ -15,7 +16,7 @@ pub(crate) async fn run(
     takes_one_that_was_made(&args.nothing_made)?;
     let engine = context.open_to_go_back(args.how.allow_ephemeral_state).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
-    let confirmed = context.confirmed(&engine, &environment, Kind::Rollback).await?;
+    let confirmed = confirm::given(context, &environment)?;
     let what = args.to.map_or(What::Previous, What::Release);
     let ask = DeployAsk {
         confirmed,

@@ -4,6 +4,8 @@ use crate::args::reading::Status as Args;
 use crate::context::{Context, known, now};
 use crate::error::{CliError, Exit};
 use crate::render::{Paint, ago, word};
+use deploy_core::failure::{Failure, printable};
+use deploy_core::id::ServiceName;
 use deploy_core::port::target::{HealthSeen, Inside};
 use deploy_core::time::Timestamp;
 use deploy_core::view::Phase;
@@ -22,7 +24,10 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, C
     let status = status?;
     let paint = context.console.paint();
     context.console.answer(&status, || text(&status, now(), paint));
-    Ok(Exit::Done)
+    let mut unseen = status.environments.iter().flat_map(|one| &one.not_looked_at);
+    Ok(unseen
+        .next()
+        .map_or(Exit::Done, |failure| Exit::of_failure(failure.code)))
 }
 
 /// All of it, for people.
@@ -62,6 +67,7 @@ fn of_environment(text: &mut String, environment: &EnvStatus, now: Timestamp, pa
     for service in &environment.services {
         of_service(text, service, width, paint);
     }
+    not_looked_at(text, &environment.not_looked_at, paint);
     if let (Some(id), Some(phase)) = (&environment.deployment, environment.phase) {
         let who = match &environment.driver {
             Some(who) => format!(", driven by {who}"),
@@ -80,17 +86,46 @@ fn of_environment(text: &mut String, environment: &EnvStatus, now: Timestamp, pa
         let _ = writeln!(text, "  {} not in the manifest any more", paint.warn("!"));
     }
     if let Some(reason) = &environment.frozen {
-        let _ = writeln!(text, "  {} frozen: {reason}", paint.warn("!"));
+        let _ = writeln!(text, "  {} frozen: {}", paint.warn("!"), printable(reason, 300));
     }
     if let Some(reason) = &environment.automatic_promotion_frozen {
         let _ = writeln!(
             text,
-            "  {} automatic promotion is frozen: {reason}",
-            paint.warn("!")
+            "  {} automatic promotion is frozen: {}",
+            paint.warn("!"),
+            printable(reason, 300)
         );
     }
     if let Some(next) = &environment.next {
         let _ = writeln!(text, "  {}  {next}", paint.dim("next"));
+    }
+}
+
+/// Which slices could not be looked at, and why: services that share a host and a reason in one line.
+fn not_looked_at(text: &mut String, failures: &[Failure], paint: Paint) {
+    let mut told: Vec<(&Failure, Vec<&str>)> = Vec::new();
+    for failure in failures {
+        let service = failure.service.iter().map(ServiceName::as_str);
+        let same = told
+            .iter_mut()
+            .find(|(first, _)| first.slice == failure.slice && first.message == failure.message);
+        match same {
+            Some((_, services)) => services.extend(service),
+            None => told.push((failure, service.collect())),
+        }
+    }
+    for (failure, services) in told {
+        let on = failure.slice.as_ref().map(|slice| format!(" on {slice}"));
+        let _ = writeln!(
+            text,
+            "  {} {}{} could not be looked at: {}\n    {}  {}",
+            paint.warn("!"),
+            services.join(", "),
+            on.unwrap_or_default(),
+            printable(&failure.message, 300),
+            paint.dim("next"),
+            printable(&failure.next, 300)
+        );
     }
 }
 

@@ -1,5 +1,6 @@
 //! `deploy up`: the release of a commit into an environment. And what all that deploys share.
 
+use super::confirm;
 use super::follow::follow;
 use crate::args::deploying::{From, How, NothingMade, Up};
 use crate::context::{Context, Signals, variable};
@@ -18,7 +19,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, CliError> {
     let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
     let environment = chosen(context, &engine, args.environment).await?;
-    let confirmed = context.confirmed(&engine, &environment, Kind::Deploy).await?;
+    let confirmed = confirm::given(context, &environment)?;
     let what = commit(&args.from);
     let ask = DeployAsk {
         confirmed,
@@ -43,6 +44,7 @@ pub(crate) async fn deploy(
     {
         context.console.message(&format!("· {said}"));
     }
+    let ask = confirm::where_wanted(context, engine, signals, ask).await?;
     follow(context, engine, signals, &how.wait.accept, |wires| {
         engine.deploy(ask, wires)
     })

@@ -47,6 +47,26 @@ impl Paint {
     pub(crate) fn bold(self, text: &str) -> String {
         self.with("1", text)
     }
+    /// Text whose only control characters are line breaks, tabs and these colours: what people wrote, or a host said, moves no cursor.
+    pub(crate) fn harmless(self, text: &str) -> String {
+        let mut kept = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            let ours = Self::CODES.iter().find(|code| self.0 && rest.starts_with(**code));
+            let taken = ours.map_or(c.len_utf8(), |code| code.len());
+            if ours.is_some() || !c.is_control() || matches!(c, '\n' | '\t') {
+                kept.push_str(&rest[..taken]);
+            }
+            rest = &rest[taken..];
+        }
+        kept
+    }
+
+    /// What [`Self::with`] writes around a text.
+    const CODES: [&str; 6] = [
+        "\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m",
+    ];
+
     fn with(self, code: &str, text: &str) -> String {
         if self.0 && !text.is_empty() {
             format!("\x1b[{code}m{text}\x1b[0m")

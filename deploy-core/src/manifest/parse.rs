@@ -6,6 +6,7 @@ use super::keys::project::Root;
 use super::model::{Environment, Project};
 use super::node::{Node, Span, from_toml};
 use super::read::{Cx, FromNode};
+use super::scope::Judging;
 use super::slip;
 use super::suggest::nearest;
 use super::syntax;
@@ -233,11 +234,35 @@ impl Manifest {
         env_file: &BTreeMap<VarName, String>,
         caller: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Environment, Problems> {
+        self.judged(environment, env_file, caller, Judging::Use)
+    }
+
+    /// The same for somebody who asks whether the manifest is right: what works and was surely not meant is a problem too, such as
+    /// `${environment}` in a command, or two services in one folder.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::resolve`], and what was surely not meant.
+    pub fn check(
+        &self,
+        environment: &EnvName,
+        env_file: &BTreeMap<VarName, String>,
+        caller: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Environment, Problems> {
+        self.judged(environment, env_file, caller, Judging::Check)
+    }
+
+    fn judged(
+        &self,
+        environment: &EnvName,
+        env_file: &BTreeMap<VarName, String>,
+        caller: &dyn Fn(&str) -> Option<String>,
+        judging: Judging,
+    ) -> Result<Environment, Problems> {
         self.known(environment)?;
         let inputs = Inputs {
             env_file,
             caller,
-            lenient: false,
+            judging,
         };
         let (resolved, problems) = assemble::environment(self.draft(), environment, &inputs);
         match (resolved, problems.is_empty()) {

@@ -40,6 +40,25 @@ pub(crate) enum Realm {
     Environment,
 }
 
+/// How strictly a manifest is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judging {
+    /// It is only read: a variable that is not set here may be set when it is used.
+    Draft,
+    /// It is about to be used.
+    Use,
+    /// Somebody asks whether it is right: what works and was surely not meant is a problem too. Nothing that is deployed, and above
+    /// all nothing that is gone back to, depends on this.
+    Check,
+}
+
+impl Judging {
+    /// Whether a variable may still be set later.
+    pub(crate) const fn is_lenient(self) -> bool {
+        matches!(self, Self::Draft)
+    }
+}
+
 /// The meaning of `${…}` in one place.
 pub(crate) struct Scope<'a> {
     pub(crate) realm: Realm,
@@ -51,15 +70,15 @@ pub(crate) struct Scope<'a> {
     pub(crate) taken: RefCell<BTreeMap<VarName, String>>,
     /// Where a variable would be set, for messages.
     pub(crate) home: String,
-    /// The manifest is only checked: a variable that is not set here may be set when it is used.
-    pub(crate) lenient: bool,
+    /// How strictly it is judged.
+    pub(crate) judging: Judging,
 }
 
 impl Scope<'_> {
     /// A text with its variables filled in.
     pub(crate) fn expand(&self, text: &str) -> Result<Expanded, Refused> {
         match self.template(text, &mut Vec::new()) {
-            Err(refused) if refused.unset && self.lenient => Ok(Expanded::Deferred),
+            Err(refused) if refused.unset && self.judging.is_lenient() => Ok(Expanded::Deferred),
             result => result.map(Expanded::Known),
         }
     }
@@ -163,7 +182,9 @@ impl Scope<'_> {
             (Some(value), Some(default)) if value.literal() == Some("") => self.template(&default, within),
             (Some(value), _) => Ok(value),
             // An empty default says that the variable is meant to be set by somebody else.
-            (None, Some(default)) if !(self.lenient && default.is_empty()) => self.template(&default, within),
+            (None, Some(default)) if !(self.judging.is_lenient() && default.is_empty()) => {
+                self.template(&default, within)
+            }
             (None, _) => {
                 let help = format!(
                     "set it in [{}], in the caller's environment, or give a default: `${{{name}:-…}}`",

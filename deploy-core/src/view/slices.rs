@@ -7,7 +7,7 @@ use super::way_back::out;
 use crate::event::{Event, EventKind};
 use crate::failure::{Code, Failure};
 use crate::id::SliceIx;
-use crate::machine::Verb;
+use crate::machine::{TurnReason, Verb};
 use crate::model::ReleaseRef;
 use crate::plan::{Change, Kind, Plan, PlannedSlice};
 use crate::port::target::{HealthSeen, Runs};
@@ -235,14 +235,17 @@ impl DeploymentView {
             Kind::Rollback => Some(plan.release.number),
             Kind::Deploy | Kind::Promote => self.previous().map(|release| release.number),
         };
-        let mut next = out(environment, back, Some(plan.kind));
+        // What follows from a failed health verdict: see `consequences::barred`.
+        let barred = (self.turned_back == Some(TurnReason::Unhealthy)).then_some(plan.release.number);
+        let mut next = out(environment, back, Some(plan.kind), barred);
         if matches!(&view.failure, Some(failure) if matches!(failure.code, Code::Fenced | Code::ClaimForeign))
         {
             next.push_str(" --adopt");
         }
         if view.running == Running::Unknown {
             // What cannot be reached has to be reached first.
-            next = format!("deploy doctor -e {environment} && {next}");
+            let between = if next.starts_with("deploy ") { " &&" } else { ";" };
+            next = format!("deploy doctor -e {environment}{between} {next}");
         }
         Some(Stray {
             service: view.service.clone(),

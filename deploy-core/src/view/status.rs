@@ -3,6 +3,7 @@
 use super::environment::{Current, EnvState, EnvironmentView};
 use super::observed::Observed;
 use super::project::ProjectView;
+use crate::failure::Failure;
 use crate::id::{CommitId, DeploymentId, EnvName, ReleaseNumber, ServiceName, SliceName};
 use crate::port::journal::LeaseHolder;
 use crate::port::target::{HealthSeen, Runs};
@@ -49,6 +50,10 @@ pub struct EnvStatus {
     pub next: Option<String>,
     /// By name.
     pub services: Vec<ServiceStatus>,
+    /// What was to be looked at just now and could not be, each with its slice and the reason. Looking is asked for; from the last
+    /// look alone this is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_looked_at: Vec<Failure>,
 }
 
 const fn in_manifest() -> bool {
@@ -189,6 +194,7 @@ fn environment(view: &EnvironmentView, project: &ProjectView, holder: Option<&Le
             .map(|stopped| stopped.reason.clone()),
         next: next(view, project, state, holder),
         services,
+        not_looked_at: Vec::new(),
     }
 }
 

@@ -84,6 +84,34 @@ fn a_rolled_back_deployment_as_json() {
     );
 }
 
+/// What was found unhealthy is barred: taking it forward again is no way out.
+#[test]
+fn the_way_out_of_nothing_leads_to_no_barred_release() {
+    let stuck = |kind, bad: Option<Failed>| {
+        let mut world = World::new();
+        let v1 = world.make(1);
+        let id = world.ask("development", kind, &v1, "dan");
+        let mut unhealthy = unhealthy(2);
+        world.run_with(&id, &mut |machine, effect| match effect.work {
+            Work::Restore(_) => Some(fails(Failed::NotDone)),
+            Work::Verify(SliceIx(2)) => {
+                bad.map_or_else(|| unhealthy(machine, effect), |how| Some(fails(how)))
+            }
+            _ => None,
+        });
+        let view = world.view(&id);
+        assert_eq!(view.outcome, Some(Outcome::NeedsHuman));
+        let environment = world.environment("development");
+        let status = status([&environment], &world.project(), &BTreeMap::new());
+        let next = status.environments[0].next.clone().expect("it needs a human");
+        assert_eq!(next, view.strays[0].next);
+        next
+    };
+    insta::assert_snapshot!(stuck(Kind::Deploy, None), @"v1 is barred (deploy yank v1 --undo lifts that): commit what mends it, then deploy up -e development");
+    insta::assert_snapshot!(stuck(Kind::Promote, None), @"v1 is barred (deploy yank v1 --undo lifts that): bring a mended release through the environments before, then deploy promote -e development");
+    insta::assert_snapshot!(stuck(Kind::Deploy, Some(Failed::NotDone)), @"deploy up -e development");
+}
+
 #[test]
 fn codes_say_what_to_do() {
     let claim = |refusal, code| {

@@ -42,12 +42,30 @@ pub enum NoWayBack {
 }
 
 /// The command that brings an environment to one release again: back where there is something to go back to, else forward, the way
-/// that it was last meant to go.
-pub(super) fn out(environment: &EnvName, back: Option<ReleaseNumber>, kind: Option<Kind>) -> String {
-    match (back, kind) {
+/// that it was last meant to go. `barred`: the release that would be taken forward, and that no gate lets through any more.
+pub(super) fn out(
+    environment: &EnvName,
+    back: Option<ReleaseNumber>,
+    kind: Option<Kind>,
+    barred: Option<ReleaseNumber>,
+) -> String {
+    let forward = match kind {
+        Some(Kind::Promote) => "promote",
+        _ => "up",
+    };
+    match (back, barred) {
         (Some(release), _) => format!("deploy rollback -e {environment} --to {release}"),
-        (None, Some(Kind::Promote)) => format!("deploy promote -e {environment}"),
-        (None, _) => format!("deploy up -e {environment}"),
+        (None, None) => format!("deploy {forward} -e {environment}"),
+        (None, Some(barred)) => {
+            let mended = match kind {
+                Some(Kind::Promote) => "bring a mended release through the environments before",
+                _ => "commit what mends it",
+            };
+            format!(
+                "{barred} is barred (deploy yank {barred} --undo lifts that): {mended}, then deploy {forward} -e \
+                 {environment}"
+            )
+        }
     }
 }
 
@@ -55,8 +73,17 @@ impl EnvironmentView {
     /// The command that gets out of not knowing what runs here: the next deployment looks before it changes anything.
     pub fn way_out(&self, project: &ProjectView) -> String {
         let back = self.destination(None, project).ok();
-        let kind = self.last_moved.as_ref().and_then(|last| last.kind());
-        out(&self.name, back.map(|release| release.number), kind)
+        let last = self.last_moved.as_ref();
+        let barred = last
+            .and_then(|last| last.release())
+            .filter(|release| project.yanked(*release).is_some());
+        let number = |release: ReleaseRef| release.number;
+        out(
+            &self.name,
+            back.map(number),
+            last.and_then(|last| last.kind()),
+            barred.map(number),
+        )
     }
 
     /// Where a rollback goes: the last release verified here before what runs, not barred, or the one named (which must have been

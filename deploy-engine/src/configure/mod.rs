@@ -144,6 +144,58 @@ pub async fn environment(
     from: &From<'_>,
     caller: &Caller,
 ) -> Result<Environment, ConfigureError> {
+    let variables = variables(manifest, name, from, caller).await?;
+    manifest
+        .resolve(name, &variables, &|name| caller.get(name).cloned())
+        .map_err(ConfigureError::Manifest)
+}
+
+/// These environments of the manifest in a folder, for somebody who asks whether they are right: all that is wrong at once, also the
+/// files that are not there. Where there are several, each problem names those it is in.
+pub async fn check(
+    manifest: &Manifest,
+    names: &[EnvName],
+    folder: &Path,
+    caller: &Caller,
+) -> Result<Vec<Environment>, ConfigureError> {
+    let missing = not_there(manifest, folder);
+    let (mut right, mut wrong) = (Vec::new(), Vec::new());
+    for name in names {
+        let variables = match variables(manifest, name, &From::WorkTree(folder), caller).await {
+            Ok(variables) => variables,
+            Err(ConfigureError::Manifest(problems)) => {
+                wrong.push((name.clone(), problems));
+                continue;
+            }
+            // It is among those that are not there.
+            Err(ConfigureError::Unreadable { .. }) if !missing.is_empty() => continue,
+            Err(error) => return Err(error),
+        };
+        match manifest.check(name, &variables, &|name| caller.get(name).cloned()) {
+            Ok(environment) => right.push(environment),
+            Err(problems) => wrong.push((name.clone(), problems)),
+        }
+    }
+    let wrong = match <[_; 1]>::try_from(wrong) {
+        Ok([(_, problems)]) if names.len() == 1 => problems,
+        Ok(one) => Problems::of_environments(one),
+        Err(several) => Problems::of_environments(several),
+    };
+    let problems = Problems::from([missing.into_vec(), wrong.into_vec()].concat());
+    if problems.is_empty() {
+        Ok(right)
+    } else {
+        Err(ConfigureError::Manifest(problems))
+    }
+}
+
+/// The variables of an environment's file.
+async fn variables(
+    manifest: &Manifest,
+    name: &EnvName,
+    from: &From<'_>,
+    caller: &Caller,
+) -> Result<BTreeMap<VarName, String>, ConfigureError> {
     let look_up = |name: &str| caller.get(name).cloned();
     let mut variables = BTreeMap::<VarName, String>::new();
     if let Some(file) = manifest
@@ -173,7 +225,5 @@ pub async fn environment(
         })?;
         variables = parse_env_file(&path, &text).map_err(ConfigureError::Manifest)?;
     }
-    manifest
-        .resolve(name, &variables, &look_up)
-        .map_err(ConfigureError::Manifest)
+    Ok(variables)
 }

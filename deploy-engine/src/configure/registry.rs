@@ -4,6 +4,7 @@
 #[cfg(feature = "ssh")]
 mod ssh;
 
+use crate::api::Diagnosis;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, SliceName};
 use deploy_core::manifest::acting::{Acts, ArtifactForm};
@@ -44,8 +45,21 @@ pub struct Made {
 /// What `deploy doctor` asks of a target.
 #[async_trait::async_trait]
 pub trait Doctor: Send + Sync {
-    /// Tries what a deployment will need: reach, rights, disk, clock, tools. Changes nothing.
-    async fn examine(&self) -> Vec<crate::api::Diagnosis>;
+    /// The hosts that it is reached on; several services may share one, and its connection.
+    fn hosts(&self) -> Vec<HostName>;
+
+    /// Tries what a deployment will need of one host: reach, rights, disk, clock, tools. Changes nothing. Where it is not reached,
+    /// nothing is told but that.
+    async fn examine(&self, host: &HostName) -> Vec<Examined>;
+}
+
+/// One thing that was tried on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Examined {
+    /// It is the same for every service there.
+    OfHost(Diagnosis),
+    /// It is about this service on it.
+    OfService(Diagnosis),
 }
 
 /// One kind: how its targets are made, and what all of them share, such as connections.

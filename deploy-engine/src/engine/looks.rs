@@ -6,11 +6,11 @@ use super::status::as_it_lies_there;
 use super::{Engine, failed, usage};
 use crate::api::{EngineError, SliceHealth};
 use crate::configure::bind::{Binder, Secrets};
-use crate::drive::{ASK, Masks, look, same};
+use crate::drive::{ASK, Eyes, Masks, look, same};
 use deploy_core::event::{Event, EventKind, SCHEMA};
-use deploy_core::failure::Code;
+use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Rules;
-use deploy_core::id::{EnvName, ServiceName};
+use deploy_core::id::{EnvName, ServiceName, SliceName};
 use deploy_core::manifest::Service;
 use deploy_core::model::Release;
 use deploy_core::plan::Kind;
@@ -20,9 +20,13 @@ use deploy_core::time::Timestamp;
 use deploy_core::view::EnvironmentView;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// What was found where the soak of a release matters: the look as a fact, or why there was none.
 pub(super) type Looks = BTreeMap<EnvName, Result<Event, String>>;
+
+/// The slices of a service as they were found, with what its platform told; or why it told nothing.
+pub(super) type Looked = Result<Vec<(Seen, Option<SliceSeen>)>, Failure>;
 
 /// One slice, looked at.
 pub(super) struct Seen {
@@ -84,39 +88,72 @@ impl Engine {
                 "deploy config shows what is",
             ));
         }
-        let mut found = Vec::new();
-        let wanted = all
+        let wanted: Vec<_> = all
             .values()
-            .filter(|service| services.is_empty() || services.contains(&service.name));
-        for service in wanted {
-            let looked = self.look_at_service(&binder, service, &view).await?;
+            .filter(|service| services.is_empty() || services.contains(&service.name))
+            .collect();
+        let mut found = Vec::new();
+        for (_, looked) in self.look_at_services(&binder, &wanted, &view).await? {
+            let looked = looked.map_err(|failure| EngineError::Unreachable(Box::new(failure)))?;
             found.extend(looked.into_iter().map(|(found, _)| found));
         }
         Ok(found)
     }
 
-    /// One service, looked at: what its platform tells of each slice, and one look with each probe.
-    pub(super) async fn look_at_service(
+    /// Services, looked at: what the platform of each tells of its slices, all at once, and one look with each probe; or why a platform
+    /// told nothing.
+    pub(super) async fn look_at_services<'a>(
+        &self,
+        binder: &Binder<'_>,
+        services: &[&'a Service],
+        known: &EnvironmentView,
+    ) -> Result<Vec<(&'a Service, Looked)>, EngineError> {
+        let (mut asking, mut eyes) = (JoinSet::new(), Vec::new());
+        for (at, service) in services.iter().enumerate() {
+            let made = binder.target(service).await.map_err(failed)?;
+            eyes.push(binder.eyes(service, &made).await.map_err(failed)?);
+            asking.spawn(async move {
+                let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
+                let told = made.target.observe(&names).await;
+                (at, told.map(|told| (names, told)))
+            });
+        }
+        let mut told: Vec<_> = asking.join_all().await;
+        told.sort_by_key(|(at, _)| *at);
+        let mut all = Vec::new();
+        for ((at, told), eyes) in told.into_iter().zip(eyes) {
+            let service = services[at];
+            all.push((
+                service,
+                match told {
+                    Ok((names, told)) => Ok(self
+                        .look_at_slices(binder, service, known, &eyes, names, told)
+                        .await),
+                    Err(error) => Err(*error.failure),
+                },
+            ));
+        }
+        Ok(all)
+    }
+
+    async fn look_at_slices(
         &self,
         binder: &Binder<'_>,
         service: &Service,
         known: &EnvironmentView,
-    ) -> Result<Vec<(Seen, Option<SliceSeen>)>, EngineError> {
-        let made = binder.target(service).await.map_err(failed)?;
-        let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
-        let eyes = binder.eyes(service, &made).await.map_err(failed)?;
-        let told = made.target.observe(&names).await;
-        let mut told = told.map_err(|error| EngineError::Unreachable(error.failure))?;
+        eyes: &BTreeMap<SliceName, Eyes>,
+        names: Vec<SliceName>,
+        mut told: Vec<SliceSeen>,
+    ) -> Vec<(Seen, Option<SliceSeen>)> {
         let known = known.observed.get(&service.name);
         let mut found = Vec::new();
         for slice in names {
             let at = told.iter().position(|seen| seen.slice == slice);
             let seen = at.map(|at| told.swap_remove(at));
-            let nothing = matches!(seen.as_ref().map(|seen| &seen.runs), Some(Ok(Runs::Nothing)));
-            let (health, mut note) = match eyes.get(&slice) {
-                Some(_) if nothing => (HealthSeen::Unknown, "nothing runs there".to_owned()),
-                Some(eyes) => look(eyes, &eyes.new).await.word(),
-                None => (HealthSeen::Unknown, String::new()),
+            let (health, mut note) = match (seen.as_ref().map(|seen| &seen.runs), eyes.get(&slice)) {
+                (Some(Ok(Runs::Nothing)), Some(_)) => (HealthSeen::Unknown, "nothing runs there".to_owned()),
+                (Some(Ok(Runs::Release { .. })), Some(eyes)) => look(eyes, &eyes.new).await.word(),
+                _ => (HealthSeen::Unknown, String::new()),
             };
             if health != HealthSeen::Healthy && !service.secrets.is_empty() {
                 // Only here something may be quoted, and only now it is worth asking for what must not be.
@@ -145,7 +182,7 @@ impl Engine {
             };
             found.push((Seen::new(health, seen.as_ref(), should, probes), seen));
         }
-        Ok(found)
+        found
     }
 
     /// A look at all of a release, as a fact of its environment; unless nothing could be told, then why.

@@ -5,6 +5,7 @@ mod asks;
 mod attest;
 mod checks;
 mod deploy;
+mod doctor;
 mod dropped;
 mod edited;
 mod end;

@@ -2,9 +2,8 @@
 
 use super::judge::Case;
 use super::looks::Looks;
-use super::status::as_it_lies_there;
 use super::{Engine, failed, journal_error, usage};
-use crate::api::{Diagnosis, DiagnosisState, EngineError, GateReport, Met, Shown, SliceHealth};
+use crate::api::{EngineError, GateReport, Met, Shown, SliceHealth};
 use deploy_core::digest::Digest;
 use deploy_core::event::{Event, Recorded};
 use deploy_core::failure::Code;
@@ -290,33 +289,5 @@ impl Engine {
             heads.push((stream.to_string(), head));
         }
         Ok((rows, heads))
-    }
-
-    /// Tries what a deployment will need: reach, rights, disk, clock, tools, health. Changes nothing.
-    pub async fn doctor(&self, name: &EnvName) -> Result<Vec<Diagnosis>, EngineError> {
-        let environment = self.environment(name).await?;
-        let views = self.views().await?;
-        let scene = as_it_lies_there(environment.clone(), &views.project);
-        let binder = self.binder(&scene);
-        let mut found = Vec::new();
-        for service in environment.services.values() {
-            match binder.target(service).await {
-                Ok(made) => {
-                    if let Some(doctor) = &made.doctor {
-                        found.extend(doctor.examine().await.into_iter().map(|diagnosis| Diagnosis {
-                            subject: format!("{} {}", service.name, diagnosis.subject),
-                            ..diagnosis
-                        }));
-                    }
-                }
-                Err(failure) => found.push(Diagnosis {
-                    subject: service.name.to_string(),
-                    check: "configuration".to_owned(),
-                    state: DiagnosisState::Failed { fix: failure.next },
-                    found: failure.message,
-                }),
-            }
-        }
-        Ok(found)
     }
 }

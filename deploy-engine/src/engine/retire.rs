@@ -1,24 +1,18 @@
 //! Retiring a service: a deployment of what runs, in which one service is removed.
 
-use super::deploy::Wires;
 use super::{Engine, usage};
-use crate::api::{DeployAsk, Driven, EngineError, What};
+use crate::api::{DeployAsk, EngineError, What};
 use deploy_core::failure::Code;
 use deploy_core::id::{EnvName, ServiceName};
 use deploy_core::plan::Kind;
 
 impl Engine {
-    /// Removes a service from an environment, as a deployment: it can be watched, resumed and audited like any other.
+    /// What to ask for to remove a service from an environment: a deployment that can be looked at before, watched, resumed and
+    /// audited like any other.
     ///
     /// # Errors
-    /// The service does not run there, or another one there needs it.
-    pub async fn retire(
-        &self,
-        service: &ServiceName,
-        name: &EnvName,
-        confirmed: bool,
-        wires: Wires,
-    ) -> Result<Driven, EngineError> {
+    /// The service does not run there, as far as is known.
+    pub async fn retiring(&self, service: &ServiceName, name: &EnvName) -> Result<DeployAsk, EngineError> {
         let views = self.views().await?;
         let view = views.environment(name);
         let current = view
@@ -38,12 +32,10 @@ impl Engine {
             Kind::Promote
         };
         let what = What::Release(release.number.to_string());
-        let ask = DeployAsk {
+        Ok(DeployAsk {
             reason: Some(format!("retire {service}")),
-            confirmed,
             retire: Some(service.clone()),
             ..DeployAsk::new(kind, name.clone(), what)
-        };
-        self.deploy(ask, wires).await
+        })
     }
 }

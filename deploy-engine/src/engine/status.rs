@@ -6,7 +6,7 @@ use crate::api::EngineError;
 use crate::drive::same;
 use deploy_core::digest::Digest;
 use deploy_core::event::Recorded;
-use deploy_core::failure::Code;
+use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{EnvName, ReleaseNumber, Seq};
 use deploy_core::manifest::Environment;
 use deploy_core::model::{Release, ReleaseRef};
@@ -57,9 +57,11 @@ impl Engine {
         }
         let current: Vec<_> = views.iter().filter_map(|view| view.current.release()).collect();
         let project = self.project_back_to(&current).await?;
+        let mut unseen = BTreeMap::new();
         if refresh {
             for view in &mut views[..known] {
-                self.refresh(view, &project).await?;
+                let failures = self.refresh(view, &project).await?;
+                unseen.insert(view.name.clone(), failures);
             }
         }
         let mut held = BTreeMap::new();
@@ -69,6 +71,7 @@ impl Engine {
         }
         let mut status = status(&views, &project, &held);
         for environment in &mut status.environments {
+            environment.not_looked_at = unseen.remove(&environment.name).unwrap_or_default();
             if let Some(way_out) = ways_out.remove(&environment.name) {
                 environment.in_manifest = false;
                 environment.next = Some(way_out);
@@ -123,8 +126,13 @@ impl Engine {
     }
 
     /// Looks at what runs now, and at its health, into the view: as configured with the release that runs, or, where none is known to,
-    /// as the manifest lies there.
-    async fn refresh(&self, view: &mut EnvironmentView, project: &ProjectView) -> Result<(), EngineError> {
+    /// as the manifest lies there. All services are looked at together, so that a host which does not answer is waited for once. The
+    /// answer is what could not be looked at.
+    async fn refresh(
+        &self,
+        view: &mut EnvironmentView,
+        project: &ProjectView,
+    ) -> Result<Vec<Failure>, EngineError> {
         let current = view
             .current
             .release()
@@ -139,9 +147,21 @@ impl Engine {
         let mut all = Vec::new();
         let binder = self.binder(&scene);
         let at = self.clock.now();
-        for service in scene.to.environment.services.values() {
-            for (found, seen) in self.look_at_service(&binder, service, &known).await? {
+        let mut unseen = Vec::new();
+        let services: Vec<_> = scene.to.environment.services.values().collect();
+        for (service, looked) in self.look_at_services(&binder, &services, &known).await? {
+            let looked = match looked {
+                Ok(looked) => looked,
+                Err(failure) => {
+                    unseen.push(failure.on(&service.name, None));
+                    continue;
+                }
+            };
+            for (found, seen) in looked {
                 let Some(seen) = seen else { continue };
+                if let Err(failure) = &seen.runs {
+                    unseen.push(failure.clone().on(&service.name, Some(&seen.slice)));
+                }
                 let (health, name) = (found.health.health, seen.slice.clone());
                 all.push(found);
                 let slices = view.observed.entry(service.name.clone()).or_default();
@@ -155,7 +175,7 @@ impl Engine {
         if runs {
             self.note_look(&known, &scene.to.release, &all).await;
         }
-        Ok(())
+        Ok(unseen)
     }
 }
 

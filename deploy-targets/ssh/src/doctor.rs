@@ -30,6 +30,13 @@ pub struct Check {
     pub detail: String,
 }
 
+impl Check {
+    /// Whether it is the same for every service on the host.
+    pub fn is_of_host(&self) -> bool {
+        matches!(self.name, "reach" | "clock" | "tools")
+    }
+}
+
 /// How a thing is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckState {

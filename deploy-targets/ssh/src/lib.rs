@@ -2,7 +2,7 @@
 //!
 //! Each verb is one file. Below them: `host` runs a step by name, `script/*.sh` are the steps themselves (POSIX `sh`), and
 //! `transport` gets them there. What is where on a host: `layout`. All writes hold the host's lock and compare its claim in the
-//! same step. `exec` is the other port: a host to look from. Hosts are Linux with the usual tools; [`SshTarget::doctor`] says what one lacks.
+//! same step. `exec` is the other port: a host to look from. Hosts are Linux with the usual tools; [`SshTarget::doctor_of`] says what one lacks.
 
 mod activate;
 mod claim;
@@ -34,7 +34,7 @@ pub use host::FAILPOINTS;
 
 use async_trait::async_trait;
 use deploy_core::failure::{Code, Failure};
-use deploy_core::id::{PlaceId, SliceName, UnitId};
+use deploy_core::id::{HostName, PlaceId, SliceName, UnitId};
 use deploy_core::port::target::{
     Abilities, Cause, Claim, ClaimRequest, Cleanup, Desired, Difference, Fence, Move, Op, Prepared, Restore,
     Runs, SliceSeen, SliceSpec, Target, TargetError,
@@ -75,15 +75,22 @@ impl SshTarget {
         Ok(Self { binding, hosts })
     }
 
-    /// Looks at every host: reach, rights, room, clock, tools, the restart command. Changes nothing.
-    pub async fn doctor(&self) -> Vec<Check> {
+    /// Its hosts' names.
+    pub fn host_names(&self) -> impl Iterator<Item = &HostName> {
+        self.binding.hosts.iter().map(|host| &host.name)
+    }
+
+    /// Looks at one host: reach, rights, room, clock, tools, the restart command. Changes nothing, and tells nothing of a host that
+    /// is not one of these.
+    ///
+    /// # Cancellation
+    /// Whatever runs on the host ends within its time limit.
+    pub async fn doctor_of(&self, name: &HostName) -> Vec<Check> {
         let restart = self.binding.restart.as_ref().map(|script| &script.command);
-        let looks = self.hosts.iter().map(|host| doctor::look(host, restart));
-        together::all(looks.collect())
-            .await
-            .into_iter()
-            .flatten()
-            .collect()
+        match self.hosts.iter().find(|host| host.binding.name == *name) {
+            Some(host) => doctor::look(host, restart).await,
+            None => Vec::new(),
+        }
     }
 
     fn host(&self, slice: &SliceName) -> Result<&Host, TargetError> {

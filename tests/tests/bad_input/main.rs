@@ -4,6 +4,7 @@
 mod edited;
 mod left;
 mod signals;
+mod silent;
 mod source;
 mod state;
 mod texts;

@@ -4,6 +4,8 @@
 
 use std::fs;
 
+use deploy_tests::pages;
+pub(crate) use deploy_tests::pages::serves;
 use deploy_tests::process::Output;
 use deploy_tests::redact::Redactions;
 use deploy_tests::running::Running;
@@ -38,9 +40,7 @@ pub(crate) fn shop(manifest: &str) -> Scratch {
     let shop = Scratch::new();
     shop.write("deploy.toml", manifest);
     shop.write(".gitignore", "live/\nhold\nready\n");
-    shop.write("api/page", "v1\n");
-    shop.write("web/page", "v1\n");
-    shop.commit("Begin");
+    pages::next(&shop, "v1\n", "Begin");
     shop
 }
 
@@ -79,16 +79,9 @@ pub(crate) fn half_way(shop: &Scratch) -> Running {
     run
 }
 
-/// What serves: the page of a service.
-pub(crate) fn serves(shop: &Scratch, service: &str) -> String {
-    fs::read_to_string(shop.path(format!("live/{service}/current/page"))).unwrap_or_default()
-}
-
 /// Another commit of both services.
 pub(crate) fn next(shop: &Scratch, page: &str) -> String {
-    shop.write("api/page", format!("{page}\n"));
-    shop.write("web/page", format!("{page}\n"));
-    shop.commit(&format!("Page {page}"))
+    pages::next(shop, &format!("{page}\n"), &format!("Page {page}"))
 }
 
 /// Exit code and messages, as a person sees them, without what differs from run to run.

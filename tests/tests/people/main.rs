@@ -2,10 +2,12 @@
 //! serves afterwards, and the fields of `--json` that scripts rely on.
 
 mod approvals;
+mod confirming;
 mod evidence;
 mod going_on;
 mod line;
 mod meanwhile;
 mod newer;
 mod plans;
+mod words;
 mod world;

@@ -1,7 +1,7 @@
 //! A shop of two services on this machine, whose environment gets the rules of a test; and who asks.
 
-use std::fs;
-
+use deploy_tests::pages;
+pub(crate) use deploy_tests::pages::serves as page;
 use deploy_tests::scratch::Scratch;
 use serde_json::Value;
 
@@ -71,9 +71,7 @@ pub(crate) fn asks(shop: &Scratch, who: &str) {
 
 /// Another commit of both services.
 pub(crate) fn next(shop: &Scratch, page: &str) {
-    shop.write("api/page", page);
-    shop.write("web/page", page);
-    shop.commit(page);
+    pages::next(shop, page, page);
 }
 
 /// The one object that the command prints, with this exit code.
@@ -118,9 +116,4 @@ pub(crate) fn serves(shop: &Scratch) -> String {
     let [api, web] = ["api", "web"].map(|service| page(shop, service));
     assert_eq!(api, web, "mixed");
     api
-}
-
-/// The page that one service serves.
-pub(crate) fn page(shop: &Scratch, service: &str) -> String {
-    fs::read_to_string(shop.path(format!("live/{service}/current/page"))).unwrap_or_default()
 }

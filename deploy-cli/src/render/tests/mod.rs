@@ -386,3 +386,22 @@ fn spans_are_short() {
         assert_eq!(super::span(Duration::from_millis(ms)), text);
     }
 }
+
+#[test]
+fn only_our_own_colours_get_through() {
+    let plain = Paint::new(false);
+    let coloured = Paint::new(true);
+    let text = format!("{}\u{1b}[2J\u{1b}[8m\u{9b}2J\r\u{7}\n", coloured.good("✓ fine"));
+    assert_eq!(coloured.harmless(&text), "\u{1b}[32m✓ fine\u{1b}[0m[2J[8m2J\n");
+    assert_eq!(plain.harmless(&text), "[32m✓ fine[0m[2J[8m2J\n");
+    let all = [
+        coloured.good("a"),
+        coloured.bad("b"),
+        coloured.warn("c"),
+        coloured.dim("d"),
+        coloured.bold("e\tf"),
+    ];
+    for text in all {
+        assert_eq!(coloured.harmless(&text), text);
+    }
+}

@@ -6,7 +6,7 @@ use super::super::model::{Environment, Host, HostAddress};
 use super::super::node::{Node, Span, Table};
 use super::super::parse::Draft;
 use super::super::read::{Cx, FromNode};
-use super::super::scope::{Expanded, Given, Realm, Scope, VarOrigin};
+use super::super::scope::{Expanded, Given, Judging, Realm, Scope, VarOrigin};
 use super::super::template::{Fact, Template, VarName};
 use super::service::{self, Around, Assembled};
 use super::{Inputs, references, settings, variables};
@@ -23,7 +23,7 @@ pub(super) fn scope<'a>(manifest: Draft<'_>, name: &EnvName, inputs: &Inputs<'a>
         caller: inputs.caller,
         taken: std::cell::RefCell::default(),
         home: format!("environments.{name}.vars"),
-        lenient: inputs.lenient,
+        judging: inputs.judging,
     };
     let url = manifest
         .root
@@ -32,7 +32,7 @@ pub(super) fn scope<'a>(manifest: Draft<'_>, name: &EnvName, inputs: &Inputs<'a>
     if let Some(url) = url {
         if let Some(url) = super::literal(&scope, url) {
             scope.facts.insert(Fact::Url, url);
-        } else if inputs.lenient {
+        } else if inputs.judging.is_lenient() {
             scope.facts.insert(Fact::Url, "http://unset".to_owned());
         }
     }
@@ -85,6 +85,9 @@ pub(in super::super) fn environment(
         });
     }
     references::folders(node, &assembled, &mut cx);
+    if inputs.judging == Judging::Check {
+        references::one_service_a_folder(node, &assembled, &mut cx);
+    }
     let whole = (|| {
         let read = Read {
             keys: keys?,
@@ -160,7 +163,7 @@ fn whole(
         let mut service = match one.service {
             Some(service) => service,
             // What depends on variables is not known when the manifest is only checked.
-            None if around.inputs.lenient => continue,
+            None if around.inputs.judging.is_lenient() => continue,
             None => return None,
         };
         let (dropped, needs) = service
@@ -266,7 +269,7 @@ pub(super) fn expanded(scope: &Scope<'_>, cx: &mut Cx<'_>) -> Option<BTreeMap<Va
         };
         let value = match scope.variable(name)? {
             Ok(value) => value,
-            Err(refused) if refused.unset && scope.lenient => Template::text(text),
+            Err(refused) if refused.unset && scope.judging.is_lenient() => Template::text(text),
             Err(refused) => {
                 let message = format!("the variable `{name}`: {}", refused.message);
                 cx.within(format!("vars.{name}"), |cx| {

@@ -18,7 +18,7 @@ use super::model::Project;
 use super::node::Node;
 use super::parse::Draft;
 use super::read::{Cx, FromNode};
-use super::scope::{Expanded, Realm, Scope};
+use super::scope::{Expanded, Judging, Realm, Scope};
 use super::template::VarName;
 use crate::id::{ArtifactName, EnvName};
 use crate::problem::{Problem, Problems};
@@ -32,8 +32,8 @@ pub use variables::parse_env_file;
 pub(super) struct Inputs<'a> {
     pub(super) env_file: &'a BTreeMap<VarName, String>,
     pub(super) caller: &'a dyn Fn(&str) -> Option<String>,
-    /// A variable that is not set is no problem yet.
-    pub(super) lenient: bool,
+    /// How strictly it is judged.
+    pub(super) judging: Judging,
 }
 
 /// Every rule of every environment that can be judged now.
@@ -42,7 +42,7 @@ pub(super) fn check(manifest: Draft<'_>, names: &[EnvName]) -> Vec<Problem> {
     let inputs = Inputs {
         env_file: &nothing,
         caller: &|_| None,
-        lenient: true,
+        judging: Judging::Draft,
     };
     let mut problems = Vec::new();
     for name in names {
@@ -50,7 +50,7 @@ pub(super) fn check(manifest: Draft<'_>, names: &[EnvName]) -> Vec<Problem> {
     }
     problems.extend(one_artifact(manifest, names));
     let mut cx = Cx::new(manifest.file, manifest.text);
-    let scope = project_scope(manifest, inputs.caller, true);
+    let scope = project_scope(manifest, inputs.caller, Judging::Draft);
     cx.scope = Some(&scope);
     artifacts(manifest, &mut cx);
     problems.extend(cx.into_problems());
@@ -97,7 +97,7 @@ fn one_artifact(manifest: Draft<'_>, names: &[EnvName]) -> Vec<Problem> {
 fn project_scope<'a>(
     manifest: Draft<'_>,
     caller: &'a dyn Fn(&str) -> Option<String>,
-    lenient: bool,
+    judging: Judging,
 ) -> Scope<'a> {
     Scope {
         realm: Realm::Project,
@@ -106,7 +106,7 @@ fn project_scope<'a>(
         caller,
         taken: std::cell::RefCell::default(),
         home: "vars".to_owned(),
-        lenient,
+        judging,
     }
 }
 
@@ -137,7 +137,7 @@ pub(super) fn project(
     manifest: Draft<'_>,
     caller: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Project, Problems> {
-    let scope = project_scope(manifest, caller, false);
+    let scope = project_scope(manifest, caller, Judging::Use);
     let mut cx = Cx::with_scope(manifest.file, manifest.text, &scope);
     let artifacts = artifacts(manifest, &mut cx);
     let empty = Node::table(manifest.root.span, super::node::Table::default());
@@ -195,7 +195,7 @@ pub(super) fn state(
     else {
         return Ok(None);
     };
-    let scope = project_scope(manifest, caller, false);
+    let scope = project_scope(manifest, caller, Judging::Use);
     let mut cx = Cx::with_scope(manifest.file, manifest.text, &scope);
     let state = cx.within("project.state", |cx| match cx.expand(node, text)? {
         Expanded::Known(template) if template.literal().is_some() => template.literal().map(str::to_owned),
@@ -227,7 +227,7 @@ pub(super) fn env_file(
     let inputs = Inputs {
         env_file: &nothing,
         caller,
-        lenient: false,
+        judging: Judging::Use,
     };
     let scope = environment::scope(manifest, name, &inputs);
     let mut cx = Cx::with_scope(manifest.file, manifest.text, &scope);
@@ -257,7 +257,7 @@ pub(super) fn leniently_with(
         &Inputs {
             env_file: &nothing,
             caller,
-            lenient: true,
+            judging: Judging::Draft,
         },
     )
     .0
@@ -265,7 +265,7 @@ pub(super) fn leniently_with(
 
 /// The artifacts as far as they can be known without variables.
 pub(super) fn lenient_artifacts(manifest: Draft<'_>) -> Option<BTreeMap<ArtifactName, Artifact>> {
-    let scope = project_scope(manifest, &|_| None, true);
+    let scope = project_scope(manifest, &|_| None, Judging::Draft);
     artifacts(
         manifest,
         &mut Cx::with_scope(manifest.file, manifest.text, &scope),

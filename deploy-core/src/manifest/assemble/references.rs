@@ -5,7 +5,7 @@ use super::super::keys::environment::HostKeys;
 use super::super::node::{Node, Span};
 use super::super::parse::Draft;
 use super::super::read::{Cx, FromNode};
-use super::super::template::{Fact, Part};
+use super::super::template::{Fact, Part, Template};
 use super::super::{HostSelection, TargetConfig};
 use super::service::Assembled;
 use crate::id::{EnvName, ServiceName};
@@ -162,11 +162,8 @@ impl Written<'_> {
     }
 }
 
-/// Each service's folder on the environment's hosts: absolute where it is reached by ssh (on this machine it may be relative to the
-/// manifest), and of one host alone.
-pub(super) fn folders(node: &Node, assembled: &BTreeMap<ServiceName, Assembled>, cx: &mut Cx<'_>) {
-    let hosts: Vec<Written<'_>> = node
-        .entries(&["hosts"])
+fn written<'n>(node: &'n Node, cx: &mut Cx<'_>) -> Vec<Written<'n>> {
+    node.entries(&["hosts"])
         .filter_map(|(name, entry)| {
             let keys = cx.quietly(|cx| HostKeys::from_node(&entry.node, cx))?;
             Some(Written {
@@ -175,7 +172,54 @@ pub(super) fn folders(node: &Node, assembled: &BTreeMap<ServiceName, Assembled>,
                 keys,
             })
         })
+        .collect()
+}
+
+/// Two services in one folder of one host: each would put its release where the other's is.
+pub(super) fn one_service_a_folder(
+    node: &Node,
+    assembled: &BTreeMap<ServiceName, Assembled>,
+    cx: &mut Cx<'_>,
+) {
+    let hosts = written(node, cx);
+    let on_hosts: Vec<_> = assembled
+        .iter()
+        .filter_map(|(name, one)| match &one.service.as_ref()?.target {
+            TargetConfig::Ssh(ssh) => {
+                let selection = one.service.as_ref()?.hosts.as_ref();
+                let here: Vec<_> = hosts.iter().filter(|host| host.takes(selection)).collect();
+                Some((name, one.path_span, folder(&ssh.path), here))
+            }
+            _ => None,
+        })
         .collect();
+    for (index, (name, span, path, here)) in on_hosts.iter().enumerate() {
+        for (other, _, _, there) in on_hosts[..index].iter().filter(|(_, _, there, _)| there == path) {
+            let shared = here
+                .iter()
+                .find(|host| there.iter().any(|one| one.machine() == host.machine()));
+            if let Some(host) = shared {
+                let message = format!("{other} and {name} are both in {path} on {}", host.name);
+                cx.within(format!("services.{name}.ssh.path"), |cx| {
+                    cx.problem(*span, message, "give each service a folder of its own");
+                });
+            }
+        }
+    }
+}
+
+/// A path with what makes no difference left out.
+fn folder(path: &Template) -> String {
+    let text = path.to_string();
+    let parts = text.split('/').filter(|part| !part.is_empty() && *part != ".");
+    let root = if text.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.collect::<Vec<_>>().join("/"))
+}
+
+/// Each service's folder on the environment's hosts: absolute where it is reached by ssh (on this machine it may be relative to the
+/// manifest), and of one host alone.
+pub(super) fn folders(node: &Node, assembled: &BTreeMap<ServiceName, Assembled>, cx: &mut Cx<'_>) {
+    let hosts = written(node, cx);
     for (name, one) in assembled {
         let Some(service) = &one.service else { continue };
         let TargetConfig::Ssh(ssh) = &service.target else {

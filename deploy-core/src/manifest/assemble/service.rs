@@ -131,7 +131,7 @@ pub(super) fn assemble(around: &Around<'_>, name: &ServiceName, cx: &mut Cx<'_>)
         caller: around.inputs.caller,
         taken: std::cell::RefCell::default(),
         home: format!("environments.{}.vars", around.environment),
-        lenient: around.inputs.lenient,
+        judging: around.inputs.judging,
     };
     let mut inner = cx.deeper(&scope, format!("services.{name}"));
     let enabled = match unjudged.at(&["enabled"]) {
@@ -339,7 +339,7 @@ fn named_secrets(
             None if (scope.caller)(name.as_str()).is_some() => {
                 Some(super::super::SecretRef::Env(name.to_string()))
             }
-            None if scope.lenient => continue,
+            None if scope.judging.is_lenient() => continue,
             None => {
                 let place = format!(
                     "add it to [secrets] or [environments.{}.secrets]",

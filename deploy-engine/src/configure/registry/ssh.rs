@@ -1,14 +1,14 @@
 //! The ssh target's own words from the manifest's. No rule lives here.
 
-use super::{Made, Maker, Recipe};
+use super::{Examined, Made, Maker, Recipe};
 use crate::api::{Diagnosis, DiagnosisState};
 use crate::failpoint;
 use deploy_core::failure::{Code, Failure};
-use deploy_core::id::SliceName;
+use deploy_core::id::{HostName, SliceName};
 use deploy_core::manifest::{self, Fact, HookPoint, HostAddress, StrategyKind, TargetConfig, TargetKind};
 use deploy_target_ssh::{
-    Address, CheckState, Connections, Failpoint, Hook, HostBinding, HostScript, SshAddress, SshBinding,
-    SshTarget,
+    Address, Check, CheckState, Connections, Failpoint, Hook, HostBinding, HostScript, SshAddress,
+    SshBinding, SshTarget,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -173,24 +173,31 @@ fn hook(hook: &manifest::NamedHook) -> Option<Hook> {
 
 #[async_trait::async_trait]
 impl super::Doctor for SshTarget {
-    async fn examine(&self) -> Vec<Diagnosis> {
-        self.doctor()
-            .await
-            .into_iter()
-            .map(|check| {
-                let state = match check.state {
-                    CheckState::Well => DiagnosisState::Ok,
-                    CheckState::Warning { fix } => DiagnosisState::Warning { fix },
-                    CheckState::Bad { fix } => DiagnosisState::Failed { fix },
-                };
-                let (subject, name) = (check.host.to_string(), check.name.to_owned());
-                Diagnosis {
-                    subject,
-                    check: name,
-                    state,
-                    found: check.detail,
-                }
-            })
-            .collect()
+    fn hosts(&self) -> Vec<HostName> {
+        self.host_names().cloned().collect()
+    }
+
+    async fn examine(&self, host: &HostName) -> Vec<Examined> {
+        self.doctor_of(host).await.into_iter().map(examined).collect()
+    }
+}
+
+fn examined(check: Check) -> Examined {
+    let of_host = check.is_of_host();
+    let state = match check.state {
+        CheckState::Well => DiagnosisState::Ok,
+        CheckState::Warning { fix } => DiagnosisState::Warning { fix },
+        CheckState::Bad { fix } => DiagnosisState::Failed { fix },
+    };
+    let diagnosis = Diagnosis {
+        subject: check.host.to_string(),
+        check: check.name.to_owned(),
+        state,
+        found: check.detail,
+    };
+    if of_host {
+        Examined::OfHost(diagnosis)
+    } else {
+        Examined::OfService(diagnosis)
     }
 }

@@ -5,6 +5,7 @@ use crate::failpoint;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::machine::Ask;
 use deploy_core::port::journal::{LeaseError, Patience};
+use deploy_tests::{procs, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -61,13 +62,9 @@ impl Player {
     /// Stops it, and waits until the kernel says so.
     fn stop(&self) {
         self.signal(Signal::STOP);
-        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let mut looks = 0;
-        while !stat().contains(") T ") {
-            looks += 1;
-            assert!(looks < 2000, "does not stop");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        wait::until(wait::PATIENCE, "the child to be stopped", || {
+            procs::stopped(self.child.id())
+        });
     }
 
     fn kill(mut self) -> Vec<String> {

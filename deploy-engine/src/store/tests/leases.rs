@@ -4,7 +4,8 @@ use super::*;
 use crate::store::lease::{Attempt, Leases};
 use crate::store::process::Process;
 use deploy_core::port::journal::{LeaseError, Patience};
-use tokio::time::Instant;
+use std::pin::pin;
+use tokio::time::{Instant, interval};
 
 fn lost(result: &Result<(), LeaseError>) -> bool {
     matches!(result, Err(LeaseError::Journal(JournalError::LeaseLost(_))))
@@ -84,10 +85,10 @@ async fn who_waits_gets_it_when_it_is_given_back() {
                 .await
         });
         // Alive all the time, for longer than a term: not taken from.
-        let begun = Instant::now();
+        let (begun, mut pace) = (Instant::now(), interval(SHORT / 20));
         while begun.elapsed() < SHORT * 2 {
+            pace.tick().await;
             store.renew_lease(&token, "verifying").await.unwrap();
-            tokio::time::sleep(SHORT / 20).await;
         }
         assert!(!waiter.is_finished());
         store.release_lease(&token).await.unwrap();
@@ -168,10 +169,13 @@ async fn who_is_elsewhere_is_watched_and_who_is_gone_here_is_not() {
     assert!(matches!(refused, Err(LeaseError::Held { .. })));
     // A sign of life from there ends the watching.
     let (name, bob) = (env("staging"), holder("bob"));
-    let (answer, ()) = tokio::join!(journal.take_lease(&name, &bob), async {
-        tokio::time::sleep(SHORT / 10).await;
-        journal.renew_lease(&token, "x").await.unwrap();
-    });
+    let (mut watching, mut pace) = (pin!(journal.take_lease(&name, &bob)), interval(SHORT / 10));
+    let answer = loop {
+        tokio::select! {
+            answer = &mut watching => break answer,
+            _ = pace.tick() => journal.renew_lease(&token, "x").await.unwrap(),
+        }
+    };
     assert!(matches!(answer, Err(LeaseError::Held { .. })));
     let begun = Instant::now();
     journal.take_lease(&env("staging"), &holder("bob")).await.unwrap();

@@ -1,6 +1,8 @@
 //! A service on hosts for the tests: this machine, or sshd on the loopback.
 
-use crate::{Address, Connections, Hook, HookPoint, HostBinding, HostScript, SshBinding, SshTarget, listing};
+use crate::{
+    Address, Check, Connections, Hook, HookPoint, HostBinding, HostScript, SshBinding, SshTarget, listing,
+};
 use deploy_core::command::Command;
 use deploy_core::digest::Digest;
 use deploy_core::id::{Attempt, DeploymentId, Epoch, PlaceId, ReleaseNumber, SliceName, StoreId};
@@ -176,6 +178,15 @@ pub(crate) async fn claim(target: &SshTarget, deployment_number: u32) -> Result<
     target
         .claim(&place(target).await, &request(deployment_number))
         .await
+}
+
+/// What the doctor finds on every host.
+pub(crate) async fn examined(target: &SshTarget) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for host in target.host_names() {
+        checks.extend(target.doctor_of(host).await);
+    }
+    checks
 }
 
 pub(crate) async fn seen(target: &SshTarget) -> Runs {

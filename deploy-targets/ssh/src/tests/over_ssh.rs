@@ -1,6 +1,6 @@
 //! The same verbs over real sshd, and how it looks when there is no way in.
 
-use super::common::{World, bring, claim, place, seen, slice};
+use super::common::{World, bring, claim, examined, place, seen, slice};
 use super::sshd::Sshd;
 use crate::{Address, CheckState, Connections, SshAddress};
 use deploy_core::command::Command;
@@ -39,7 +39,7 @@ async fn there_and_back() {
     };
     assert_eq!(target.restore(&op, &back).await.unwrap(), was);
     assert_eq!(fs::read_to_string(world.path().join("current/a")).unwrap(), "1");
-    let checks = target.doctor().await;
+    let checks = examined(&target).await;
     assert!(
         checks
             .iter()
@@ -166,7 +166,7 @@ async fn no_key_and_no_host_are_told_apart() {
     sshd.stop();
     let gone = claim(&world.target(), 1).await.unwrap_err();
     assert!(gone.failure.message.contains("nothing listens there"), "{gone}");
-    let checks = world.target().doctor().await;
+    let checks = examined(&world.target()).await;
     assert!(checks[0].detail.contains("Connection refused"), "{checks:?}");
     assert_eq!(
         (gone.cause, gone.certainty),
@@ -297,7 +297,7 @@ async fn a_host_that_is_not_there_says_so_to_whoever_looks_from_it() {
     ));
     let world = World::at(address);
     assert!(matches!(
-        world.target().doctor().await[0].state,
+        examined(&world.target()).await[0].state,
         CheckState::Bad { .. }
     ));
     assert_ne!(seen_is(&world).await, Some(Runs::Nothing));

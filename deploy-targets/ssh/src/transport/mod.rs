@@ -66,7 +66,7 @@ pub(crate) struct Reply {
 }
 
 /// Why there is no answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Broken {
     /// It was never started.
     NotSent(Cause, Box<Failure>),

@@ -11,7 +11,7 @@ use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
 
@@ -29,6 +29,8 @@ pub(crate) struct Ssh {
     address: SshAddress,
     // Held while connecting, so that steps which start together share one connection.
     session: Mutex<Option<Connection>>,
+    /// The last attempt that failed, and which it was.
+    failed: std::sync::Mutex<(u64, Option<Broken>)>,
     channels: Semaphore,
 }
 
@@ -62,22 +64,44 @@ impl Ssh {
         Self {
             address,
             session: Mutex::new(None),
+            failed: std::sync::Mutex::default(),
             channels: Semaphore::new(CHANNELS),
         }
     }
 
-    /// The connection, made if there is none.
+    /// The connection, made if there is none. Whoever waited while an attempt failed gets that answer: a host that does not answer
+    /// is waited for once, not once by each.
     pub(crate) async fn connection(&self) -> Result<Connection, Broken> {
+        let (before, _) = self.last_failure();
         let mut held = self.session.lock().await;
         if let Some(connection) = &*held {
             return Ok(connection.clone());
         }
+        if let (attempt, Some(broken)) = self.last_failure()
+            && attempt != before
+        {
+            return Err(broken);
+        }
         let connecting = connect(&self.address);
         let connection = tokio::time::timeout(CONNECT + ALIVE, connecting)
             .await
-            .unwrap_or_else(|_| Err(refused(&self.address, "no answer in time")))?;
-        *held = Some(connection.clone());
-        Ok(connection)
+            .unwrap_or_else(|_| Err(refused(&self.address, "no answer in time")));
+        match connection {
+            Ok(connection) => {
+                *held = Some(connection.clone());
+                Ok(connection)
+            }
+            Err(broken) => {
+                // Nothing panics while it is held, so what a poisoned one holds is whole.
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                *failed = (failed.0 + 1, Some(broken.clone()));
+                Err(broken)
+            }
+        }
+    }
+
+    fn last_failure(&self) -> (u64, Option<Broken>) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Forgets a connection that broke, unless another step has replaced it already.
