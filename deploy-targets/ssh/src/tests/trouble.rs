@@ -1,6 +1,8 @@
 //! What can go wrong on a host, and what must not come of it.
 
-use super::common::{World, back, bring, claim, deployment, hook, place, request, seen, shell, slice, step};
+use super::common::{
+    World, arm, back, bring, claim, deployment, hook, place, request, seen, shell, slice, step,
+};
 use crate::{CheckState, FAILPOINTS, Failpoint, HookPoint};
 use deploy_core::failure::Code;
 use deploy_core::port::target::{Cause, Certainty, Cleanup, Runs, Target as _};
@@ -686,6 +688,13 @@ async fn every_step_has_its_failpoints() {
         .finish(&op, &place(&target).await, &Cleanup::ReleaseOnly)
         .await
         .unwrap();
+    let second = world.release(2, &[("a", "2")]);
+    let (op, _) = arm(&world, &target, 2, &second, Duration::from_secs(60)).await;
+    target
+        .renew(&op, &slice(), Duration::from_secs(60))
+        .await
+        .unwrap();
+    target.confirm(&op, &slice()).await.unwrap();
     target.doctor().await;
     let seen = seen.lock().unwrap();
     for name in FAILPOINTS {
