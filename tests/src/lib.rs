@@ -13,6 +13,8 @@
 )]
 
 pub mod contract;
+pub mod dice;
+pub mod machines;
 pub mod process;
 pub mod procs;
 pub mod redact;

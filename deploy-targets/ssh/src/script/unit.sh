@@ -31,7 +31,7 @@ end_unit() {
 }
 # What is in a folder that does not outlive a start of the host needs none.
 set_unit() {
-    case $path/ in /tmp/* | /run/* | /dev/shm/*) return 0 ;; esac
+    case $path/ in /tmp/* | /var/tmp/* | /run/* | /dev/shm/*) return 0 ;; esac
     if [ -e "$store/unit" ] || ! unit_home; then return 0; fi
     shown=$(printf %s "$path" | tr -c '[:alnum:]/._-' '?')
     if begin_unit "$1"; then
