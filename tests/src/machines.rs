@@ -26,10 +26,57 @@ const IMAGE: Duration = Duration::from_mins(10);
 const OWNER: &str = "deploy-test-owner";
 /// What is installed in the image; with other packages it is another image.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,busybox-static";
-/// Where the service of every host lives.
-pub const PATH: &str = "/opt/web";
 /// The port that it serves on.
 pub const PORT: u16 = 8080;
+
+/// Who deploys to a host, and whose service it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// Root, with a service of the system.
+    Root,
+    /// A user without rights, with a service of the user's own manager, which runs without a login.
+    Lingering,
+}
+
+impl Account {
+    fn user(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Lingering => "deploy",
+        }
+    }
+
+    fn home(self) -> &'static str {
+        match self {
+            Self::Root => "/root",
+            Self::Lingering => "/home/deploy",
+        }
+    }
+
+    /// Where the service lives.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Root => "/opt/web",
+            Self::Lingering => "/home/deploy/web",
+        }
+    }
+
+    /// What restarts it.
+    pub fn restart(self) -> &'static str {
+        match self {
+            Self::Root => "systemctl restart web",
+            Self::Lingering => "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user restart web",
+        }
+    }
+
+    /// Where its unit is, and what it is wanted by.
+    fn unit(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Root => ("/etc/systemd/system", "multi-user.target"),
+            Self::Lingering => ("/home/deploy/.config/systemd/user", "default.target"),
+        }
+    }
+}
 
 /// Hosts in a network of their own.
 pub struct Machines {
@@ -164,7 +211,7 @@ impl Machines {
     /// # Panics
     /// When something is missing on this machine, saying what; when a host does not start.
     #[track_caller]
-    pub fn start(numbers: &[u8]) -> Self {
+    pub fn start(numbers: &[u8], account: Account) -> Self {
         require();
         sweep();
         let image = image();
@@ -221,37 +268,25 @@ impl Machines {
                 network: network.clone(),
             });
         }
-        machines.furnish();
+        machines.furnish(account);
         machines
     }
 
     /// Lets the client in, pins the hosts' keys, and installs the service.
     #[track_caller]
-    fn furnish(&self) {
+    fn furnish(&self, account: Account) {
         let file = |name: &str| self.folder.path().join(name);
         let key = fs::read_to_string(file("key.pub")).expect("ssh-keygen wrote it");
         let (mut config, mut known) = (String::new(), String::new());
         for machine in &self.machines {
             machine.until_up();
-            machine.sh(&format!(
-                "mkdir -p -m 700 /root/.ssh && echo '{key}' >/root/.ssh/authorized_keys
-                cat >/etc/systemd/system/web.service <<'UNIT'
-[Service]
-WorkingDirectory={PATH}/current
-ExecStart=/bin/busybox httpd -f -p {PORT} -h {PATH}/current
-Restart=always
-RestartSec=200ms
-StartLimitIntervalSec=0
-[Install]
-WantedBy=multi-user.target
-UNIT
-                systemctl daemon-reload && systemctl enable -q web.service"
-            ));
+            machine.let_in(account, key.trim());
             let host = machine.sh("cat /etc/ssh/ssh_host_ed25519_key.pub");
             let Machine { name, address, .. } = machine;
             known.push_str(&format!("{address} {}", host.stdout));
             config.push_str(&format!(
-                "Host {name}\n  HostName {address}\n  User root\n  IdentityFile {}\n  IdentitiesOnly yes\n  UserKnownHostsFile {}\n",
+                "Host {name}\n  HostName {address}\n  User {}\n  IdentityFile {}\n  IdentitiesOnly yes\n  UserKnownHostsFile {}\n",
+                account.user(),
                 file("key").display(),
                 file("known_hosts").display()
             ));
@@ -284,6 +319,42 @@ impl Machine {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Lets whoever has the key in, and installs the service.
+    #[track_caller]
+    fn let_in(&self, account: Account, key: &str) {
+        let (user, home, path) = (account.user(), account.home(), account.path());
+        let (units, target) = account.unit();
+        if account == Account::Lingering {
+            self.sh(&format!("useradd -m -s /bin/sh {user}"));
+        }
+        self.sh(&format!(
+            "mkdir -p -m 700 {home}/.ssh && echo '{key}' >{home}/.ssh/authorized_keys
+            mkdir -p {units}/{target}.wants && ln -s ../web.service {units}/{target}.wants/web.service
+            cat >{units}/web.service <<'UNIT'
+[Unit]
+StartLimitIntervalSec=0
+[Service]
+WorkingDirectory={path}/current
+ExecStart=/bin/busybox httpd -f -p {PORT} -h {path}/current
+Restart=always
+RestartSec=200ms
+UNIT
+            chown -R {user} {home}"
+        ));
+        // A manager that is not there yet reads its units when it comes.
+        self.sh(&match account {
+            Account::Root => "systemctl daemon-reload".to_owned(),
+            Account::Lingering => format!("loginctl enable-linger {user}"),
+        });
+        wait::until(START, "the account's manager to come", || {
+            let socket = match account {
+                Account::Root => "/run/systemd/private",
+                Account::Lingering => "/run/user/1000/systemd/private",
+            };
+            docker(&["exec", &self.container, "test", "-S", socket]).code == Some(0)
+        });
     }
 
     /// Runs a script in it, past ssh.

@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use deploy_tests::dice::Dice;
-use deploy_tests::machines::{Machine, Machines, PATH, PORT};
+use deploy_tests::machines::{Account, Machine, Machines, PORT};
 use deploy_tests::process::Output;
 use deploy_tests::scratch::Scratch;
 use deploy_tests::wait;
@@ -42,20 +42,22 @@ const FAULTS: [Fault; 5] = [
 
 struct World {
     scratch: Scratch,
+    account: Account,
     machines: Machines,
     versions: u32,
 }
 
 impl World {
-    fn new(hosts: u8) -> Self {
+    fn new(hosts: u8, account: Account) -> Self {
         let scratch = Scratch::new();
         let numbers: Vec<u8> = (11..11 + hosts).collect();
-        let machines = Machines::start(&numbers);
+        let machines = Machines::start(&numbers, account);
         symlink(machines.ssh_config(), scratch.path("ssh_config")).expect("the project can be written");
         scratch.write(".gitignore", ".deploy/\nssh_config\n");
         scratch.set("DEPLOY_REVERT_AFTER", format!("{}s", SPAN.as_secs()));
         let mut world = Self {
             scratch,
+            account,
             machines,
             versions: 0,
         };
@@ -75,14 +77,15 @@ impl World {
     }
 
     fn looks_for(&self, healthy_for: &str) {
+        let (path, restart) = (self.account.path(), self.account.restart());
         let mut text = format!(
             r#"[project]
 name = "shop"
 keep = 3
 [services.web.ssh]
 source = "web/"
-path = "{PATH}"
-restart = "systemctl restart web"
+path = "{path}"
+restart = "{restart}"
 [services.web.health.ready]
 http = "http://127.0.0.1:{PORT}/VERSION"
 healthy_for = "{healthy_for}"
@@ -175,7 +178,7 @@ ssh_config = "ssh_config"
                 machine.name(),
                 machine.serves("/VERSION")
             );
-            machine.sh(&format!("test ! -e {PATH}/.deploy/armed"));
+            machine.sh(&format!("test ! -e {}/.deploy/armed", self.account.path()));
         }
         self.scratch.deploy(&["audit", "verify"]).expect_code(0);
         old.to_owned()
@@ -194,9 +197,9 @@ fn is_old_inside(machine: &Machine, version: &str) -> bool {
         .all(|file| machine.serves_inside(file).as_deref() == Some(version))
 }
 
-fn rounds(hosts: u8, most: u32) {
+fn rounds(hosts: u8, account: Account, most: u32) {
     let (mut dice, _) = Dice::seeded();
-    let mut world = World::new(hosts);
+    let mut world = World::new(hosts, account);
     let full = std::env::var("DEPLOY_SWEEP").is_ok_and(|value| value == "full");
     let mut old = "1".to_owned();
     let number = if full { most } else { 5 };
@@ -219,10 +222,16 @@ fn rounds(hosts: u8, most: u32) {
 
 #[test]
 fn one_host() {
-    rounds(1, 50);
+    rounds(1, Account::Root, 40);
 }
 
 #[test]
 fn three_hosts() {
-    rounds(3, 50);
+    rounds(3, Account::Root, 40);
+}
+
+/// Without rights on the host, but for a manager of its own.
+#[test]
+fn a_user_whose_manager_lingers() {
+    rounds(1, Account::Lingering, 20);
 }
