@@ -25,7 +25,7 @@ const IMAGE: Duration = Duration::from_mins(10);
 /// The label of everything that is ours: whose it is, as `PID-TICKS`.
 const OWNER: &str = "deploy-test-owner";
 /// What is installed in the image; with other packages it is another image.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,busybox-static";
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,busybox-static";
 /// The port that it serves on.
 pub const PORT: u16 = 8080;
 
