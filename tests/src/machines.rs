@@ -3,6 +3,7 @@
 //! The first one on a machine makes the image with `mmdebstrap` and keeps it in the user's cache. All of them are gone when they are
 //! dropped; what a killed test left is swept by the next one.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -80,7 +81,7 @@ impl Account {
 
 /// Hosts in a network of their own.
 pub struct Machines {
-    machines: Vec<Machine>,
+    hosts: Vec<Machine>,
     network: String,
     folder: TempDir,
 }
@@ -225,7 +226,7 @@ impl Machines {
         process::run(&mut keygen, wait::PATIENCE).expect_code(0);
         let (network, prefix) = network();
         let mut machines = Self {
-            machines: Vec::new(),
+            hosts: Vec::new(),
             network: network.clone(),
             folder,
         };
@@ -259,9 +260,12 @@ impl Machines {
                 "--stop-signal",
                 "SIGRTMIN+3",
             ]);
-            run.extend(["-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw", &image, "/sbin/init"]);
+            run.extend(["-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw", &image]);
+            // A user's own manager finds its group only in a view of groups that begins with this host.
+            let init = "mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec /sbin/init";
+            run.extend(["/bin/sh", "-c", init]);
             let container = docker(&run).expect_code(0).stdout.trim().to_owned();
-            machines.machines.push(Machine {
+            machines.hosts.push(Machine {
                 name: number.to_string(),
                 address,
                 container,
@@ -278,18 +282,19 @@ impl Machines {
         let file = |name: &str| self.folder.path().join(name);
         let key = fs::read_to_string(file("key.pub")).expect("ssh-keygen wrote it");
         let (mut config, mut known) = (String::new(), String::new());
-        for machine in &self.machines {
+        for machine in &self.hosts {
             machine.until_up();
             machine.let_in(account, key.trim());
             let host = machine.sh("cat /etc/ssh/ssh_host_ed25519_key.pub");
             let Machine { name, address, .. } = machine;
-            known.push_str(&format!("{address} {}", host.stdout));
-            config.push_str(&format!(
+            let _infallible = write!(known, "{address} {}", host.stdout);
+            let _infallible = write!(
+                config,
                 "Host {name}\n  HostName {address}\n  User {}\n  IdentityFile {}\n  IdentitiesOnly yes\n  UserKnownHostsFile {}\n",
                 account.user(),
                 file("key").display(),
                 file("known_hosts").display()
-            ));
+            );
         }
         fs::write(file("known_hosts"), known).expect("a folder of ours can be written");
         fs::write(file("ssh_config"), config).expect("a folder of ours can be written");
@@ -302,13 +307,13 @@ impl Machines {
 
     /// All of them.
     pub fn all(&self) -> &[Machine] {
-        &self.machines
+        &self.hosts
     }
 }
 
 impl Drop for Machines {
     fn drop(&mut self) {
-        for machine in &self.machines {
+        for machine in &self.hosts {
             docker(&["rm", "-f", "-v", &machine.container]);
         }
         docker(&["network", "rm", &self.network]);
@@ -361,6 +366,17 @@ UNIT
     #[track_caller]
     pub fn sh(&self, script: &str) -> Output {
         docker(&["exec", &self.container, "sh", "-c", script]).expect_code(0)
+    }
+
+    /// What is in a store and who works there, for messages.
+    pub fn picture(&self, path: &str) -> String {
+        let script = format!(
+            "cd {path}/.deploy && tail -n 20 armed reverted moving claim; cat /proc/uptime
+            systemctl list-units --no-pager --plain --no-legend 'deploy-*' 'web*'; journalctl --no-pager -n 30
+            for process in /proc/[0-9]*; do tr '\\0' ' ' <$process/cmdline; echo; done | grep -v '^$' | cut -c -150"
+        );
+        let seen = docker(&["exec", &self.container, "sh", "-c", &script]);
+        format!("{}{}", seen.stdout, seen.stderr)
     }
 
     /// Whether systemd has started all there is, and somebody may log in.

@@ -4,6 +4,7 @@
 //! whoever goes on learns that from the host. By default a round of each kind on one host and on three; `DEPLOY_SWEEP=full` is 100 in
 //! all, and `DEPLOY_SEED=n` repeats the moments.
 
+use std::fmt::Write as _;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
@@ -100,7 +101,7 @@ ssh_config = "ssh_config"
         );
         for machine in self.machines.all() {
             let name = machine.name();
-            text.push_str(&format!("{name} = {{ ssh = \"{name}\" }}\n"));
+            let _infallible = writeln!(text, "{name} = {{ ssh = \"{name}\" }}");
         }
         self.scratch.write("deploy.toml", text);
     }
@@ -148,10 +149,12 @@ ssh_config = "ssh_config"
         };
         for machine in alone {
             let left = (SPAN + AFTER).saturating_sub(began.elapsed());
-            wait::until(
-                left,
-                &format!("{fault:?}: host {} to be back", machine.name()),
-                || is_old_inside(machine, old),
+            let back = wait::find_within(left, || is_old_inside(machine, old).then_some(()));
+            assert!(
+                back.is_some(),
+                "{fault:?}: host {} is not back after {left:?}\n{}",
+                machine.name(),
+                machine.picture(self.account.path())
             );
         }
         println!("  back after {:?}", began.elapsed());

@@ -163,8 +163,7 @@ async fn renewing_puts_it_off_and_confirming_ends_it() {
     let left = look(&target).await.armed.unwrap();
     assert!(
         left > Duration::from_secs(50) && left <= MINUTE,
-        "{left:?} left, with {:?} asked for",
-        MINUTE
+        "{left:?} left of {MINUTE:?}"
     );
     target.confirm(&op, &slice()).await.unwrap();
     is_over(&world, AFTER);
