@@ -4,6 +4,7 @@
 //! of [`crate::contract_suite`] then runs every law over it, each on a ground of its own. A law that needs what a target says it
 //! cannot do (arming a revert, removing) checks instead that it says so.
 
+pub mod armed;
 pub mod back;
 pub mod claims;
 pub mod fencing;
@@ -257,6 +258,10 @@ macro_rules! contract_suite {
                 moves::each_verb_twice_is_once
                 moves::what_runs_already_is_left
                 moves::a_revert_is_armed_or_declared_impossible
+                armed::what_nobody_confirms_goes_back
+                armed::a_renewal_puts_it_off
+                armed::confirming_and_going_back_have_one_winner
+                armed::no_end_leaves_anything_armed
                 back::comes_back_to_exactly_before
                 back::comes_back_by_another_orchestrator
                 back::what_was_nothing_is_nothing_again

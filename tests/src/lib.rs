@@ -13,6 +13,8 @@
 )]
 
 pub mod contract;
+pub mod dice;
+pub mod machines;
 pub mod pages;
 pub mod process;
 pub mod procs;

@@ -22,6 +22,7 @@ impl Runner {
     ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, name) = self.on_slice(effect, slice, machine, STEP_LIMIT);
         let checkpoint = facts.checkpoint(&self.plan, slice).cloned();
+        let settling = self.kept.settle(slice);
         let ours: Vec<_> = facts.will_be.get(&slice).into_iter().cloned().collect();
         Box::pin(async move {
             let Some(checkpoint) = checkpoint else {
@@ -45,7 +46,10 @@ impl Runner {
                 bound.target.restore(&op, &step)
             });
             match limited(op.limit, verb).await {
-                Ok(runs) => Answer::Moved { runs, armed: false },
+                Ok(runs) => {
+                    settling.done();
+                    Answer::Moved { runs, armed: false }
+                }
                 Err(error) => failed(error),
             }
         })

@@ -8,7 +8,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{PlaceIx, SliceIx, SliceName};
 use deploy_core::machine::state::Hold;
 use deploy_core::machine::{Answer, Failed, Machine, Sight, SliceSight};
-use deploy_core::plan::Plan;
+use deploy_core::plan::{Kind, Plan};
 use deploy_core::port::target::{Claim, Runs, SliceSeen};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub(super) struct Scope {
     pub(super) claims: Vec<Option<Claim>>,
     /// Nothing was touched yet: what runs must be what the plan saw.
     pub(super) untouched: bool,
+    /// What has to be left until a revert for its slice to count as armed.
+    pub(super) to_spare: Duration,
     pub(super) patience: Patience,
     /// Counts suspension: a machine that slept has looked at nothing.
     pub(super) clock: std::sync::Arc<dyn crate::clock::Clock>,
@@ -43,8 +45,9 @@ impl Scope {
             .collect()
     }
 
-    /// Looks at every slice, all services at once. With `health`, one look of every probe too.
-    pub(super) async fn look(&self, health: bool, within: Option<Duration>) -> Answer {
+    /// Looks at every slice, all services at once. With `health`, one look of every probe too. What is seen is fresh if it began less
+    /// than the shortest remaining deadline ago: nothing that was armed can have gone back since.
+    pub(super) async fn look(&self, health: bool) -> Answer {
         let began = self.clock.steady();
         let seen = match self.observe().await {
             Ok(seen) => seen,
@@ -58,7 +61,7 @@ impl Scope {
         };
         let mut sights = Vec::with_capacity(self.plan.slices.len());
         let mut runs = Vec::with_capacity(self.plan.slices.len());
-        let (mut outdated, mut trouble, mut unfinished) = (false, None, None);
+        let (mut outdated, mut trouble, mut unfinished, mut shortest) = (false, None, None, None);
         for slice in self.plan.slice_indices() {
             let planned = self.plan.slice(slice);
             let service = self.plan.service(planned.service);
@@ -99,8 +102,11 @@ impl Scope {
                     (Sight::Foreign, None)
                 }
             };
-            let armed =
-                seen.is_some_and(|seen| seen.armed.is_some_and(|left| left > Duration::from_secs(10)));
+            let left = seen.and_then(|seen| seen.armed);
+            shortest = shortest.into_iter().chain(left).min();
+            // What an older deployment armed moves yet. A rollback goes over it.
+            outdated |= left.is_some() && self.plan.kind != Kind::Rollback;
+            let armed = left.is_some_and(|left| left > self.to_spare);
             sights.push(SliceSight {
                 runs: sight,
                 armed,
@@ -119,7 +125,7 @@ impl Scope {
                 });
             }
         }
-        let fresh = within.is_none_or(|limit| self.clock.steady().since(began) < limit);
+        let fresh = shortest.is_none_or(|left| self.clock.steady().since(began) < left);
         Answer::Seen {
             seen: sights,
             runs,

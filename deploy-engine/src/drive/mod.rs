@@ -4,6 +4,7 @@
 //! comes in is decided, appended under the lease, applied, published, and only then acted upon. A driver that stops, for whatever
 //! reason, leaves nothing that the next one does not find in the journal and on the targets.
 
+mod armed;
 mod back;
 mod bake;
 mod calls;

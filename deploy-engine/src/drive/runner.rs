@@ -1,8 +1,9 @@
 //! Effects to port calls and their answers back. Every call has a time limit; what runs out of it is `unknown`. Nothing here
 //! decides what a failure means: it is told in kind, and the machine decides.
 
+use super::armed::{Armed, Kept};
 use super::bake::Watched;
-use super::calls::{PATIENCE_GOING_BACK, SHORT_LIMIT, claim, done, failed, how, limited};
+use super::calls::{PATIENCE_GOING_BACK, SHORT_LIMIT, claim, done, failed, limited};
 use super::facts::Facts;
 use super::look::{Scope, same};
 use super::masks::Masks;
@@ -29,8 +30,6 @@ use tokio::sync::mpsc;
 
 /// The longest one call on a target may take where no configuration says more: an upload over a slow line.
 pub(super) const STEP_LIMIT: Duration = Duration::from_secs(600);
-/// How long a revert stays armed without renewal.
-const ARM_FOR: Duration = Duration::from_secs(60);
 
 type Task = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
@@ -48,6 +47,8 @@ pub(super) struct Runner {
     tell: mpsc::Sender<Told>,
     /// Values of secrets that a service was given: no answer may quote them.
     masks: Masks,
+    /// What goes back by itself unless it is renewed.
+    pub(super) kept: Kept,
 }
 
 impl Runner {
@@ -76,6 +77,7 @@ impl Runner {
             known: drive.wiring.epochs().await,
             tell: drive.tell.clone(),
             masks,
+            kept: Kept::new(machine.plan()),
         })
     }
 
@@ -145,14 +147,12 @@ impl Runner {
             Work::Claim(place) => self.claim(place, machine, facts),
             Work::Survey => {
                 let scope = self.scope(machine, facts);
-                Box::pin(async move { scope.look(false, None).await })
+                Box::pin(async move { scope.look(false).await })
             }
             Work::Look if machine.state().direction == Direction::Back => self.look_back(machine, facts),
             Work::Look => {
                 let scope = self.scope(machine, facts);
-                let armed = machine.state().slices.iter().any(|slice| slice.armed);
-                let within = armed.then_some(ARM_FOR);
-                Box::pin(async move { scope.look(true, within).await })
+                Box::pin(async move { scope.look(true).await })
             }
             Work::Prepare(slice) => self.prepare(effect, slice, machine, facts),
             Work::Activate(slice) => self.activate(effect, slice, machine, facts),
@@ -161,9 +161,14 @@ impl Runner {
             Work::Restore(slice) => self.restore(effect, slice, machine, facts),
             Work::Confirm(slice) => {
                 let (bound, op, name) = self.on_slice(effect, slice, machine, SHORT_LIMIT);
+                let settling = self.kept.settle(slice);
                 Box::pin(async move {
                     let verb = retry(Patience::Transient(op.limit), || bound.target.confirm(&op, &name));
-                    done(limited(op.limit, verb).await)
+                    let confirmed = limited(op.limit, verb).await;
+                    if confirmed.is_ok() {
+                        settling.done();
+                    }
+                    done(confirmed)
                 })
             }
             Work::KeepArmed => self.keep_armed(effect, machine),
@@ -210,6 +215,7 @@ impl Runner {
             facts: facts.clone(),
             claims: Scope::claims(machine, |place| self.claim_of(place, machine)),
             untouched: state.reach < Reach::Activating,
+            to_spare: self.kept.to_spare(),
             patience,
             clock: Arc::clone(&self.clock),
         }
@@ -399,46 +405,44 @@ impl Runner {
         facts: &Facts,
     ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let (bound, op, _) = self.on_slice(effect, slice, machine, STEP_LIMIT);
-        let arm = bound.target.abilities().arms.then_some(ARM_FOR);
+        let arm = self.kept.span(&self.plan, slice);
         let step = self.step(slice, facts, arm);
+        let kept = self.kept.clone();
         Box::pin(async move {
             let verb = retry(Patience::Transient(op.limit), || {
                 bound.target.activate(&op, &step)
             });
             match limited(op.limit, verb).await {
-                Ok(runs) => Answer::Moved {
-                    runs,
-                    armed: arm.is_some(),
-                },
+                Ok(runs) => {
+                    if arm.is_some() {
+                        kept.is_set(slice);
+                    }
+                    Answer::Moved {
+                        runs,
+                        armed: arm.is_some(),
+                    }
+                }
                 Err(error) => failed(error),
             }
         })
     }
 
     fn keep_armed(&self, effect: Effect, machine: &Machine) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-        let armed: Vec<_> = self
-            .plan
-            .slice_indices()
-            .filter(|slice| machine.state().slice(*slice).armed)
-            .map(|slice| (slice, self.on_slice(effect, slice, machine, SHORT_LIMIT)))
+        let armed: Vec<_> = super::covers(effect.work, machine)
+            .into_iter()
+            .filter_map(|slice| {
+                let span = self.kept.span(&self.plan, slice)?;
+                let (bound, op, name) = self.on_slice(effect, slice, machine, SHORT_LIMIT);
+                Some(Armed {
+                    slice,
+                    bound,
+                    op,
+                    name,
+                    span,
+                })
+            })
             .collect();
-        Box::pin(async move {
-            loop {
-                tokio::time::sleep(ARM_FOR / 3).await;
-                for (slice, (bound, op, name)) in &armed {
-                    let verb = retry(Patience::Transient(ARM_FOR / 3), || {
-                        bound.target.renew(op, name, ARM_FOR)
-                    });
-                    if let Err(error) = limited(ARM_FOR / 3, verb).await {
-                        return Answer::Failed {
-                            slice: Some(*slice),
-                            how: how(&error),
-                            failure: *error.failure,
-                        };
-                    }
-                }
-            }
-        })
+        Box::pin(self.kept.clone().keep(armed))
     }
 }
 

@@ -254,7 +254,7 @@ impl Runner {
                 }
             }
             unwell.sort_by_key(|(slice, _)| *slice);
-            let mut answer = scope.look(false, None).await;
+            let mut answer = scope.look(false).await;
             if let Answer::Seen { seen, failure, .. } = &mut answer {
                 for (slice, why) in unwell {
                     seen[slice.at()].healthy = false;

@@ -1,10 +1,11 @@
-//! `activate`: hooks before, one atomic switch, restart, hooks after, all in one step under the lock.
+//! `activate`: hooks before, the revert armed, one atomic switch, restart, hooks after, all in one step under the lock.
 //!
 //! A restart or a hook after the switch that fails leaves the outcome `unknown`, which is the truth: the link says the new
 //! release, the processes may run either. The place remembers (`moving`) until a later step has ended it, and `verify` refuses
 //! until then, so that a half-done switch is never taken for a whole one.
 
 use crate::SshTarget;
+use crate::arm;
 use crate::config::{HookPoint, HostScript};
 use crate::host::{ACTIVATE, Host, Request};
 use crate::layout;
@@ -12,7 +13,8 @@ use crate::prepare::tree;
 use crate::seen::{self, look};
 use crate::transport::seconds;
 use crate::words;
-use deploy_core::port::target::{Move, Op, Runs, TargetError};
+use deploy_core::failure::{Code, Failure};
+use deploy_core::port::target::{Cause, Move, Op, Runs, TargetError};
 
 /// A command's time limit and words, as steps take them; `0` and nothing if there is none.
 pub(crate) fn limited(request: Request, script: Option<&HostScript>, op: &Op) -> Request {
@@ -34,17 +36,34 @@ pub(crate) async fn activate(
     let binding = &target.binding;
     let digest = tree(&step.to.entry, &step.slice)?;
     let id = layout::release_id(digest, step.to.config, binding, &host.binding);
-    let mut request = Request::write(op)
-        .arg(seen::fingerprint(&step.expect))
-        .arg(&id)
-        .arg(words::list(&binding.shared));
-    request = limited(request, binding.restart.as_ref(), op);
-    for point in [HookPoint::Before, HookPoint::After] {
-        request = request.arg(binding.hooks_at(point).count().to_string());
-        for hook in binding.hooks_at(point) {
-            request = limited(request, Some(&hook.script), op);
+    let request = || {
+        let mut request = Request::write(op)
+            .arg(seen::fingerprint(&step.expect))
+            .arg(&id)
+            .arg(words::list(&binding.shared));
+        request = arm::armed(request, host, step)?;
+        request = limited(request, binding.restart.as_ref(), op);
+        for point in [HookPoint::Before, HookPoint::After] {
+            request = request.arg(binding.hooks_at(point).count().to_string());
+            for hook in binding.hooks_at(point) {
+                request = limited(request, Some(&hook.script), op);
+            }
         }
+        Ok::<_, TargetError>(request)
+    };
+    let mut reply = host.run_as(ACTIVATE, "the switch", request()?).await?;
+    if reply.get("unguarded").is_some() {
+        // The first time on a host, and after an update of this program: nothing was done yet.
+        arm::ready(host, op).await?;
+        reply = host.run_as(ACTIVATE, "the switch", request()?).await?;
     }
-    host.run_as(ACTIVATE, "the switch", request).await?;
+    if reply.get("unguarded").is_some() {
+        let message = format!("what was put on {} to revert it is not there", host.name());
+        let next = "look at who else writes in the path's `.deploy`";
+        return Err(TargetError::not_done(
+            Cause::Final,
+            Failure::new(Code::RemoteFailed, message, next),
+        ));
+    }
     Ok(look(host, "").await?.runs)
 }

@@ -1,7 +1,7 @@
-//! `claim`: compare-and-set in the place, under its lock.
+//! `claim`: compare-and-set in the place, under its lock. A revert that is due goes first, and one that nobody waits for any more is
+//! waited for again.
 
 use crate::host::{CLAIM, Host, Request};
-use crate::seen::look;
 use crate::words;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::Epoch;
@@ -43,25 +43,5 @@ pub(crate) async fn claim(host: &Host, request: &ClaimRequest) -> Result<Claim, 
         store: request.store.clone(),
         deployment: request.deployment.clone(),
         epoch,
-    })
-}
-
-/// Looks whether a claim is still in force.
-pub(crate) async fn still_ours(host: &Host, claim: &Claim) -> Result<(), TargetError> {
-    let held = look(host, "").await?.held;
-    let ours = held.as_ref().is_some_and(|held| {
-        held.store == claim.store
-            && held.deployment.as_ref() == Some(&claim.deployment)
-            && held.epoch == claim.epoch
-    });
-    if ours {
-        return Ok(());
-    }
-    let message = format!("another claim is in force in {} on {}", host.path, host.name());
-    let failure = Failure::new(Code::Fenced, message, "deploy status --refresh");
-    let error = TargetError::not_done(Cause::Fenced, failure);
-    Err(match held {
-        Some(held) => error.held_by(held),
-        None => error,
     })
 }

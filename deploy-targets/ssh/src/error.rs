@@ -6,7 +6,7 @@ use crate::transport::{Broken, Reply};
 use crate::words;
 use deploy_core::failure::{Code, Failure, printable};
 use deploy_core::id::{DeploymentId, Epoch, StoreId};
-use deploy_core::port::target::{Cause, Certainty, Held, HolderNote, Inside, TargetError};
+use deploy_core::port::target::{Cause, Certainty, Held, HolderNote, Inside, ProgressSink, TargetError};
 
 /// Whether a step whose answer was lost may have changed what the caller asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ fn no_tool(host: &str, tool: &str, package: &str) -> Failure {
 
 /// An answer that is a failure.
 pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> TargetError {
-    let touched = reply.get("touched").is_some();
+    let touched = reply.get("touched").is_some() && reply.get("untouched").is_none();
     let words = reply.get("fail").unwrap_or_default();
     let word = |at: usize| words.get(at).map_or("", String::as_str);
     let new = |code, message: String, next: &str| Failure::new(code, message, next);
@@ -165,6 +165,32 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
             );
             let next = "deploy up, which sends it anew";
             (Cause::Final, new(Code::ContentMismatch, message, next))
+        }
+        "armed" => {
+            let message = format!("{path} on {host} may still go back by itself, for an older deployment");
+            (
+                Cause::Transient,
+                new(Code::ClaimHeld, message, "wait until it has, then deploy again"),
+            )
+        }
+        "unarmed" | "due" => {
+            let message = format!("{path} on {host} goes back by itself, or has already: its time is over");
+            (
+                Cause::Final,
+                new(Code::RemoteFailed, message, "deploy status --refresh"),
+            )
+        }
+        "unswitched" => {
+            let message = format!("{path} on {host} was armed, and was not switched");
+            (
+                Cause::Final,
+                new(Code::RemoteFailed, message, "deploy status --refresh"),
+            )
+        }
+        "unwatched" => {
+            let message = format!("nothing could be begun on {host} that would revert {path}");
+            let next = "deploy doctor looks at its tools; `setsid` must be able to start a process that outlives a login";
+            (Cause::Final, new(Code::RemoteFailed, message, next))
         }
         "missing" => {
             let message = format!("the release {} is not in {path} on {host}", word(1));
@@ -300,6 +326,13 @@ fn who(held: Option<&Held>) -> String {
         text = format!("{text}, {}", held.note.step);
     }
     text
+}
+
+/// Passes on what a step noted besides.
+pub(crate) fn notes(reply: &Reply, sink: &dyn ProgressSink) {
+    for note in reply.all("note") {
+        sink.line(&note.join(" "));
+    }
 }
 
 /// Who holds the place, from the `claim` record.

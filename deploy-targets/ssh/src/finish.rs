@@ -2,6 +2,7 @@
 
 use crate::SshTarget;
 use crate::activate::limited;
+use crate::error;
 use crate::host::{FINISH, Host, Request};
 use deploy_core::port::target::{Cleanup, Op, TargetError};
 
@@ -20,8 +21,6 @@ pub(crate) async fn finish(
     let request = Request::write(op).arg(mode).arg(keep.to_string());
     let request = limited(request, target.binding.restart.as_ref(), op);
     let reply = host.run_as(FINISH, "cleaning up", request).await?;
-    for note in reply.all("note") {
-        op.progress.line(&note.join(" "));
-    }
+    error::notes(&reply, &*op.progress);
     Ok(())
 }

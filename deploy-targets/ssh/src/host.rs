@@ -38,14 +38,17 @@ macro_rules! steps {
 }
 
 steps! {
-    LOOK "look" Look ["place" "sums" "whole" "inside" "look"];
-    CLAIM "claim" Write ["place" "claim"];
+    LOOK "look" Look ["place" "armed" "sums" "whole" "inside" "look"];
+    CLAIM "claim" Write ["place" "armed" "claim"];
     UPLOAD "upload" Write ["place" "sums" "upload"];
     HOOK "hook" Write ["place" "scrub" "run" "receive" "hook"];
     SEAL "seal" Write ["place" "sums" "whole" "receive" "encode" "seal"];
-    ACTIVATE "activate" Write ["place" "scrub" "run" "sums" "whole" "shared" "activate"];
-    RESTORE "restore" Write ["place" "scrub" "run" "sums" "whole" "restore"];
-    FINISH "finish" Write ["place" "scrub" "run" "finish"];
+    GUARD "guard" Write ["place" "unit" "guard"];
+    ACTIVATE "activate" Write ["place" "armed" "scrub" "run" "sums" "whole" "shared" "activate"];
+    RENEW "renew" Write ["place" "armed" "renew"];
+    CONFIRM "confirm" Write ["place" "armed" "confirm"];
+    RESTORE "restore" Write ["place" "armed" "scrub" "run" "sums" "whole" "back" "restore"];
+    FINISH "finish" Write ["place" "armed" "unit" "scrub" "run" "finish"];
     DOCTOR "doctor" Look ["place" "doctor"];
 }
 

@@ -5,6 +5,7 @@
 //! same step. `exec` is the other port: a host to look from. Hosts are Linux with the usual tools; [`SshTarget::doctor_of`] says what one lacks.
 
 mod activate;
+mod arm;
 mod claim;
 mod config;
 mod connections;
@@ -52,7 +53,7 @@ impl SshTarget {
     /// What targets of this kind can do.
     pub const ABILITIES: Abilities = Abilities {
         fence: Fence::Lock,
-        arms: false,
+        arms: true,
         removes: true,
         unbroken_since: false,
     };
@@ -187,18 +188,14 @@ impl Target for SshTarget {
         self.on(host, observe::verify(host, op, slice, wanted).await)
     }
 
-    async fn renew(&self, _: &Op, slice: &SliceName, _: Duration) -> Result<(), TargetError> {
-        let failure = Failure::new(
-            Code::Defect,
-            format!("{slice} cannot arm a revert"),
-            "report this",
-        );
-        Err(TargetError::not_done(Cause::Final, failure))
+    async fn renew(&self, op: &Op, slice: &SliceName, span: Duration) -> Result<(), TargetError> {
+        let host = self.host(slice)?;
+        self.on(host, arm::renew(host, op, span).await)
     }
 
     async fn confirm(&self, op: &Op, slice: &SliceName) -> Result<(), TargetError> {
         let host = self.host(slice)?;
-        self.on(host, claim::still_ours(host, &op.claim).await)
+        self.on(host, arm::confirm(host, op).await)
     }
 
     async fn restore(&self, op: &Op, step: &Restore) -> Result<Runs, TargetError> {

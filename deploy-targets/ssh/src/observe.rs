@@ -3,7 +3,7 @@
 use crate::SshTarget;
 use crate::host::Host;
 use crate::layout;
-use crate::seen::{self, Depth, look, look_into};
+use crate::seen::{self, Depth, Seen, look, look_into};
 use crate::upload::{self, Content};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::SliceName;
@@ -13,30 +13,37 @@ use deploy_core::tree::{Listing, Node};
 
 /// One look at one slice; what goes wrong is part of what was seen.
 pub(crate) async fn observe(host: &Host, slice: &SliceName) -> SliceSeen {
-    let (runs, held, kept, inside) = match look(host, "").await {
+    match look(host, "").await {
         Ok(seen) => {
-            let (held, kept) = (seen.held.clone(), seen.kept_refs());
-            let unfinished = seen.moving.map(|moving| moving.why(host.name()));
-            (
-                Ok(seen.runs),
-                held,
-                kept,
-                Inside {
-                    unfinished,
-                    ..seen.inside
-                },
-            )
+            let unfinished = seen.unfinished(host.name());
+            let seen = of_slice(slice, seen);
+            let inside = Inside {
+                unfinished,
+                ..seen.inside
+            };
+            SliceSeen { inside, ..seen }
         }
-        Err(error) => (Err(*error.failure), None, Vec::new(), Inside::default()),
-    };
+        Err(error) => SliceSeen {
+            slice: slice.clone(),
+            runs: Err(*error.failure),
+            held: None,
+            armed: None,
+            unbroken_since: None,
+            kept: Vec::new(),
+            inside: Inside::default(),
+        },
+    }
+}
+
+fn of_slice(slice: &SliceName, seen: Seen) -> SliceSeen {
     SliceSeen {
         slice: slice.clone(),
-        runs,
-        held,
-        armed: None,
+        kept: seen.kept_refs(),
+        runs: Ok(seen.runs),
+        held: seen.held,
+        armed: seen.armed,
         unbroken_since: None,
-        kept,
-        inside,
+        inside: seen.inside,
     }
 }
 
@@ -73,15 +80,7 @@ pub(crate) async fn verify(
         let failure = Failure::new(Code::Overtaken, message, "look at it, then deploy again");
         return Err(TargetError::not_done(Cause::Overtaken, failure));
     }
-    Ok(SliceSeen {
-        slice: slice.clone(),
-        runs: Ok(seen.runs.clone()),
-        held: seen.held.clone(),
-        armed: None,
-        unbroken_since: None,
-        kept: seen.kept_refs(),
-        inside: seen.inside,
-    })
+    Ok(of_slice(slice, seen))
 }
 
 /// What activating would change on a host.

@@ -4,6 +4,8 @@
 //! failed in place because of an edited file would be worse. A file that is gone since the checkpoint is another matter: what was
 //! there cannot be put back, so nothing is switched and the checkpoint counts as lost, naming the file.
 //!
+//! The same puts it back where nobody confirms in time (`arm.rs`), but for the hooks.
+//!
 //! A release is restarted by the command that it was last switched to with: the command is configuration and may have changed with
 //! the release that failed, or be what failed.
 //!
@@ -13,6 +15,7 @@
 use crate::SshTarget;
 use crate::activate::limited;
 use crate::config::HookPoint;
+use crate::error;
 use crate::host::{Host, RESTORE, Request};
 use crate::inside;
 use crate::seen::{self, look};
@@ -43,8 +46,6 @@ pub(crate) async fn restore(
             host.name()
         ));
     }
-    for note in reply.all("note") {
-        op.progress.line(&note.join(" "));
-    }
+    error::notes(&reply, &*op.progress);
     Ok(look(host, "").await?.runs)
 }

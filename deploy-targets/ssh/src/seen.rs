@@ -21,6 +21,10 @@ pub(crate) struct Seen {
     pub(crate) held: Option<Held>,
     /// A switch began whose restart has not ended.
     pub(crate) moving: Option<Moving>,
+    /// How long until what is armed goes back; zero where it is due.
+    pub(crate) armed: Option<Duration>,
+    /// What the place did by itself under the claim in force.
+    pub(crate) reverted: Option<Reverted>,
     /// How what runs differs from what was put there, and what is there besides.
     pub(crate) inside: Inside,
     /// The release that `current` names, if it is one of ours.
@@ -62,6 +66,43 @@ impl Moving {
             Some(stopped) => format!("the switch on {host} did not end: {stopped}"),
             None => format!("the switch on {host} was cut short before its restart had ended"),
         }
+    }
+}
+
+/// What a place did by itself, because nobody confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reverted {
+    /// The host had started anew; else its time was over.
+    pub(crate) by_a_start: bool,
+    /// What came of it, as `script/revert.sh` calls it.
+    pub(crate) ended: String,
+}
+
+impl Reverted {
+    fn read(reply: &Reply) -> Option<Self> {
+        let [why, ended] = reply.get("reverted")? else {
+            return None;
+        };
+        Some(Self {
+            by_a_start: why == "boot",
+            ended: ended.clone(),
+        })
+    }
+
+    fn said(&self, host: &str) -> String {
+        let why = if self.by_a_start {
+            "it started anew before it was confirmed"
+        } else {
+            "it was not confirmed in time"
+        };
+        let what = match self.ended.as_str() {
+            "back" => "went back by itself",
+            "stayed" => "was not switched yet, and was disarmed",
+            "overtaken" => "did not go back by itself, for somebody else had changed it",
+            "lost" => "could not go back by itself, for its checkpoint is gone or damaged",
+            _ => "went back by itself, but that has not ended",
+        };
+        format!("{host} {what}: {why}")
     }
 }
 
@@ -167,6 +208,11 @@ fn read(reply: &Reply) -> Seen {
         runs: runs(told, release),
         held: error::holder(reply),
         moving: Moving::read(reply),
+        armed: reply
+            .word("armed")
+            .and_then(|left| left.parse().ok())
+            .map(Duration::from_secs),
+        reverted: Reverted::read(reply),
         inside: Inside {
             edited: inside::edited(reply),
             besides: inside::besides(reply),
@@ -180,6 +226,16 @@ fn read(reply: &Reply) -> Seen {
 }
 
 impl Seen {
+    /// What of its last move is not as its deployment left it, if anything.
+    pub(crate) fn unfinished(&self, host: &str) -> Option<String> {
+        let said = [
+            self.reverted.as_ref().map(|reverted| reverted.said(host)),
+            self.moving.as_ref().map(|moving| moving.why(host)),
+        ];
+        let said: Vec<_> = said.into_iter().flatten().collect();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+
     /// The releases that can be gone back to without sending anything, newest first by their numbers.
     pub(crate) fn kept_refs(&self) -> Vec<ReleaseRef> {
         let mut refs: Vec<_> = self

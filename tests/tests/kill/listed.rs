@@ -7,19 +7,13 @@ use std::fs;
 use deploy_tests::shop::{Health, Shop, Where};
 use deploy_tests::wait;
 
-use crate::round::{self, LIMIT};
+use crate::round::{self, LIMIT, Round};
 
 /// Points that no run on these hosts passes, each with its reason.
 const NEVER: &[(&str, &str)] = &[
-    ("effect.keep_armed.before", "ssh arms no revert yet"),
-    ("effect.keep_armed.after", "ssh arms no revert yet"),
     (
-        "effect.confirm.before",
-        "ssh arms no revert yet: nothing to confirm",
-    ),
-    (
-        "effect.confirm.after",
-        "ssh arms no revert yet: nothing to confirm",
+        "effect.keep_armed.after",
+        "no host loses its revert while its deployer lives",
     ),
     (
         "effect.watch.after",
@@ -75,6 +69,14 @@ pub(crate) fn at_the_edges() -> BTreeSet<String> {
         while_the_state_is_made(point);
         killed.insert(point.to_owned());
     }
+    for point in ["ssh.guard.before", "ssh.guard.after"] {
+        the_first_time_on_a_host(point);
+        killed.insert(point.to_owned());
+    }
+    for point in ["ssh.renew.before", "ssh.renew.after"] {
+        while_it_is_kept_armed(point);
+        killed.insert(point.to_owned());
+    }
     while_another_asks();
     killed.extend(["store.inbox.before", "store.inbox.after"].map(str::to_owned));
     let shop = Shop::new(Where::Local, 1);
@@ -107,6 +109,31 @@ fn while_the_state_is_made(point: &str) {
     assert_eq!(resumed.code, Some(2), "{point}: nothing had begun\n{resumed:?}");
     round::settle(&shop);
     shop.scratch.deploy(&["audit", "verify"]).expect_code(0);
+}
+
+/// What reverts is put on a host once.
+fn the_first_time_on_a_host(point: &str) {
+    let shop = Shop::new(Where::Local, 1);
+    let mut command = shop.scratch.command(&["up"]);
+    command.env("DEPLOY_FAILPOINT", point);
+    let run = shop.scratch.spawn_command(command).wait(LIMIT);
+    assert_eq!(run.signal, Some(9), "{point}: {run:?}");
+    shop.scratch.deploy_within(LIMIT, &["resume"]);
+    round::settle(&shop);
+}
+
+/// A release that is looked at for longer than a renewal takes.
+fn while_it_is_kept_armed(point: &str) {
+    let shop = Shop::new(Where::Local, 1);
+    round::settle(&shop);
+    shop.watch("3s", "20s");
+    shop.scratch.set("DEPLOY_REVERT_AFTER", "4s");
+    let mut round = Round::begin(&shop, Health::Up).unwrap_or_else(|mixed| panic!("{mixed:?}"));
+    let (killed, run) = round.killed_at(point, &["up"]);
+    assert!(killed, "{point}: {run:?}");
+    round.resume().unwrap_or_else(|wrong| panic!("{}", wrong.0));
+    shop.scratch.unset("DEPLOY_REVERT_AFTER");
+    round::settle(&shop);
 }
 
 /// Somebody asks a run that lives to stop, and is killed while asking; then somebody is heard.

@@ -1,7 +1,8 @@
 //! Kills at random moments, for what lies between the points.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use deploy_tests::dice::Dice;
 use deploy_tests::shop::{Health, Shop, Where};
 use deploy_tests::wait;
 
@@ -10,14 +11,7 @@ use crate::sweep::full;
 
 /// Kills runs, forward and back by turns, at moments of which the seed is printed.
 pub(crate) fn kills(place: Where, hosts: usize) {
-    let seed = match std::env::var("DEPLOY_SEED") {
-        Ok(seed) => seed.parse().expect("DEPLOY_SEED is a number"),
-        Err(_) => SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(1, |now| u64::from(now.subsec_nanos()) | 1),
-    };
-    println!("DEPLOY_SEED={seed}");
-    let mut dice = Dice(seed);
+    let (mut dice, seed) = Dice::seeded();
     let shop = Shop::new(place, hosts);
     round::settle(&shop);
     let mut wrong = Vec::new();
@@ -56,17 +50,4 @@ pub(crate) fn kills(place: Where, hosts: usize) {
     }
     round::settle(&shop);
     assert!(wrong.is_empty(), "DEPLOY_SEED={seed}\n{}", wrong.join("\n\n"));
-}
-
-/// xorshift: enough for moments, and the same for the same seed everywhere.
-struct Dice(u64);
-
-impl Dice {
-    /// From 0 up to 1.
-    fn roll(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        f64::from(u32::try_from(self.0 >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
-    }
 }

@@ -1,8 +1,11 @@
 # Switches to a release. Arguments: claim (3), seconds to wait for the lock, expected fingerprint (empty: nothing), release, its
-# shared folders (encoded words), restart's limit and command (empty: none), number of hooks before, then limit and command
+# shared folders (encoded words), seconds until it goes back by itself (empty: never), then the checkpoint's reference and digest and
+# the digest of the script that reverts; restart's limit and command (empty: none), number of hooks before, then limit and command
 # of each, and the same for the hooks after.
-store_id=$1 deployment=$2 epoch=$3 wait=$4 expect=$5 release=$6 links=$7 restart_limit=$8 restart_command=$9
-shift 9
+store_id=$1 deployment=$2 epoch=$3 wait=$4 expect=$5 release=$6 links=$7
+shift 7
+span=$1 reference=$2 known=$3 guard=$4 restart_limit=$5 restart_command=$6
+shift 6
 fence "$store_id" "$deployment" "$epoch" "$wait"
 recover
 look
@@ -14,12 +17,28 @@ if [ "$linked" = "$release" ] && [ -z "$moving" ]; then
 fi
 if [ "$fingerprint" != "$expect" ] && [ "$linked" != "$release" ]; then fail overtaken "${fingerprint:-nothing}"; fi
 if [ -d "$link" ] && [ ! -L "$link" ] && [ "$layout" = inside ]; then fail not-a-link "$link"; fi
+if [ -n "$span" ]; then
+    set -- "$(sha256sum 2>/dev/null <"$store/revert" || :)" "$@"
+    if [ "${1%% *}" != "$guard" ]; then
+        emit unguarded
+        exit 0
+    fi
+    shift
+    # An older deployment's: what it puts back is not what this one found.
+    if read_armed && [ "$armed_by" != "$deployment" ]; then fail armed; fi
+fi
 edited=$(cd "$home" && differs quick)
 if [ -n "$edited" ] && [ "$linked" != "$release" ] && [ ! -e "$home/.deploy/hooking" ]; then
     # It serves nobody yet: what was not sent does not begin to.
     tell edited "$edited"
     fail altered
 fi
+arm() {
+    this_boot
+    armed_by=$deployment armed_boot=$boot armed_due=$((uptime + span)) armed_release=$release
+    armed_back=$reference armed_digest=$known armed_limit=$restart_limit armed_command=$restart_command
+    write_armed
+}
 # What was edited before is no work of ours.
 ours_now() { [ -n "$edited" ] || ( cd "$home" && take_as_ours ); }
 before=$1
@@ -45,6 +64,18 @@ look_at_link
 [ "$linked" = "$seen" ] || fail overtaken "${linked:-nothing}"
 
 emit touched
+rm -f "$store/reverted"
+if [ -n "$span" ]; then
+    arm
+    if ! watch; then
+        disarm
+        emit untouched
+        fail unwatched
+    fi
+elif [ -e "$store/armed" ]; then
+    # By a deployment that has ended: what it feared for is over with this move.
+    disarm
+fi
 printf '%s %s\n' "$deployment" "$release" | put "$store/moving"
 if [ "$layout" = beside ] && [ -d "$link" ] && [ ! -L "$link" ]; then
     adopted=$linked
@@ -85,4 +116,6 @@ rm -f "$store/moving"
 flush "$store"
 look_at_link
 [ "$linked" = "$release" ] || fail overtaken "${linked:-nothing}"
+# What ran until now had the lock, and is not held against whoever is to confirm.
+[ -z "$span" ] || arm
 emit runs "$release"

@@ -8,9 +8,11 @@ if [ "$layout" = inside ]; then
 else
     mkdir -p "$store"
 fi
-lock "$wait"
-read_claim
-if [ -n "$held_store" ]; then
+# Whether it may be taken: fails where not.
+accept() {
+    lock "$wait"
+    read_claim
+    [ -n "$held_store" ] || return 0
     if [ "$held_store" != "$ours" ]; then
         if [ "$adopt" != take ]; then
             emit_claim
@@ -25,6 +27,22 @@ if [ -n "$held_store" ]; then
                 fail held
                 ;;
         esac
+    fi
+}
+accept
+if read_armed; then
+    # Whoever waited may be gone: with a start of the host where no unit begins it, or killed.
+    watch || emit note "nobody waits for what is armed in $store, and nobody could be made to"
+    this_boot
+    if due; then
+        # It goes back first: what is claimed is what came of that.
+        exec 9>&-
+        tries=15 wait=10
+        while [ -e "$store/armed" ] && [ "$tries" -gt 0 ]; do
+            sleep 1
+            tries=$((tries - 1))
+        done
+        accept
     fi
 fi
 [ -e "$store/$layout" ] || { : >"$store/$layout"; }

@@ -10,6 +10,7 @@ if [ "$held_store" != "$store_id" ] || [ "$held_by" != "$deployment" ] || [ "$he
     fail fenced
 fi
 recover
+disarm_ours
 look_at_link
 # A release goes by one rename, so that no half of it can be taken for one.
 discard() {
@@ -79,7 +80,10 @@ case $mode in
         for entry in "$releases"/*; do
             [ ! -d "$entry" ] || discard "$entry"
         done
-        rm -rf "$store/tmp" "$store/checkpoints" "$store/environments" "$store/moving" "$store/restart.log" "$store/failed.log" "$store/env"
+        unset_unit
+        for entry in tmp checkpoints environments moving restart.log failed.log env armed reverted revert watch.lock; do
+            rm -rf "${store:?}/$entry"
+        done
         rmdir "$releases" 2>/dev/null || :
         ;;
     release) rm -f "$store/environments/$deployment" ;;

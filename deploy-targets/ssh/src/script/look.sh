@@ -10,6 +10,14 @@ look
 [ -z "$moving" ] || emit moving "$mover" "$moving"
 [ -z "$stopped_with" ] || emit stopped "$stopped_at" "$stopped_with" "$store/failed.log"
 [ -z "$at" ] || emit at "$at"
+if read_armed; then
+    this_boot
+    if due; then emit armed 0; else emit armed $((armed_due - uptime)); fi
+fi
+if [ -e "$store/reverted" ]; then
+    read -r whose told <"$store/reverted" || :
+    if [ "$whose" = "$held_by" ]; then emit reverted "$told"; fi
+fi
 for entry in "$releases"/*; do
     [ -e "$entry/.deploy/complete" ] || continue
     emit release "${entry##*/}"

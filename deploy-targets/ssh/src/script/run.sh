@@ -1,5 +1,5 @@
-# Running commands of the manifest: with a time limit, their environment from a file, in a folder, without the lock in
-# their hands (a daemon would keep it), while the lock is held as long as they run.
+# Running commands of the manifest: with a time limit, their environment from a file, in a folder, without the locks in
+# their hands (a daemon would keep them), while the lock is held as long as they run.
 
 # Exports the lines `NAME =word`, or `NAME =word plain`, of a file.
 load() {
@@ -14,7 +14,7 @@ run() {
     limit=$1 folder=$2 settings=$3 words=$4
     need timeout coreutils
     (
-        exec 8>&- 9>&-
+        exec 7>&- 8>&- 9>&-
         trap - PIPE TERM HUP INT EXIT
         cd "$folder"
         if [ -n "$had_lc" ]; then LC_ALL=$had_lc; else unset LC_ALL; fi
@@ -35,7 +35,7 @@ run() {
         exec >/dev/null 2>&1 </dev/null
         rest=$((limit + 10))
         while [ "$rest" -gt 0 ] && kill -0 "$child"; do
-            sleep 1 9>&- &
+            sleep 1 7>&- 9>&- &
             wait $!
             rest=$((rest - 1))
         done

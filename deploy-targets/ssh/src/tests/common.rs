@@ -234,3 +234,34 @@ pub(crate) async fn bring(
     target.verify(&op, &slice(), &runs).await.unwrap();
     (op, step, prepared)
 }
+
+/// The same, armed for this long.
+pub(crate) async fn arm(
+    world: &World,
+    target: &SshTarget,
+    number: u32,
+    to: &Arc<Desired>,
+    span: Duration,
+) -> (Op, Prepared) {
+    let op = world.op(&claim(target, number).await.unwrap());
+    let mut step = step(target, to).await;
+    let prepared = target.prepare(&op, &step).await.unwrap();
+    step.checkpoint = Some(prepared.checkpoint.clone());
+    step.arm = Some(span);
+    assert_eq!(target.activate(&op, &step).await.unwrap(), prepared.will_be);
+    (op, prepared)
+}
+
+/// The processes that wait to put the world's path back.
+pub(crate) fn watchers(world: &World) -> Vec<u32> {
+    let store = world.path().join(".deploy/revert");
+    let wanted = store.to_str().unwrap().as_bytes();
+    let is_one = |pid: &u32| {
+        std::fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| line.split(|byte| *byte == 0).any(|word| word == wanted))
+    };
+    let pids = std::fs::read_dir("/proc").unwrap();
+    pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(is_one)
+        .collect()
+}

@@ -1,7 +1,7 @@
 //! What can go wrong on a host, and what must not come of it.
 
 use super::common::{
-    World, back, bring, claim, deployment, examined, hook, place, request, seen, shell, slice, step,
+    World, arm, back, bring, claim, deployment, examined, hook, place, request, seen, shell, slice, step,
 };
 use crate::{FAILPOINTS, Failpoint, HookPoint};
 use deploy_core::failure::Code;
@@ -688,6 +688,13 @@ async fn every_step_has_its_failpoints() {
         .finish(&op, &place(&target).await, &Cleanup::ReleaseOnly)
         .await
         .unwrap();
+    let second = world.release(2, &[("a", "2")]);
+    let (op, _) = arm(&world, &target, 2, &second, Duration::from_secs(60)).await;
+    target
+        .renew(&op, &slice(), Duration::from_secs(60))
+        .await
+        .unwrap();
+    target.confirm(&op, &slice()).await.unwrap();
     examined(&target).await;
     let seen = seen.lock().unwrap();
     for name in FAILPOINTS {
