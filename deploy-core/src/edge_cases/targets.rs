@@ -175,7 +175,7 @@ pub(super) fn c49() {
     assert_eq!((stray.slice.as_str(), stray.runs.as_str()), ("host-1", "unknown"));
     assert_eq!(
         stray.next,
-        "deploy doctor -e production && deploy up -e production"
+        "deploy doctor -e production; v1 is barred (deploy yank v1 --undo lifts that): commit what mends it, then deploy up -e production"
     );
     assert_eq!(stray.why, "it could not be looked at");
     assert!(
