@@ -424,6 +424,7 @@ UNIT
             &self.container,
         ];
         docker(&arguments).expect_code(0);
+        self.until_up();
     }
 
     /// What a file of the release says that it serves, asked over the network; `None` without an answer.
