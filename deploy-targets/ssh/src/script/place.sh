@@ -23,7 +23,10 @@ put() {
 keep_spare() {
     mkdir -p "$store/spare/claim" "$store/spare/back"
     for part in claim/1 claim/2 back/1 back/2 back/3 back/4; do
-        [ -s "$store/spare/$part" ] || head -c 8192 /dev/urandom >"$store/spare/$part"
+        [ -s "$store/spare/$part" ] || head -c 8192 /dev/urandom >"$store/spare/$part" || {
+            rm -f "$store/spare/$part"
+            return 1
+        }
     done
 }
 spend_spare() { rm -rf "$store/spare/$1"; }
