@@ -4,6 +4,8 @@
 //! Its text is one line a file, sorted by path, so that a host can check it with `sha256sum` and a person can read it:
 //! `<sha256> <mode> <size> <path>` for files, `link <target-escaped> <path>` for symlinks, `dir <mode> <path>` for folders.
 
+mod links;
+
 use crate::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -31,7 +31,8 @@ pub(crate) async fn claim(host: &Host, request: &ClaimRequest) -> Result<Claim, 
             Adopt::Take => "take",
         })
         .arg(note)
-        .arg(takeable.join(" "));
+        .arg(takeable.join(" "))
+        .arg(words::word(host.place()));
     let reply = host.run(CLAIM, call).await?;
     let epoch = reply.word("epoch").and_then(|epoch| epoch.parse().ok());
     let Some(epoch) = epoch.map(Epoch) else {

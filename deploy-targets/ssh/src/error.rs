@@ -58,7 +58,8 @@ pub(crate) fn broken(host: &str, step: &str, nature: Nature, broken: Broken) -> 
     }
 }
 
-fn missing_tool(output: &str) -> Option<&'static str> {
+/// The tool without which no step can begin, if that is what was said.
+pub(crate) fn missing_tool(output: &str) -> Option<&'static str> {
     let complaint = ["not found", "Unknown command", "No such file"];
     ["timeout", "sh"].into_iter().find(|tool| {
         output
@@ -118,6 +119,14 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
             );
             let next = "if you mean to take it over, say --adopt";
             (Cause::Held, new(Code::ClaimForeign, message, next))
+        }
+        "same-folder" => {
+            let other = words::unword(word(1)).unwrap_or_default();
+            let other = printable(&String::from_utf8_lossy(&other), 300);
+            let message =
+                format!("{path} on {host} is the same folder as {other}, which this deployment has claimed");
+            let next = "name one of the hosts that share the folder, or give each service and host a path of its own";
+            (Cause::Final, new(Code::ManifestInvalid, message, next))
         }
         "overtaken" => {
             let message = format!(
@@ -283,11 +292,21 @@ fn said(host: &str, step: &str, path: &str, output: &str) -> (Cause, Failure) {
     let (code, message, next) = if has(&["No space left on device", "Disk quota exceeded", "Wrote only"]) {
         let next = "free space or inodes there; `keep` bounds how many releases stay";
         (Code::TargetFull, format!("no room in {path} on {host}"), next)
-    } else if has(&[
-        "Permission denied",
-        "Operation not permitted",
-        "Read-only file system",
-    ]) {
+    } else if has(&["Input/output error"]) {
+        let next = "look at the host's disk: `dmesg` says what it reported";
+        (
+            Code::RemoteFailed,
+            format!("the disk of {path} on {host} does not take what is written"),
+            next,
+        )
+    } else if has(&["Read-only file system"]) {
+        let next = "mount it writable; if it was, `dmesg` on the host says why it is no more";
+        (
+            Code::PermissionDenied,
+            format!("{path} on {host} is on a file system that is read-only"),
+            next,
+        )
+    } else if has(&["Permission denied", "Operation not permitted"]) {
         let next = "give the deploying user rights on the path";
         (
             Code::PermissionDenied,
@@ -305,6 +324,7 @@ fn said(host: &str, step: &str, path: &str, output: &str) -> (Cause, Failure) {
 pub(crate) fn ended(status: &str) -> String {
     match status {
         "124" | "137" => "was ended: it took longer than its time limit".to_owned(),
+        "126" => "could not be run: its file may not be executed, or its file system is mounted noexec (status 126)".to_owned(),
         "127" => "was not found (status 127)".to_owned(),
         other => format!("ended with status {other}"),
     }

@@ -1,8 +1,9 @@
 //! Names on a host: what a release's folder is called, and which of a tree's paths belong in it.
 //!
 //! `<path>/releases/<id>`, `<path>/current`, `<path>/shared`, and ours in `<path>/.deploy` (`lock`, `claim`, `checkpoints/`,
-//! `environments/`, `tmp/`; for what goes back by itself `armed`, `reverted`, `revert`, `watch.lock` and `unit`, see `arm.rs`); for a
-//! live folder that was adopted, `<path>` is the symlink and all of it is in `<path>.deploy`.
+//! `environments/`, `tmp/`, and `spare/`: room for going back on a disk that became full; for what goes back by itself `armed`,
+//! `reverted`, `revert`, `watch.lock` and `unit`, see `arm.rs`); for a live folder that was adopted, `<path>` is the symlink and all of
+//! it is in `<path>.deploy`.
 //! In each release `.deploy/` holds `listing`, `sums`, `odd`, `links`, `refs`, `hooks`, `env`, `run-env`, `sealed`, `targets` and,
 //! last, `complete`; `own` where commands of the manifest changed files of it (`script/whole.sh` says what for), and
 //! `hooking` while they may be about it.

@@ -3,6 +3,7 @@
 
 use deploy_core::digest::Digester;
 use deploy_core::tree::{Listing, Node, TreePath};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -66,6 +67,13 @@ pub fn walk(root: &Path) -> Result<Listing, WalkError> {
             listing.nodes.insert(path, node);
         }
     }
+    if let Some((path, target)) = listing.leading_out() {
+        let name = |bytes| PathBuf::from(OsStr::from_bytes(bytes));
+        return Err(WalkError::LeadsOut {
+            path: name(path.as_bytes()),
+            target: name(target),
+        });
+    }
     Ok(listing)
 }
 
@@ -81,12 +89,6 @@ fn node(full: &Path, path: &Path) -> Result<Node, WalkError> {
     }
     if meta.is_symlink() {
         let target = fs::read_link(full).map_err(unreadable)?;
-        if leads_out(path, &target) {
-            return Err(WalkError::LeadsOut {
-                path: path.to_owned(),
-                target,
-            });
-        }
         let target = target.into_os_string().into_vec();
         return Ok(Node::Link { target });
     }
@@ -114,27 +116,9 @@ fn node(full: &Path, path: &Path) -> Result<Node, WalkError> {
     })
 }
 
-/// Whether a symlink at `path` that says `target` leads out of the tree, read word by word.
-pub(crate) fn leads_out(path: &Path, target: &Path) -> bool {
-    if target.is_absolute() {
-        return true;
-    }
-    let mut depth = path.components().count() - 1;
-    for part in target.as_os_str().as_bytes().split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." if depth == 0 => return true,
-            b".." => depth -= 1,
-            _ => depth += 1,
-        }
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ffi::OsStr;
     use std::os::unix::fs::symlink;
 
     #[test]
@@ -165,19 +149,8 @@ mod tests {
 
     #[test]
     fn symlinks_out_of_the_tree_are_refused() {
-        for (path, target, out) in [
-            ("a", "b", false),
-            ("a/b", "../c", false),
-            ("a", "../c", true),
-            ("a/b", "../../etc", true),
-            ("a", "/etc", true),
-            ("a", "x/../../y", true),
-        ] {
-            assert_eq!(
-                leads_out(Path::new(path), Path::new(target)),
-                out,
-                "{path} -> {target}"
-            );
-        }
+        let dir = tempfile::tempdir().unwrap();
+        symlink("../b", dir.path().join("a")).unwrap();
+        assert!(matches!(walk(dir.path()), Err(WalkError::LeadsOut { .. })));
     }
 }

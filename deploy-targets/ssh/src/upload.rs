@@ -164,7 +164,8 @@ fn parcel(target: &SshTarget, host: &Host, to: &Desired, content: &Content, base
     let mut total = 0;
     for (path, node) in &content.listing.nodes {
         let bytes = path.as_bytes();
-        let plain = !bytes.contains(&b'\n') && !bytes.contains(&b'\\');
+        // Tools that read or write lists of names take these for more than parts of one.
+        let plain = !bytes.iter().any(|byte| b"\n\r\\".contains(byte));
         if let Node::File { digest, size, .. } = node {
             if plain {
                 sums.extend_from_slice(format!("{digest}  ./").as_bytes());

@@ -3,6 +3,7 @@
 
 mod edited;
 mod left;
+mod servers;
 mod signals;
 mod silent;
 mod source;

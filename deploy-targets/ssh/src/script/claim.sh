@@ -1,6 +1,6 @@
 # Takes the claim by compare-and-set. Arguments: seconds to wait for the lock, store, deployment, known epoch, `take` or `refuse`
-# another store's, the note (encoded words), deployments whose claims may be taken.
-wait=$1 ours=$2 deployment=$3 known=$4 adopt=$5 note=$6 takeable=$7
+# another store's, the note (encoded words), deployments whose claims may be taken, what this folder is called (encoded).
+wait=$1 ours=$2 deployment=$3 known=$4 adopt=$5 note=$6 takeable=$7 where=$8
 need flock util-linux
 need sha256sum coreutils
 if [ "$layout" = inside ]; then
@@ -45,12 +45,23 @@ if read_armed; then
         accept
     fi
 fi
+# One folder under two names, by a mount that hosts share: two slices of one deployment would overwrite each other.
+if [ "$held_by" = "$deployment" ] && [ -n "$held_place" ] && [ "$held_place" != "$where" ]; then
+    emit_claim
+    fail same-folder "$held_place"
+fi
+held_place=$where
 [ -e "$store/$layout" ] || { : >"$store/$layout"; }
 epoch=$known
 [ -z "$held_epoch" ] || [ "$held_epoch" -le "$epoch" ] || epoch=$held_epoch
 epoch=$((epoch + 1))
-write_claim "$ours" "$deployment" "$epoch" "$note"
+if ! write_claim "$ours" "$deployment" "$epoch" "$note"; then
+    # Room is kept for whoever ends what is open here, not for what begins.
+    case $held_by in '' | -) exit 1 ;; esac
+    spend_spare claim
+    write_claim "$ours" "$deployment" "$epoch" "$note"
+fi
 recover
 # What older attempts left aside; whoever still writes there is fenced by now.
-rm -rf "$store/tmp"
+rm -rf "$store/tmp" || :
 emit epoch "$epoch"

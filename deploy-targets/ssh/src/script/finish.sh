@@ -15,8 +15,11 @@ look_at_link
 # A release goes by one rename, so that no half of it can be taken for one.
 discard() {
     mkdir -p "$store/tmp"
-    mv -T "$1" "$store/tmp/gone.$$.${1##*/}" || return 0
-    rm -rf "$store/tmp/gone.$$.${1##*/}" || emit note "could not remove all of $1"
+    if mv -T "$1" "$store/tmp/gone.$$.${1##*/}"; then rm -rf "$store/tmp/gone.$$.${1##*/}" || :; else emit note "could not remove $1"; fi
+}
+# What somebody else made in a release may be theirs to remove; it holds nothing up.
+sweep() {
+    rm -rf "$store/tmp" || emit note "not all of $store/tmp is ours to remove: look whose it is, and remove it as that user"
 }
 in_use() {
     ls -l /proc/[0-9]*/cwd /proc/[0-9]*/root 2>/dev/null | grep -q -F -e "-> $real/$1" && return 0
@@ -63,7 +66,7 @@ case $mode in
             discard "$releases/$name"
         done <"$store/tmp.order"
         rm -f "$store/tmp.order"
-        rm -rf "$store/tmp" || emit note "could not remove all of $store/tmp"
+        sweep
         ;;
     remove)
         if [ -L "$link" ]; then
@@ -81,7 +84,8 @@ case $mode in
             [ ! -d "$entry" ] || discard "$entry"
         done
         unset_unit
-        for entry in tmp checkpoints environments moving restart.log failed.log env armed reverted revert watch.lock; do
+        sweep
+        for entry in spare checkpoints environments moving restart.log failed.log env armed reverted revert watch.lock; do
             rm -rf "${store:?}/$entry"
         done
         rmdir "$releases" 2>/dev/null || :

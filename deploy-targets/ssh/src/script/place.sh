@@ -1,15 +1,35 @@
 # Where things are in a service's path, what runs there, the claim, the lock and the switch.
 
-# fsync of files or folders; all of the machine's where the tool cannot do one.
-flush() { sync "$@" 2>/dev/null || sync; }
-flush_tree() { sync -f "$1" 2>/dev/null || sync; }
+# fsync of files or folders; all of the machine's where the tool cannot do one. What the disk did not take is a failure.
+flush() {
+    unflushed=$(sync "$@" 2>&1) && return 0
+    case $unflushed in
+        *"Input/output error"* | *"No space left on device"* | *"uota exceeded"*)
+            printf '%s\n' "$unflushed" >&2
+            return 1
+            ;;
+    esac
+    sync
+}
+flush_tree() { flush -f "$1"; }
 # Stdin to a file, whole or not at all, on disk before it has its name.
 put() {
-    cat >"$1.new.$$"
-    flush "$1.new.$$"
-    mv -f -T "$1.new.$$" "$1"
-    flush "${1%/*}"
+    cat >"$1.new.$$" && flush "$1.new.$$" && mv -f -T "$1.new.$$" "$1" && flush "${1%/*}" && return 0
+    rm -f "$1.new.$$"
+    return 1
 }
+# Room kept aside, blocks and inodes, so that on a disk that became full after the switch there is a way back: a share for the claim
+# of whoever goes back, and one for going back.
+keep_spare() {
+    mkdir -p "$store/spare/claim" "$store/spare/back"
+    for part in claim/1 claim/2 back/1 back/2 back/3 back/4; do
+        [ -s "$store/spare/$part" ] || head -c 8192 /dev/urandom >"$store/spare/$part" || {
+            rm -f "$store/spare/$part"
+            return 1
+        }
+    done
+}
+spend_spare() { rm -rf "$store/spare/$1"; }
 
 # Where things are: `inside` the path (`current` is switched), or `beside` it (a live folder that is adopted: the path itself is
 # switched). $store: ours. $releases. $link: the switched symlink. $prefix: what its text begins with.
@@ -87,22 +107,26 @@ look() {
         fi
     fi
 }
-# $held_store, $held_by (`-`: nobody), $held_epoch, $held_note (three words, encoded). All empty: never claimed.
+# $held_store, $held_by (`-`: nobody), $held_epoch, $held_note (three words, encoded), $held_place (what this folder was called by
+# whoever claimed it, encoded; empty in claims that were written before there was one). All empty: never claimed.
 read_claim() {
-    held_store= held_by= held_epoch= held_note=
+    held_store= held_by= held_epoch= held_note= held_place=
     [ -e "$store/claim" ] || return 0
     {
         read -r _ held_store
         read -r _ held_by
         read -r _ held_epoch
         read -r _ held_note
+        read -r _ held_place
     } <"$store/claim" || :
     case $held_epoch in
         '' | *[!0-9]*) fail claim-damaged "$store/claim" ;;
     esac
 }
 emit_claim() { [ -z "$held_store" ] || emit claim "$held_store" "$held_by" "$held_epoch" "$held_note"; }
-write_claim() { printf 'store %s\ndeployment %s\nepoch %s\nnote %s\n' "$1" "$2" "$3" "$4" | put "$store/claim"; }
+write_claim() {
+    printf 'store %s\ndeployment %s\nepoch %s\nnote %s\nplace %s\n' "$1" "$2" "$3" "$4" "$held_place" | put "$store/claim"
+}
 # Every write holds this lock to its end.
 lock() {
     need flock util-linux

@@ -6,8 +6,12 @@ receive() {
         : >"$1"
         while IFS= read -r line; do
             if [ "$line" = . ]; then exit 0; fi
-            printf '%s\n' "$line" >>"$1"
+            # A shell's own printf does not say why it could not.
+            printf '%s\n' "$line" 2>/dev/null >>"$1" || printf '%s\n' "$line" | cat >>"$1" || exit 2
         done
         exit 1
-    ) || fail cut
+    ) || case $? in
+        1) fail cut ;;
+        *) exit 1 ;;
+    esac
 }

@@ -29,6 +29,7 @@ fire() {
     fi
     why=deadline
     [ "$armed_boot" = "$boot" ] || why=boot
+    spend_spare back
     # First, so that nothing is written any more under the claim it was armed under.
     raised=$((held_epoch + 1))
     set -- $held_note = =

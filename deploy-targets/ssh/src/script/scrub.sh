@@ -12,7 +12,8 @@ secrets() {
     printf '@%s scrub\n' "$nonce"
 }
 # Prints what follows the secrets in the files, without them; up to our own last line, for what a command left behind may hold the
-# pipe open. A line of a secret that is shorter than four characters stands in too many words; a line of output is cut at 8192.
+# pipe open. A line of a secret that is shorter than four characters stands in too many words; a line of output is cut at 8192. Who
+# floods is shown 4 MiB or 20000 lines of it, and the last 40 lines.
 scrub() {
     interactive=
     # It would keep lines back until there are many.
@@ -67,7 +68,19 @@ scrub() {
             next
         }
         $0 == over { exit }
-        { print shown($0); fflush() }' "$@"
+        printed < 4194304 && lines < 20000 {
+            text = shown($0)
+            printed += length(text) + 1
+            lines++
+            print text
+            fflush()
+            next
+        }
+        { last[++more % 40] = substr($0, 1, 8192 + longest) }
+        END {
+            if (more > 40) print "[" more - 40 " more lines are not shown]"
+            for (at = more > 40 ? more - 39 : 1; at <= more; at++) print shown(last[at % 40])
+        }' "$@"
 }
 # Between `veil` and `unveil` what comes to fd 2 is scrubbed as it comes. `veil` ENVFILE.
 veil() {

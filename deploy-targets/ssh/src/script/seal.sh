@@ -74,6 +74,7 @@ if [ -z "$known" ]; then
 else
     [ -e "$body" ] || fail lost
 fi
+keep_spare
 set -- "$(sha256sum <"$body")"
 found=${1%% *}
 [ -z "$known" ] || [ "$found" = "$known" ] || fail lost

@@ -161,7 +161,10 @@ pub(crate) async fn converse(
     let output = output.join("\n");
     match answer {
         None => Err(Broken::TimedOut),
-        Some(Err(began)) => Err(Broken::Lost { began, output }),
+        Some(Err(Unanswered { began, said })) => {
+            let output = [said, output].join("\n").trim().to_owned();
+            Err(Broken::Lost { began, output })
+        }
         // `timeout` and our own trap: the host ended it.
         Some(Ok(reply)) if matches!(reply.status, 124 | 137 | 143) && reply.get("fail").is_none() => {
             Err(Broken::TimedOut)
@@ -189,22 +192,33 @@ async fn feed(input: Input, stdin: Option<impl AsyncWrite + Unpin>) {
     let _ = stdin.shutdown().await;
 }
 
-/// The records between `begin` and `exit`. `Err` says whether it had begun when the output ended.
-async fn read_answer(nonce: &str, stdout: impl AsyncRead + Unpin) -> Result<Reply, bool> {
+/// The output ended before the answer did.
+struct Unanswered {
+    began: bool,
+    /// The last words of whoever spoke instead of the step: a login shell that runs no commands.
+    said: String,
+}
+
+/// The records between `begin` and `exit`.
+async fn read_answer(nonce: &str, stdout: impl AsyncRead + Unpin) -> Result<Reply, Unanswered> {
     let mark = format!("@{nonce} ");
     let mut stdout = BufReader::new(stdout);
     let mut reply = Reply::default();
     let mut began = false;
+    let mut said = String::new();
     let mut line = Vec::new();
     loop {
         line.clear();
         // A login that floods is read and dropped, piece by piece.
         match (&mut stdout).take(LINE * 8).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return Err(began),
+            Ok(0) | Err(_) => return Err(Unanswered { began, said }),
             Ok(_) => {}
         }
         let text = String::from_utf8_lossy(&line);
         let Some(record) = text.trim_end_matches('\n').strip_prefix(&mark) else {
+            if !began && !text.trim().is_empty() {
+                text.trim().clone_into(&mut said);
+            }
             continue;
         };
         let words: Vec<String> = record.split(' ').map(str::to_owned).collect();
@@ -215,11 +229,13 @@ async fn read_answer(nonce: &str, stdout: impl AsyncRead + Unpin) -> Result<Repl
                 return Ok(reply);
             }
             "raw" if began && words.len() == 3 => {
-                let size: u64 = words[2].parse().map_err(|_| began)?;
+                let Ok(size) = words[2].parse::<u64>() else {
+                    return Err(Unanswered { began, said });
+                };
                 let mut bytes = Vec::new();
                 let read = (&mut stdout).take(size).read_to_end(&mut bytes).await;
                 if read.map(|read| read as u64).ok() != Some(size) {
-                    return Err(began);
+                    return Err(Unanswered { began, said });
                 }
                 reply.files.insert(words[1].clone(), bytes);
             }

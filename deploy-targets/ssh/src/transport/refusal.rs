@@ -124,6 +124,19 @@ fn line_with<'a>(said: &'a str, texts: &[&str]) -> Option<&'a str> {
         .find(|line| texts.iter().any(|text| line.contains(text)))
 }
 
+/// The user is let in, and the login shell or the command that sshd forces on the user runs no commands.
+pub(crate) fn runs_nothing(address: &SshAddress, said: &str) -> Broken {
+    let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    let said_so = last.map_or_else(String::new, |line| format!(": {}", printable(line, 200)));
+    let message = format!("{} lets us in and runs no commands{said_so}", address.destination);
+    let next = format!(
+        "give the user there a login shell (chsh -s /bin/sh), without a forced command; to try: {}",
+        by_hand(address)
+    );
+    let failure = Failure::new(Code::PermissionDenied, message, next).with_log(said);
+    Broken::NotSent(Cause::Final, Box::new(failure))
+}
+
 /// Why there is no connection.
 pub(crate) fn refused(address: &SshAddress, said: &str) -> Broken {
     let (cause, code, message, next) = why(address, said);

@@ -1,9 +1,10 @@
 //! Steps over one multiplexed connection to a host, by the user's own `ssh`: its configuration, agent, jump hosts and known
 //! hosts hold. The connection is made at the first step, and made anew after it broke.
 
-use super::refusal::refused;
+use super::refusal::{refused, runs_nothing};
 use super::{Broken, Call, Reply, Shell, argv, converse};
 use crate::config::SshAddress;
+use crate::error::missing_tool;
 use async_trait::async_trait;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::port::target::Cause;
@@ -254,7 +255,8 @@ impl Shell for Ssh {
         match reply {
             Ok(reply) => Ok(reply),
             Err(broken) => {
-                if connection.session.check().await.is_err() {
+                let lives = connection.session.check().await.is_ok();
+                if !lives {
                     self.forget(&connection).await;
                 }
                 Err(match broken {
@@ -271,6 +273,10 @@ impl Shell for Ssh {
                         let message = format!("the connection to {} was gone", self.address.destination);
                         let failure = Failure::new(Code::Unreachable, message, "try again");
                         Broken::NotSent(Cause::Transient, Box::new(failure.with_log(&output)))
+                    }
+                    // The host ended it before its first word: whoever runs commands there does not run ours.
+                    Broken::Lost { began: false, output } if lives && missing_tool(&output).is_none() => {
+                        runs_nothing(&self.address, &output)
                     }
                     other => other,
                 })
