@@ -73,7 +73,7 @@ fn every_case_names_tests_that_are_there() {
     {
         let tests: Vec<_> = row.split('`').filter(|name| name.contains(".rs::")).collect();
         assert!(
-            !tests.is_empty() || row.contains("needs machines with power"),
+            !tests.is_empty() || row.contains("needs machines with power") || row.contains("not yet"),
             "{row}"
         );
         for (file, test) in tests.iter().filter_map(|name| name.split_once("::")) {
