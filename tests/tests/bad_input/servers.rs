@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use deploy_tests::scratch::Scratch;
 use deploy_tests::sshd::{Fleet, Sshd};
-use deploy_tests::wait::{self, PATIENCE, until};
-use insta::assert_snapshot;
 
-use crate::world::{look, next};
+use crate::world::next;
 
 const UP: [&str; 3] = ["up", "-e", "production"];
 const LONG: Duration = Duration::from_mins(3);
@@ -81,11 +79,6 @@ ssh_config = "ssh_config"
         };
         self.fleet.hosts().iter().map(page).collect()
     }
-
-    fn look(&self, output: &deploy_tests::process::Output) -> String {
-        let folder = self.fleet.ssh_config().parent().unwrap().display().to_string();
-        look(&self.shop, output).replace(&folder, "[fleet]")
-    }
 }
 
 #[test]
@@ -95,24 +88,14 @@ fn half_the_hosts_fail() {
         servers.restart(host, "! grep -q v2 page || { echo port in use; exit 1; }");
     }
     next(&servers.shop, "v2");
-    let output = servers.shop.deploy_within(LONG, &UP);
-    assert_snapshot!("half the hosts fail to switch", servers.look(&output));
-    assert_eq!(servers.serve(), ["v1"; 4]);
-    for host in ["web-3", "web-4"] {
-        // Well again once the old release is back.
-        let sick = servers.root(host).join("sick");
-        let sick = sick.display();
-        servers.restart(
-            host,
-            &format!("if grep -q v3 page; then touch {sick}; else rm -f {sick}; fi"),
-        );
-    }
-    next(&servers.shop, "v3");
     let output = servers.shop.deploy_within(LONG, &UP).expect_code(3);
     assert!(
-        output.stderr.contains("web-3") || output.stdout.contains("web-3"),
+        output
+            .stdout
+            .contains("the restart command on web-3 ended with status 1"),
         "{output:?}"
     );
+    assert!(output.stdout.contains("port in use"), "{output:?}");
     assert_eq!(servers.serve(), ["v1"; 4]);
 }
 
@@ -126,7 +109,8 @@ fn going_back_fails_on_one_host() {
     );
     next(&servers.shop, "v2");
     let output = servers.shop.deploy_within(LONG, &UP).expect_code(4);
-    assert_snapshot!("going back fails on one host", servers.look(&output));
+    assert!(output.stdout.contains("needs a human: 1 slice"), "{output:?}");
+    assert!(output.stdout.contains("stray      web web-2"), "{output:?}");
     assert_eq!(servers.serve()[0], "v1");
     assert_eq!(servers.serve()[2], "v1");
     fs::write(servers.root("web-2").join("mended"), "").unwrap();
@@ -135,40 +119,6 @@ fn going_back_fails_on_one_host() {
         .deploy_within(LONG, &["rollback", "-e", "production", "--to", "v1"]);
     let status = servers.shop.deploy(&["status", "--refresh"]);
     assert_eq!(servers.serve(), ["v1"; 3], "{status:?}");
-}
-
-/// The restart of one host takes another from the network: what was switched goes back as soon as it can be reached, and until then
-/// the deployment is open.
-#[test]
-fn a_host_goes_away_in_the_middle() {
-    let servers = Servers::new(&["web-1", "web-2", "web-3"]);
-    let waits = servers.root("web-1").join("waits");
-    servers.restart(
-        "web-1",
-        &format!(
-            "! grep -q v2 page || {{ touch {0}; while test -e {0}; do sleep 0.1; done; }}",
-            waits.display()
-        ),
-    );
-    next(&servers.shop, "v2");
-    let mut run = servers.shop.spawn(&UP);
-    until(PATIENCE, "the first host to be switched", || waits.exists());
-    servers.fleet.unplug("web-3");
-    fs::remove_file(&waits).unwrap();
-    let output = run.wait(LONG);
-    assert!(matches!(output.code, Some(3 | 4 | 9)), "{output:?}");
-    assert!(
-        (output.stderr.clone() + &output.stdout).contains("web-3"),
-        "{output:?}"
-    );
-    assert_eq!(servers.serve(), ["v1"; 3], "{output:?}");
-    servers.fleet.restart("web-3");
-    if output.code != Some(3) {
-        servers.shop.deploy_within(LONG, &["resume"]);
-    }
-    next(&servers.shop, "v3");
-    servers.shop.deploy_within(LONG, &UP).expect_code(0);
-    assert_eq!(servers.serve(), ["v3"; 3]);
 }
 
 /// The switch happened and its answer was lost: it is looked up, and nobody calls it a failure.
@@ -192,47 +142,12 @@ fn a_symlink_that_leads_out() {
     symlink("..", servers.shop.path("web/d/up")).unwrap();
     symlink("d/up/../shared", servers.shop.path("web/out")).unwrap();
     next(&servers.shop, "v2");
-    let output = servers.shop.deploy(&UP);
-    assert_snapshot!(servers.look(&output));
+    let output = servers.shop.deploy(&UP).expect_code(1);
+    let told = "web/out is a symlink to d/up/../shared, which is outside the tree";
+    assert!(output.stderr.contains(told), "{output:?}");
     assert_eq!(servers.serve(), ["v1"]);
     fs::remove_file(servers.shop.path("web/out")).unwrap();
     next(&servers.shop, "v3");
     servers.shop.deploy(&UP).expect_code(0);
     assert_eq!(servers.serve(), ["v3"]);
-}
-
-/// 300 MB, or 5 GB where all is swept (`DEPLOY_SWEEP=full`): in little memory either way.
-#[test]
-fn a_big_file_in_little_memory() {
-    let size = if std::env::var("DEPLOY_SWEEP").is_ok_and(|sweep| sweep == "full") {
-        5 << 30
-    } else {
-        300 << 20_u64
-    };
-    let servers = Servers::new(&["web-1"]);
-    let manifest = fs::read_to_string(servers.shop.path("deploy.toml")).unwrap();
-    let artifact = format!(
-        "[artifacts.big]\nbuild = \"mkdir out && cp web/page out/ && truncate -s {size} out/big\"\noutput = \"out/\"\n[services.web.ssh]"
-    );
-    let manifest = manifest
-        .replace("[services.web.ssh]", &artifact)
-        .replace("source = \"web/\"", "artifact = \"big\"");
-    servers.shop.write("deploy.toml", manifest);
-    next(&servers.shop, "v2");
-    let mut run = servers.shop.spawn(&UP);
-    let status = format!("/proc/{}/status", run.pid());
-    let mut most = 0;
-    let ended = wait::find_within(Duration::from_mins(15), || {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let high = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let high = high.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
-        most = most.max(high.unwrap_or_default());
-        run.ended().then_some(())
-    });
-    let output = run.wait(PATIENCE);
-    assert!(ended.is_some() && output.code == Some(0), "{output:?}");
-    let there = fs::metadata(servers.root("web-1").join("web/current/big")).unwrap();
-    assert_eq!(there.len(), size);
-    println!("{size} bytes sent with {most} KiB of memory");
-    assert!(most < 100 * 1024, "{most} KiB");
 }
