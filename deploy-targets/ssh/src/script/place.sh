@@ -3,9 +3,9 @@
 # fsync of files or folders; all of the machine's where the tool cannot do one.
 flush() { sync "$@" 2>/dev/null || sync; }
 flush_tree() { sync -f "$1" 2>/dev/null || sync; }
-# Stdin to a file, whole or not at all, on disk before it has its name.
+# Stdin, or the text $2, to a file, whole or not at all, on disk before it has its name.
 put() {
-    cat >"$1.new.$$"
+    if [ $# -gt 1 ]; then printf '%s\n' "$2" >"$1.new.$$"; else cat >"$1.new.$$"; fi
     flush "$1.new.$$"
     mv -f -T "$1.new.$$" "$1"
     flush "${1%/*}"
@@ -102,10 +102,17 @@ read_claim() {
     esac
 }
 emit_claim() { [ -z "$held_store" ] || emit claim "$held_store" "$held_by" "$held_epoch" "$held_note"; }
-write_claim() { printf 'store %s\ndeployment %s\nepoch %s\nnote %s\n' "$1" "$2" "$3" "$4" | put "$store/claim"; }
+write_claim() {
+    put "$store/claim" "store $1
+deployment $2
+epoch $3
+note $4"
+}
 # Every write holds this lock to its end.
 lock() {
+    [ -z "${locked-}" ] || return 0
     need flock util-linux
+    locked=yes
     exec 9>>"$store/lock"
     flock -n 9 && return 0
     if flock --version >/dev/null 2>&1; then

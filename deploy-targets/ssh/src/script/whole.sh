@@ -2,7 +2,12 @@
 # change of each file and symlink from when the release was complete: no write leaves that time as it was, so only what differs
 # there is read anew. `.deploy/targets` has where the symlinks led to, `.deploy/own` the sums of what our own commands changed.
 
+# A release has their names, each ended by a NUL, in `.deploy/names`.
 facts() {
+    if [ -e .deploy/names ]; then
+        TZ=UTC0 xargs -0 -r stat -c '%f %a %s %z %n' <.deploy/names 2>/dev/null || :
+        return 0
+    fi
     { cut -c67- .deploy/sums | tr '\n' '\0'; cat .deploy/links; } 2>/dev/null |
         TZ=UTC0 xargs -0 -r stat -c '%f %a %s %z %n' 2>/dev/null || :
 }
@@ -10,12 +15,14 @@ targets() { xargs -0 -r stat -c %N <.deploy/links 2>/dev/null || :; }
 # sum_of: names from stdin, one a line.
 sum_of() { tr '\n' '\0' | xargs -0 -r sha256sum 2>/dev/null || :; }
 # What differs, a line each: `gone NAME`, `kind NAME`, `mode WAS IS NAME`, `content NAME`, `target 'NAME' -> 'TARGET'`. `all` reads every
-# file, `quick` those whose facts differ.
+# file, `quick` those whose facts differ. `.deploy/sealed` may have been written anew aside: $sealed.
 differs() {
-    [ -s .deploy/sealed ] || return 0
-    suspects=$(facts | awk '
+    sealed=${sealed:-.deploy/sealed}
+    [ -s "$sealed" ] || return 0
+    if [ "$1" = quick ] && facts | cmp -s - "$sealed" 2>/dev/null; then return 0; fi
+    suspects=$(facts | SEALED=$sealed awk '
         BEGIN {
-            while ((getline line < ".deploy/sealed") > 0) {
+            while ((getline line < ENVIRON["SEALED"]) > 0) {
                 split(line, fact, " ")
                 name = substr(line, index(line, " ./") + 1)
                 was[name] = line; kind[name] = substr(fact[1], 1, 1); mode[name] = fact[2]
@@ -70,6 +77,7 @@ gone_since() {
 }
 # tell NAME LINES: a record for each line; the first few.
 tell() {
+    [ -n "$2" ] || return 0
     printf '%s\n' "$2" | sed -n '1,20p' | while IFS= read -r line; do
         [ -z "$line" ] || emit "$1" "$line"
     done

@@ -1,6 +1,7 @@
 //! Steps over one multiplexed connection to a host, by the user's own `ssh`: its configuration, agent, jump hosts and known
 //! hosts hold. The connection is made at the first step, and made anew after it broke.
 
+use super::crowd::{Crowd, Pauses};
 use super::refusal::refused;
 use super::{Broken, Call, Reply, Shell, argv, converse};
 use crate::config::SshAddress;
@@ -13,6 +14,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::UnixStream;
 use tokio::sync::{Mutex, Semaphore};
 
 /// How long a connection may take to come up, name lookup and jump hosts included.
@@ -23,6 +25,8 @@ const ALIVE: Duration = Duration::from_secs(5);
 const IDLE: NonZeroUsize = NonZeroUsize::new(60).expect("60 is not 0");
 /// Steps at once over one connection: sshd's own default is 10.
 const CHANNELS: usize = 8;
+/// How long a server that takes nobody just now is asked again.
+const BACK_OFF: Duration = Duration::from_secs(15);
 
 /// A host over ssh.
 pub(crate) struct Ssh {
@@ -30,6 +34,7 @@ pub(crate) struct Ssh {
     // Held while connecting, so that steps which start together share one connection.
     session: Mutex<Option<Connection>>,
     channels: Semaphore,
+    crowd: Arc<Crowd>,
 }
 
 /// A connection, and the folder that holds its socket.
@@ -58,11 +63,12 @@ impl Drop for Master {
 }
 
 impl Ssh {
-    pub(crate) fn new(address: SshAddress) -> Self {
+    pub(crate) fn new(address: SshAddress, crowd: Arc<Crowd>) -> Self {
         Self {
             address,
             session: Mutex::new(None),
             channels: Semaphore::new(CHANNELS),
+            crowd,
         }
     }
 
@@ -72,10 +78,19 @@ impl Ssh {
         if let Some(connection) = &*held {
             return Ok(connection.clone());
         }
-        let connecting = connect(&self.address);
-        let connection = tokio::time::timeout(CONNECT + ALIVE, connecting)
-            .await
-            .unwrap_or_else(|_| Err(refused(&self.address, "no answer in time")))?;
+        let mut pauses = Pauses::within(BACK_OFF);
+        let connection = loop {
+            let connected = {
+                let _one = self.crowd.connecting.acquire().await.expect("it is never closed");
+                tokio::time::timeout(CONNECT + ALIVE, connect(&self.address)).await
+            };
+            match connected.unwrap_or_else(|_| Err(refused(&self.address, "no answer in time"))) {
+                Ok(connection) => break connection,
+                // So many at once that the server drops some.
+                Err(Broken::NotSent(Cause::Transient, _)) if pauses.pause().await => {}
+                Err(broken) => return Err(broken),
+            }
+        };
         *held = Some(connection.clone());
         Ok(connection)
     }
@@ -123,7 +138,7 @@ async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
             builder.config_file(file);
         }
         builder
-            .connect(&address.destination)
+            .connect_mux(&address.destination)
             .await
             .map_err(|error| refused(address, &chain(&error)))?
     };
@@ -182,7 +197,7 @@ async fn with_password(address: &SshAddress, password: &str, folder: &Path) -> R
         let said = tokio::fs::read_to_string(&log).await.unwrap_or_default();
         return Err(refused(address, &said));
     }
-    Ok(Session::resume(
+    Ok(Session::resume_mux(
         socket.into_boxed_path(),
         Some(log.into_boxed_path()),
     ))
@@ -205,53 +220,66 @@ fn quoted(argv: &[String]) -> String {
     words.join(" ")
 }
 
+impl Ssh {
+    /// Begins a command over the connection, once the server takes it.
+    async fn begin<'a>(
+        &self,
+        connection: &'a Connection,
+        line: &str,
+    ) -> Result<openssh::Child<&'a Session>, Broken> {
+        let mut pauses = Pauses::within(BACK_OFF);
+        loop {
+            // The multiplexer was gone before it took the command.
+            if let Err(error) = UnixStream::connect(connection.session.control_socket()).await {
+                self.forget(connection).await;
+                let message = format!("the connection to {} was gone", self.address.destination);
+                let failure = Failure::new(Code::Unreachable, message, "try again");
+                let failure = failure.caused_by(&error);
+                return Err(Broken::NotSent(Cause::Transient, Box::new(failure)));
+            }
+            let mut command = connection.session.raw_command(line);
+            command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+            let said = match command.spawn().await {
+                Ok(child) => return Ok(child),
+                Err(error) => chain(&error),
+            };
+            if !said.contains("Server refused the request") {
+                self.forget(connection).await;
+                let (began, output) = (false, said);
+                return Err(Broken::Lost { began, output });
+            }
+            // The server takes no more channels for now: nothing was started.
+            if !pauses.pause().await {
+                let message = format!("{} takes no more sessions just now", self.address.destination);
+                let failure = Failure::new(Code::Unreachable, message, "try again a little later");
+                return Err(Broken::NotSent(
+                    Cause::Transient,
+                    Box::new(failure.with_log(&said)),
+                ));
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Shell for Ssh {
     async fn run(&self, call: Call) -> Result<Reply, Broken> {
         let _channel = self.channels.acquire().await.expect("it is never closed");
+        let _step = self.crowd.steps.acquire().await.expect("it is never closed");
         let connection = self.connection().await?;
-        let mut command = connection.session.raw_command(quoted(&argv(&call)));
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = match command.spawn().await {
-            Ok(child) => child,
-            Err(error) => {
-                self.forget(&connection).await;
-                return Err(refused(&self.address, &chain(&error)));
-            }
-        };
+        let mut child = self.begin(&connection, &quoted(&argv(&call))).await?;
         let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
             unreachable!("both were asked for");
         };
         let reply = converse(call, stdin, stdout, stderr).await;
-        match reply {
-            Ok(reply) => Ok(reply),
-            Err(broken) => {
-                if connection.session.check().await.is_err() {
-                    self.forget(&connection).await;
-                }
-                Err(match broken {
-                    // The server takes no more channels for now: nothing was started.
-                    Broken::Lost { began: false, output } if output.contains("Session open refused") => {
-                        let message = format!("{} takes no more sessions just now", self.address.destination);
-                        let failure = Failure::new(Code::Unreachable, message, "try again a little later");
-                        Broken::NotSent(Cause::Transient, Box::new(failure.with_log(&output)))
-                    }
-                    // The multiplexer was gone before it took the command.
-                    Broken::Lost { began: false, output }
-                        if output.contains("Control socket connect") || output.contains("port 9") =>
-                    {
-                        let message = format!("the connection to {} was gone", self.address.destination);
-                        let failure = Failure::new(Code::Unreachable, message, "try again");
-                        Broken::NotSent(Cause::Transient, Box::new(failure.with_log(&output)))
-                    }
-                    other => other,
-                })
-            }
+        if reply.is_err() && connection.session.check().await.is_err() {
+            self.forget(&connection).await;
         }
+        reply
     }
 }
 
