@@ -45,6 +45,9 @@ pub(crate) async fn activate(
             request = limited(request, Some(&hook.script), op);
         }
     }
-    host.run_as(ACTIVATE, "the switch", request).await?;
-    Ok(look(host, "").await?.runs)
+    let reply = host.run_as(ACTIVATE, "the switch", request).await?;
+    match seen::answered(&reply) {
+        Some(seen) => Ok(seen.runs),
+        None => Ok(look(host, "").await?.runs),
+    }
 }

@@ -3,10 +3,11 @@
 
 use crate::config::{Failpoint, HostBinding};
 use crate::error::{self, Nature};
+use crate::seen::Seen;
 use crate::transport::{Call, Input, Reply, Shell, seconds};
 use deploy_core::port::target::{Claim, Op, ProgressSink, TargetError};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a step waits for another one's lock.
@@ -40,12 +41,13 @@ macro_rules! steps {
 steps! {
     LOOK "look" Look ["place" "sums" "whole" "inside" "look"];
     CLAIM "claim" Write ["place" "claim"];
-    UPLOAD "upload" Write ["place" "sums" "upload"];
+    BRING "bring" Write ["place" "sums" "whole" "encode" "fill" "checkpoint" "bring"];
+    UPLOAD "upload" Write ["place" "sums" "whole" "fill" "upload"];
     HOOK "hook" Write ["place" "scrub" "run" "receive" "hook"];
-    SEAL "seal" Write ["place" "sums" "whole" "receive" "encode" "seal"];
-    ACTIVATE "activate" Write ["place" "scrub" "run" "sums" "whole" "shared" "activate"];
+    SEAL "seal" Write ["place" "sums" "whole" "receive" "encode" "checkpoint" "seal"];
+    ACTIVATE "activate" Write ["place" "scrub" "run" "sums" "whole" "inside" "shared" "activate" "answer" "look"];
     RESTORE "restore" Write ["place" "scrub" "run" "sums" "whole" "restore"];
-    FINISH "finish" Write ["place" "scrub" "run" "finish"];
+    FINISH "finish" Write ["place" "scrub" "run" "whole" "vouch" "finish"];
     DOCTOR "doctor" Look ["place" "doctor"];
 }
 
@@ -55,6 +57,8 @@ pub(crate) struct Host {
     pub(crate) path: String,
     pub(crate) shell: Arc<dyn Shell>,
     failpoint: Option<Failpoint>,
+    /// What the last look told, for one step that begins with what is there. A hint: whoever uses it finds out where it is not so.
+    told: Mutex<Option<Seen>>,
 }
 
 /// What a step is run with.
@@ -122,7 +126,18 @@ impl Host {
             path,
             shell,
             failpoint,
+            told: Mutex::new(None),
         }
+    }
+
+    /// Keeps what a look told for the next step.
+    pub(crate) fn keep(&self, seen: Seen) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+    }
+
+    /// What the last look told, once.
+    pub(crate) fn told(&self) -> Option<Seen> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Its name.

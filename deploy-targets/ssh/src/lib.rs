@@ -5,6 +5,7 @@
 //! same step. `exec` is the other port: a host to look from. Hosts are Linux with the usual tools; [`SshTarget::doctor`] says what one lacks.
 
 mod activate;
+mod bases;
 mod claim;
 mod config;
 mod connections;
@@ -33,6 +34,7 @@ pub use doctor::{Check, CheckState};
 pub use host::FAILPOINTS;
 
 use async_trait::async_trait;
+use bases::Bases;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{PlaceId, SliceName, UnitId};
 use deploy_core::port::target::{
@@ -41,11 +43,14 @@ use deploy_core::port::target::{
 };
 use host::Host;
 use std::time::Duration;
+use upload::Contents;
 
 /// One service on the hosts of one environment.
 pub struct SshTarget {
     pub(crate) binding: SshBinding,
     hosts: Vec<Host>,
+    pub(crate) bases: Bases,
+    pub(crate) contents: Contents,
 }
 
 impl SshTarget {
@@ -72,7 +77,12 @@ impl SshTarget {
                 Host::new(host.clone(), path, shell, binding.failpoint.clone())
             })
             .collect();
-        Ok(Self { binding, hosts })
+        Ok(Self {
+            binding,
+            hosts,
+            bases: Bases::default(),
+            contents: Contents::default(),
+        })
     }
 
     /// Looks at every host: reach, rights, room, clock, tools, the restart command. Changes nothing.
@@ -141,6 +151,7 @@ impl Target for SshTarget {
 
     async fn claim(&self, place: &PlaceId, request: &ClaimRequest) -> Result<Claim, TargetError> {
         let host = self.host_at(place)?;
+        self.bases.need();
         self.on(host, claim::claim(host, request).await)
     }
 
@@ -152,7 +163,7 @@ impl Target for SshTarget {
         let looks = hosts
             .into_iter()
             .zip(slices)
-            .map(|(host, slice)| observe::observe(host, slice));
+            .map(|(host, slice)| observe::observe(host, slice, &self.bases));
         let mut seen = together::all(looks.collect()).await;
         for failure in seen.iter_mut().filter_map(|seen| seen.runs.as_mut().err()) {
             failure.service = Some(self.binding.service.clone());

@@ -1,10 +1,11 @@
 //! `observe`, `plan` and `verify`: looks, which change nothing.
 
 use crate::SshTarget;
+use crate::bases::Bases;
 use crate::host::Host;
 use crate::layout;
 use crate::seen::{self, Depth, look, look_into};
-use crate::upload::{self, Content};
+use crate::upload;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::SliceName;
 use deploy_core::model::Entry;
@@ -12,9 +13,12 @@ use deploy_core::port::target::{Cause, Desired, Difference, Inside, Op, Runs, Sl
 use deploy_core::tree::{Listing, Node};
 
 /// One look at one slice; what goes wrong is part of what was seen.
-pub(crate) async fn observe(host: &Host, slice: &SliceName) -> SliceSeen {
-    let (runs, held, kept, inside) = match look(host, "").await {
+pub(crate) async fn observe(host: &Host, slice: &SliceName, bases: &Bases) -> SliceSeen {
+    let wanted = if bases.asks() { "current" } else { "" };
+    let (runs, held, kept, inside) = match look(host, wanted).await {
         Ok(seen) => {
+            bases.learn(&seen);
+            host.keep(seen.clone());
             let (held, kept) = (seen.held.clone(), seen.kept_refs());
             let unfinished = seen.moving.map(|moving| moving.why(host.name()));
             (
@@ -40,16 +44,16 @@ pub(crate) async fn observe(host: &Host, slice: &SliceName) -> SliceSeen {
     }
 }
 
-/// Whether the host's symlink names this release, whole, and the restart after the switch has ended. Every file of it is read; what
-/// differs is told in [`SliceSeen::inside`] and is no failure: commands of the manifest and services write where they live, and
-/// health says whether what runs is well.
+/// Whether the host's symlink names this release, whole, and the restart after the switch has ended. Every file of it was read when it
+/// was sealed; what was written to since is read anew, and what differs is told in [`SliceSeen::inside`] and is no failure: commands
+/// of the manifest and services write where they live, and health says whether what runs is well.
 pub(crate) async fn verify(
     host: &Host,
     op: &Op,
     slice: &SliceName,
     wanted: &Runs,
 ) -> Result<SliceSeen, TargetError> {
-    let seen = look_into(host, "", Depth::All, op.limit).await?;
+    let seen = look_into(host, "", Depth::Close, op.limit).await?;
     let plain = |runs: &Runs| {
         seen::fingerprint(runs)
             .trim_end_matches("+interrupted")
@@ -117,10 +121,10 @@ pub(crate) async fn plan(
     if seen.has(&id) {
         lines.push("the release is on the host already".to_owned());
     } else {
-        match upload::content(to, artifact.digest(), &target.binding).await? {
-            Some(Content { listing, .. }) => {
+        match upload::content(to, artifact.digest(), target).await? {
+            Some(content) => {
                 let base = seen.base.as_ref().map(|base| &base.listing);
-                let (change, send) = changes(base, &listing);
+                let (change, send) = changes(base, &content.listing);
                 lines.push(change);
                 bytes = Some(send);
             }

@@ -49,6 +49,7 @@ case $mode in
             fi
             printf '%s %s\n' "$number" "${entry##*/}"
         done | sort -rn >"$store/tmp.order"
+        going=
         while read -r number name; do
             if [ "$number" -gt 0 ] && [ "$kept" -lt "$keep" ]; then
                 kept=$((kept + 1))
@@ -59,10 +60,12 @@ case $mode in
                 emit note "$name is in use"
                 continue
             fi
+            if [ -z "$going" ]; then vouch; fi
+            going=yes
             discard "$releases/$name"
         done <"$store/tmp.order"
-        rm -f "$store/tmp.order"
-        rm -rf "$store/tmp" || emit note "could not remove all of $store/tmp"
+        if [ -n "$going" ]; then vouch_again; fi
+        rm -rf "$store/tmp.order" "$store/tmp" || emit note "could not remove all of $store/tmp"
         ;;
     remove)
         if [ -L "$link" ]; then

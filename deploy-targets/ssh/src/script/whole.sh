@@ -15,11 +15,12 @@ targets() { xargs -0 -r stat -c %N <.deploy/links 2>/dev/null || :; }
 # sum_of: names from stdin, one a line.
 sum_of() { tr '\n' '\0' | xargs -0 -r sha256sum 2>/dev/null || :; }
 # What differs, a line each: `gone NAME`, `kind NAME`, `mode WAS IS NAME`, `content NAME`, `target 'NAME' -> 'TARGET'`. `all` reads every
-# file, `quick` those whose facts differ. `.deploy/sealed` may have been written anew aside: $sealed.
+# file, `quick` those whose facts differ, `close` the same and those of odd names, which have no facts. `.deploy/sealed` may have been written anew aside: $sealed.
 differs() {
     sealed=${sealed:-.deploy/sealed}
     [ -s "$sealed" ] || return 0
-    if [ "$1" = quick ] && facts | cmp -s - "$sealed" 2>/dev/null; then return 0; fi
+    [ "$1" = quick ] || check_odd | while read -r word; do printf 'content %s\n' "$word"; done
+    if [ "$1" != all ] && facts | cmp -s - "$sealed" 2>/dev/null; then return 0; fi
     suspects=$(facts | SEALED=$sealed awk '
         BEGIN {
             while ((getline line < ENVIRON["SEALED"]) > 0) {
@@ -54,7 +55,6 @@ differs() {
                 !($0 in known) { print "target", $0 }'
             ;;
     esac
-    [ "$1" != all ] || check_odd | while read -r word; do printf 'content %s\n' "$word"; done
 }
 # What our own commands changed while they switched is from now on as it should be.
 take_as_ours() {
@@ -64,17 +64,23 @@ take_as_ours() {
     targets | put .deploy/targets
     facts | put .deploy/sealed
 }
-# The first file that is gone since the checkpoint with the body $1, or may not be read.
-gone_since() {
-    {
-        differs quick | sed -n 's/^gone //p'
-        cut -c67- .deploy/sums | while IFS= read -r file; do
-            if [ ! -r "$file" ] && { [ -e "$file" ] || [ ! -s .deploy/sealed ]; }; then printf '%s\n' "$file"; fi
-        done
-    } | while IFS= read -r file; do
+names_gone() { differs quick | sed -n 's/^gone //p'; }
+# One shell for all of them: `read` would take their names byte by byte.
+unreadable() {
+    if [ -s .deploy/sealed ]; then may_be_gone=yes; else may_be_gone=; fi
+    cut -c67- .deploy/sums | tr '\n' '\0' | MAY=$may_be_gone xargs -0 -r sh -c '
+        for file do
+            if [ ! -r "$file" ] && { [ -e "$file" ] || [ -z "$MAY" ]; }; then printf "%s\n" "$file"; fi
+        done' sh
+}
+# The first of the names from stdin that the checkpoint with the body $1 does not have as gone.
+unless_known() {
+    while IFS= read -r file; do
         grep -q -x -F -e "edited gone $file" "$1" || printf '%s\n' "$file"
     done | sed -n '1p'
 }
+# The first file that is gone since the checkpoint with the body $1, or may not be read.
+gone_since() { { names_gone; unreadable; } | unless_known "$1"; }
 # tell NAME LINES: a record for each line; the first few.
 tell() {
     [ -n "$2" ] || return 0

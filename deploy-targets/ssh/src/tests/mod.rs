@@ -1,9 +1,11 @@
 //! The whole target, on this machine and over sshd on the loopback.
 
 mod common;
+mod crowded;
 mod edited;
 mod fences;
 mod killed;
+mod linked;
 mod over_ssh;
 mod secrets;
 mod shells;
