@@ -2,5 +2,6 @@
 
 pub mod artifacts;
 pub mod git;
+mod incremental;
 pub mod process;
 pub mod tree;
