@@ -3,6 +3,7 @@
 
 mod counts;
 mod floor;
+mod peers;
 mod place;
 
 use crate::figure::Figure;
@@ -86,6 +87,46 @@ pub(crate) fn from_nothing(name: &str, size: Size, rounds: usize) -> Vec<Figure>
     pairs.figures(name, "≤ 1.0 ×")
 }
 
+/// The same beside other people's tools, each in turns with ours.
+fn beside_peers(count: usize, rounds: usize) -> Vec<Figure> {
+    let mut place = Place::new(count, Size::SOME);
+    let peers = peers::installed();
+    let on = hosts(count);
+    let mut times: Vec<Vec<Duration>> = vec![Vec::new(); peers.len()];
+    let mut ours = Vec::new();
+    for round in 0..=rounds {
+        place.change_one();
+        let mine = up(&place);
+        if round > 0 {
+            ours.push(mine);
+        }
+        for (peer, times) in peers.iter().zip(&mut times) {
+            let took = peer.deploy(&place, u32::try_from(round).unwrap_or_default() + 1);
+            if round > 0 {
+                times.push(took);
+            }
+        }
+    }
+    let mut figures = vec![Figure::of_times(
+        &format!("one of 1,000 files changed, {on}, ours"),
+        &ours,
+    )];
+    for (peer, times) in peers.iter().zip(&times) {
+        let ratios = times.iter().zip(&ours);
+        let ratios = ratios.map(|(theirs, ours)| theirs.as_secs_f64() / ours.as_secs_f64());
+        figures.push(
+            Figure::of(
+                &format!("  {} beside ours, {on}", peer.name),
+                "×",
+                ratios.collect(),
+            )
+            .goal("≥ 2.5 ×"),
+        );
+        figures.push(Figure::of_times(&format!("  {}", peer.name), times));
+    }
+    figures
+}
+
 /// Each part by its name, and `ssh` for all of them.
 pub(crate) fn measure(wanted: &dyn Fn(&str) -> bool, take: &mut dyn FnMut(Vec<Figure>)) {
     let wanted = |part: &str| wanted("ssh") || wanted(part);
@@ -105,6 +146,11 @@ pub(crate) fn measure(wanted: &dyn Fn(&str) -> bool, take: &mut dyn FnMut(Vec<Fi
             Size::MANY_SMALL,
             5,
         ));
+    }
+    if wanted("ssh-peers") {
+        for count in [1, 8, 32] {
+            take(beside_peers(count, 3));
+        }
     }
     if wanted("ssh-200") {
         take(counts::many(200));
