@@ -209,10 +209,15 @@ impl Git {
     /// Resolves a commit, a tag or a branch.
     pub async fn resolve(&self, rev: &str) -> Result<CommitId, GitError> {
         let wanted = format!("{rev}^{{commit}}");
-        match self
-            .ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted])
-            .await
-        {
+        let command = ["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted];
+        let is_full = rev.len() >= 40 && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let answer = if is_full {
+            let answer = self.once(command).await;
+            answer.map(|text| String::from_utf8_lossy(&text).into_owned())
+        } else {
+            self.ask(&command).await
+        };
+        match answer {
             Ok(text) => CommitId::new(text.trim()).map_err(|error| GitError::Failed {
                 verb: "rev-parse".to_owned(),
                 message: error.to_string(),

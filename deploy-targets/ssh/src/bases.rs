@@ -12,20 +12,27 @@ const MOST: usize = 4;
 /// The listings of releases that run.
 #[derive(Debug, Default)]
 pub(crate) struct Bases {
-    /// A deployment has claimed a place, so that one of them is about to be needed.
+    /// A deployment claims its places, and none of them has told one yet.
     needed: AtomicBool,
+    asked: AtomicBool,
     known: Mutex<BTreeMap<String, Arc<Base>>>,
 }
 
 impl Bases {
-    /// One is going to be needed.
+    /// One is going to be needed: a deployment claims its places. It is asked for at one of them.
     pub(crate) fn need(&self) {
-        self.needed.store(true, Ordering::Relaxed);
+        if !self.asked.swap(true, Ordering::Relaxed) {
+            self.needed.store(true, Ordering::Relaxed);
+        }
     }
 
-    /// Whether the look that is about to begin should bring one along; true once.
-    pub(crate) fn asks(&self) -> bool {
-        self.needed.swap(false, Ordering::Relaxed)
+    /// The release whose listing the look that is about to begin should bring along: once what runs, then none.
+    pub(crate) fn wanted(&self) -> &'static str {
+        if self.needed.swap(false, Ordering::Relaxed) {
+            "current"
+        } else {
+            ""
+        }
     }
 
     /// Keeps what a look brought along.

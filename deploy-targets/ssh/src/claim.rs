@@ -1,7 +1,8 @@
 //! `claim`: compare-and-set in the place, under its lock.
 
+use crate::bases::Bases;
 use crate::host::{CLAIM, Host, Request};
-use crate::seen::look;
+use crate::seen::{self, look};
 use crate::words;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::Epoch;
@@ -13,7 +14,7 @@ const CLAIM_LIMIT: Duration = Duration::from_secs(90);
 const LOCK_WAIT: &str = "60";
 
 /// Takes the claim of a host's path.
-pub(crate) async fn claim(host: &Host, request: &ClaimRequest) -> Result<Claim, TargetError> {
+pub(crate) async fn claim(host: &Host, request: &ClaimRequest, bases: &Bases) -> Result<Claim, TargetError> {
     let since = request
         .note
         .since
@@ -31,7 +32,9 @@ pub(crate) async fn claim(host: &Host, request: &ClaimRequest) -> Result<Claim, 
             Adopt::Take => "take",
         })
         .arg(note)
-        .arg(takeable.join(" "));
+        .arg(takeable.join(" "))
+        .arg(bases.wanted())
+        .arg("quick");
     let reply = host.run(CLAIM, call).await?;
     let epoch = reply.word("epoch").and_then(|epoch| epoch.parse().ok());
     let Some(epoch) = epoch.map(Epoch) else {
@@ -39,6 +42,10 @@ pub(crate) async fn claim(host: &Host, request: &ClaimRequest) -> Result<Claim, 
         let failure = Failure::new(Code::Defect, message, "report this").with_log(&reply.output);
         return Err(TargetError::unknown(Cause::Final, failure));
     };
+    if let Some(seen) = seen::answered(&reply) {
+        bases.learn(&seen);
+        host.claimed_with(seen);
+    }
     Ok(Claim {
         store: request.store.clone(),
         deployment: request.deployment.clone(),

@@ -32,6 +32,14 @@ impl Connections {
         }
     }
 
+    /// Connects, so that the first step finds a connection. What stands in the way of it is told to that step.
+    pub fn greet(&self, address: &SshAddress) -> impl Future<Output = ()> + Send + use<> {
+        let ssh = self.ssh(address);
+        async move {
+            let _told_to_the_first_step = ssh.connection().await;
+        }
+    }
+
     pub(crate) fn shell(&self, address: &Address) -> Arc<dyn Shell> {
         match address {
             Address::Local => Arc::new(self.local.clone()),

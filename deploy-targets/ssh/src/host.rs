@@ -8,10 +8,13 @@ use crate::transport::{Call, Input, Reply, Shell, seconds};
 use deploy_core::port::target::{Claim, Op, ProgressSink, TargetError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a step waits for another one's lock.
 const LOCK: Duration = Duration::from_secs(30);
+
+/// How long what a claim saw does for a look.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// A step: its name, its script's parts after the prelude, and the failpoints around it.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +43,7 @@ macro_rules! steps {
 
 steps! {
     LOOK "look" Look ["place" "sums" "whole" "inside" "look"];
-    CLAIM "claim" Write ["place" "claim"];
+    CLAIM "claim" Write ["place" "sums" "whole" "inside" "claim" "answer" "look"];
     BRING "bring" Write ["place" "sums" "whole" "encode" "fill" "checkpoint" "bring"];
     UPLOAD "upload" Write ["place" "sums" "whole" "fill" "upload"];
     HOOK "hook" Write ["place" "scrub" "run" "receive" "hook"];
@@ -59,6 +62,8 @@ pub(crate) struct Host {
     failpoint: Option<Failpoint>,
     /// What the last look told, for one step that begins with what is there. A hint: whoever uses it finds out where it is not so.
     told: Mutex<Option<Seen>>,
+    /// What the claim saw, under the lock; for the look that follows it at once.
+    claimed: Mutex<Option<(Instant, Seen)>>,
 }
 
 /// What a step is run with.
@@ -127,12 +132,25 @@ impl Host {
             shell,
             failpoint,
             told: Mutex::new(None),
+            claimed: Mutex::new(None),
         }
     }
 
     /// Keeps what a look told for the next step.
     pub(crate) fn keep(&self, seen: Seen) {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+    }
+
+    /// Keeps what the claim saw.
+    pub(crate) fn claimed_with(&self, seen: Seen) {
+        *self.claimed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), seen));
+    }
+
+    /// What the claim saw, once and for a moment: nobody else may have moved anything since, and whoever did all the same is found out
+    /// by the next write.
+    pub(crate) fn seen_by_the_claim(&self) -> Option<Seen> {
+        let seen = self.claimed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        seen.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, seen)| seen)
     }
 
     /// What the last look told, once.

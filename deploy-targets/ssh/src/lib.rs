@@ -152,7 +152,7 @@ impl Target for SshTarget {
     async fn claim(&self, place: &PlaceId, request: &ClaimRequest) -> Result<Claim, TargetError> {
         let host = self.host_at(place)?;
         self.bases.need();
-        self.on(host, claim::claim(host, request).await)
+        self.on(host, claim::claim(host, request, &self.bases).await)
     }
 
     async fn observe(&self, slices: &[SliceName]) -> Result<Vec<SliceSeen>, TargetError> {

@@ -14,8 +14,11 @@ use deploy_core::tree::{Listing, Node};
 
 /// One look at one slice; what goes wrong is part of what was seen.
 pub(crate) async fn observe(host: &Host, slice: &SliceName, bases: &Bases) -> SliceSeen {
-    let wanted = if bases.asks() { "current" } else { "" };
-    let (runs, held, kept, inside) = match look(host, wanted).await {
+    let looked = match host.seen_by_the_claim() {
+        Some(seen) => Ok(seen),
+        None => look(host, "").await,
+    };
+    let (runs, held, kept, inside) = match looked {
         Ok(seen) => {
             bases.learn(&seen);
             host.keep(seen.clone());

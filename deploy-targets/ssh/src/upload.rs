@@ -110,6 +110,22 @@ fn is_plain(path: &TreePath) -> bool {
     !path.as_bytes().contains(&b'\n') && !path.as_bytes().contains(&b'\\')
 }
 
+/// After how many lines of sums half of the bytes are hashed; `None` where that is done sooner than a second process is started.
+fn half(listing: &Listing) -> Option<usize> {
+    const WORTH_IT: u64 = 4 << 20;
+    let sizes = listing.nodes.iter().filter_map(|(path, node)| match node {
+        Node::File { size, .. } if is_plain(path) => Some(*size),
+        _ => None,
+    });
+    let all: u64 = sizes.clone().sum();
+    let mut sum = 0;
+    let lines = sizes.take_while(|size| {
+        sum += size;
+        sum <= all / 2
+    });
+    Some(lines.count()).filter(|lines| all > WORTH_IT && *lines > 0)
+}
+
 fn about(listing: &Listing) -> Vec<(&'static str, Vec<u8>)> {
     let (mut sums, mut odd, mut links, mut names) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (path, node) in &listing.nodes {
@@ -135,7 +151,9 @@ fn about(listing: &Listing) -> Vec<(&'static str, Vec<u8>)> {
         }
     }
     names.extend_from_slice(&links);
+    let half = half(listing).map_or_else(Vec::new, |lines| format!("{lines}\n").into_bytes());
     vec![
+        ("half", half),
         ("listing", listing.to_text()),
         ("sums", sums),
         ("odd", odd),

@@ -21,7 +21,7 @@ take_over "$base" "$how"
 prove
 reseal "$base"
 link_shared
-rm -f "$aside/.deploy/end" "$aside/.deploy/copy"
+rm -f "$aside/.deploy/end" "$aside/.deploy/copy" "$aside/.deploy/half"
 printf '%s\n' "$ref" >"$aside/.deploy/refs"
 [ -d "$store/environments" ] && [ -d "$store/checkpoints" ] || mkdir -p "$store/environments" "$store/checkpoints"
 body=$store/checkpoints/$deployment

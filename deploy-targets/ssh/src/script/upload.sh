@@ -12,7 +12,7 @@ fence "$store_id" "$deployment" "$epoch" "$wait"
 # What a hook writes into must be no other release's.
 take_over "$base" copy
 prove
-rm -f "$aside/.deploy/end" "$aside/.deploy/copy" "$aside/.deploy/sealed" "$aside/.deploy/targets" "$aside/.deploy/run-env"
+rm -f "$aside/.deploy/end" "$aside/.deploy/copy" "$aside/.deploy/half" "$aside/.deploy/sealed" "$aside/.deploy/targets" "$aside/.deploy/run-env"
 link_shared
 flush_tree "$aside"
 rm -rf "${releases:?}/$release"

@@ -8,7 +8,7 @@ use crate::config::SshAddress;
 use async_trait::async_trait;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::port::target::Cause;
-use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
+use openssh::{Session, Stdio};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -41,24 +41,18 @@ pub(crate) struct Ssh {
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) session: Arc<Session>,
-    _master: Option<Arc<Master>>,
+    _master: Arc<Master>,
     // Last: the socket is needed to close the connection.
     pub(crate) folder: Arc<tempfile::TempDir>,
 }
 
-/// A connection that we began ourselves, and so have to end ourselves. Its drop takes a few milliseconds.
+/// The process that holds a connection: ended when nobody uses it any more. Its drop asks for that and waits for no answer.
 struct Master(PathBuf);
 
 impl Drop for Master {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("ssh")
-            .arg("-S")
-            .arg(&self.0)
-            .args(["-O", "exit", "none"])
-            .stdin(std::process::Stdio::null())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .status();
+        // One that is gone already needs no end.
+        let _ = openssh_mux_client::shutdown_mux_master(&self.0);
     }
 }
 
@@ -122,60 +116,52 @@ async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
             );
             Broken::NotSent(Cause::Final, Box::new(failure.caused_by(&error)))
         })?;
-    let mut master = None;
-    let session = if let Some(password) = &address.password {
-        master = Some(Arc::new(Master(folder.path().join("master"))));
-        with_password(address, password.expose(), folder.path()).await?
-    } else {
-        let mut builder = SessionBuilder::default();
-        builder
-            .known_hosts_check(KnownHosts::Strict)
-            .connect_timeout(CONNECT)
-            .server_alive_interval(ALIVE)
-            .control_persist(ControlPersist::IdleFor(IDLE))
-            .control_directory(folder.path());
-        if let Some(file) = &address.config_file {
-            builder.config_file(file);
-        }
-        builder
-            .connect_mux(&address.destination)
-            .await
-            .map_err(|error| refused(address, &chain(&error)))?
-    };
+    let socket = folder.path().join("master");
+    begin_master(address, &socket, folder.path()).await?;
     Ok(Connection {
-        session: Arc::new(session),
-        _master: master,
+        _master: Arc::new(Master(socket.clone())),
+        session: Arc::new(Session::resume_mux(socket.into_boxed_path(), None)),
         folder: Arc::new(folder),
     })
 }
 
-/// The same connection where the host wants a password: `ssh` asks a helper for it, which finds it in its environment, so that
-/// it is on no argument list and in no file.
-async fn with_password(address: &SshAddress, password: &str, folder: &Path) -> Result<Session, Broken> {
+/// Starts the process that holds the connection. It is ended if this is dropped before it has gone into the background.
+///
+/// Where the host wants a password, `ssh` asks a helper for it, which finds it in its environment, so that it is on no argument list
+/// and in no file.
+async fn begin_master(address: &SshAddress, socket: &Path, folder: &Path) -> Result<(), Broken> {
     let broken = |error: std::io::Error| refused(address, &error.to_string());
-    let helper = folder.join("ask");
-    tokio::fs::write(&helper, "#!/bin/sh\nprintf '%s\\n' \"$DEPLOY_SSH_PASSWORD\"\n")
-        .await
-        .map_err(broken)?;
-    tokio::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o700))
-        .await
-        .map_err(broken)?;
-    let (socket, log) = (folder.join("master"), folder.join("log"));
+    let log = folder.join("log");
     let mut command = tokio::process::Command::new("ssh");
     command
         .arg("-E")
         .arg(&log)
         .arg("-S")
-        .arg(&socket)
+        .arg(socket)
         .args(["-M", "-f", "-N"]);
     for option in [
         format!("ControlPersist={IDLE}"),
         "StrictHostKeyChecking=yes".to_owned(),
-        "NumberOfPasswordPrompts=1".to_owned(),
         format!("ConnectTimeout={}", CONNECT.as_secs()),
         format!("ServerAliveInterval={}", ALIVE.as_secs()),
     ] {
         command.arg("-o").arg(option);
+    }
+    if let Some(password) = &address.password {
+        let helper = folder.join("ask");
+        tokio::fs::write(&helper, "#!/bin/sh\nprintf '%s\\n' \"$DEPLOY_SSH_PASSWORD\"\n")
+            .await
+            .map_err(broken)?;
+        tokio::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o700))
+            .await
+            .map_err(broken)?;
+        command
+            .args(["-o", "NumberOfPasswordPrompts=1"])
+            .env("SSH_ASKPASS", &helper)
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .env("DEPLOY_SSH_PASSWORD", password.expose());
+    } else {
+        command.args(["-o", "BatchMode=yes"]);
     }
     if let Some(file) = &address.config_file {
         command.arg("-F").arg(file);
@@ -183,9 +169,6 @@ async fn with_password(address: &SshAddress, password: &str, folder: &Path) -> R
     let status = command
         .arg("--")
         .arg(&address.destination)
-        .env("SSH_ASKPASS", &helper)
-        .env("SSH_ASKPASS_REQUIRE", "force")
-        .env("DEPLOY_SSH_PASSWORD", password)
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
@@ -193,14 +176,11 @@ async fn with_password(address: &SshAddress, password: &str, folder: &Path) -> R
         .status()
         .await
         .map_err(broken)?;
-    if !status.success() {
-        let said = tokio::fs::read_to_string(&log).await.unwrap_or_default();
-        return Err(refused(address, &said));
+    if status.success() {
+        return Ok(());
     }
-    Ok(Session::resume_mux(
-        socket.into_boxed_path(),
-        Some(log.into_boxed_path()),
-    ))
+    let said = tokio::fs::read_to_string(&log).await.unwrap_or_default();
+    Err(refused(address, &said))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
