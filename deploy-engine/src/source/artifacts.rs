@@ -218,7 +218,7 @@ impl Artifacts {
                 git.export(commit, &checkout).await?;
                 let output = recipe.run(&checkout, line).await?;
                 failpoint::hit("artifact.made");
-                self.copy(&output, &aside).await?
+                self.take(&output, &aside, made_of.is_some()).await?
             }
         };
         let stored = self.keep(&listing, made_of.as_ref().map(|(_, files)| files), &aside)?;
@@ -240,19 +240,25 @@ impl Artifacts {
         Before::read(&self.root.join("trees").join(digest.to_string()))
     }
 
-    /// Copies a folder aside, and lists it.
-    async fn copy(&self, output: &Path, aside: &Path) -> Result<Listing, ArtifactError> {
-        let (output, copied) = (output.to_owned(), aside.join("tree"));
-        let copying = tokio::task::spawn_blocking(move || -> Result<Listing, TreeError> {
+    /// Brings a folder aside, flushed, and lists it: what is nobody else's moves, what a build made is copied, for the build may have
+    /// other names for it.
+    async fn take(&self, output: &Path, aside: &Path, moves: bool) -> Result<Listing, ArtifactError> {
+        let (output, tree) = (output.to_owned(), aside.join("tree"));
+        let taking = tokio::task::spawn_blocking(move || -> Result<Listing, TreeError> {
             let listing = tree::list(&output)?;
-            tree::copy(&output, &listing, &copied)?;
+            if moves {
+                let flushed = std::fs::rename(&output, &tree).and_then(|()| tree::flush(&tree, &listing));
+                flushed.map_err(|source| TreeError::Io { path: tree, source })?;
+            } else {
+                tree::copy(&output, &listing, &tree)?;
+            }
             Ok(listing)
         });
-        let copied = copying.await.map_err(|error| ArtifactError::Store {
+        let taken = taking.await.map_err(|error| ArtifactError::Store {
             path: self.root.clone(),
             source: std::io::Error::other(error),
         })?;
-        Ok(copied?)
+        Ok(taken?)
     }
 
     /// Takes what is aside into the store.

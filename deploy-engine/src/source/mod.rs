@@ -5,3 +5,6 @@ pub mod git;
 mod incremental;
 pub mod process;
 pub mod tree;
+
+#[cfg(test)]
+mod tests;

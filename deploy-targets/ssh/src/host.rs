@@ -146,7 +146,7 @@ impl Host {
         *self.claimed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), seen));
     }
 
-    /// What the claim saw, once and for a moment: nobody else may have moved anything since, and whoever did all the same is found out
+    /// What the claim saw, once, for a moment, and if no step of ours came in between: nobody else may have moved anything since, and whoever did all the same is found out
     /// by the next write.
     pub(crate) fn seen_by_the_claim(&self) -> Option<Seen> {
         let seen = self.claimed.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -180,6 +180,8 @@ impl Host {
         what: &str,
         request: Request,
     ) -> Result<Reply, TargetError> {
+        // Whatever this step does, the host may be another after it.
+        drop(self.seen_by_the_claim());
         let nonce = nonce();
         let mut args = vec![nonce.clone().into_bytes(), self.path.clone().into_bytes()];
         args.extend(request.args);
