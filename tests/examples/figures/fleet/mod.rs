@@ -26,7 +26,7 @@ struct Pairs {
 impl Pairs {
     /// One pair; who begins changes from pair to pair.
     fn take(&mut self, mut ours: impl FnMut() -> Duration, mut floor: impl FnMut() -> Duration) {
-        if self.ours.len() % 2 == 0 {
+        if self.ours.len().is_multiple_of(2) {
             self.floor.push(floor());
             self.ours.push(ours());
         } else {

@@ -8,11 +8,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+type Deploy = fn(&Place, &Path, u32) -> Duration;
+
 /// A tool that is here.
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     program: PathBuf,
-    deploy: fn(&Place, &Path, u32) -> Duration,
+    deploy: Deploy,
 }
 
 /// Those that are on the path, or in `bin` of the folder that `$DEPLOY_BENCH_PEERS` names.
@@ -23,7 +25,7 @@ pub(crate) fn installed() -> Vec<Peer> {
         own.filter(|file| file.is_file())
             .or_else(|| process::find(program))
     };
-    let all: [(&'static str, &str, fn(&Place, &Path, u32) -> Duration); 3] = [
+    let all: [(&'static str, &str, Deploy); 3] = [
         ("ansible-core", "ansible-playbook", ansible),
         ("pyinfra", "pyinfra", pyinfra),
         ("Capistrano", "cap", capistrano),
