@@ -76,7 +76,7 @@ elif [ -e "$store/armed" ]; then
     # By a deployment that has ended: what it feared for is over with this move.
     disarm
 fi
-printf '%s %s\n' "$deployment" "$release" | put "$store/moving"
+put "$store/moving" "$deployment $release"
 if [ "$layout" = beside ] && [ -d "$link" ] && [ ! -L "$link" ]; then
     adopted=$linked
     printf '%s\n' "$adopted" | put "$store/adopting"
@@ -92,7 +92,8 @@ else
     [ "$linked" = "$release" ] || switch "$prefix$release"
 fi
 # Whoever goes back to this release restarts as it was restarted, whatever a later configuration says.
-printf '%s\n%s\n' "$restart_limit" "$restart_command" | put "$home/.deploy/restart"
+put "$home/.deploy/restart" "$restart_limit
+$restart_command"
 if [ -n "$restart_command" ]; then
     restart "$restart_limit" "$home" "$settings_file" "$restart_command"
     if [ "$status" != 0 ]; then
