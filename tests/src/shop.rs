@@ -229,12 +229,16 @@ PORT = "{port}"
 source = "{service}/"
 path = "{path}"
 restart = """{restart}"""
-[services.{service}.hooks.install]
-at = "prepare"
-command = "true"
+{}
 "#,
                 if service == "web" {
                     "needs = [\"api\"]\nbake = \"50ms\""
+                } else {
+                    ""
+                },
+                // A release that a hook has a part in comes to its host in more steps than one without.
+                if service == "api" {
+                    "[services.api.hooks.install]\nat = \"prepare\"\ncommand = \"true\""
                 } else {
                     ""
                 }

@@ -13,7 +13,9 @@ use deploy_core::port::probe::HostExec;
 use deploy_core::port::target::{Secret, SliceSpec, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use tokio::task::JoinSet;
 
 /// What a kind is made from.
 pub struct Recipe<'a> {
@@ -62,6 +64,9 @@ pub enum Examined {
     OfService(Diagnosis),
 }
 
+/// A connection being made ahead of its use.
+type Greeting = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// One kind: how its targets are made, and what all of them share, such as connections.
 #[async_trait::async_trait]
 trait Maker: Send + Sync {
@@ -70,6 +75,11 @@ trait Maker: Send + Sync {
 
     /// The strategies that it follows as they are written.
     fn strategies(&self) -> BTreeSet<StrategyKind>;
+
+    /// What may begin before there is a release: making connections. Nothing depends on it.
+    fn greet(&self, _environment: &Environment, _folder: &Path) -> Vec<Greeting> {
+        Vec::new()
+    }
 
     /// Makes the target of a service of this kind.
     async fn make(&self, recipe: &Recipe<'_>) -> Result<Made, Failure>;
@@ -99,6 +109,20 @@ impl Kit {
             kinds: kinds.collect(),
             artifacts: BTreeSet::from([ArtifactForm::Tree]),
         }
+    }
+
+    /// Begins to connect to what an environment's services run on. What stands in the way is told to whoever needs it; dropping the
+    /// set ends what is still being made.
+    pub fn greet(&self, environment: &Environment, folder: &Path) -> JoinSet<()> {
+        let mut greetings = JoinSet::new();
+        for greeting in self
+            .makers
+            .iter()
+            .flat_map(|maker| maker.greet(environment, folder))
+        {
+            greetings.spawn(greeting);
+        }
+        greetings
     }
 
     /// Makes the target of a service.

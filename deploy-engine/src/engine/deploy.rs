@@ -115,6 +115,8 @@ impl Engine {
         self.refuse_edited(&ask, &configured, &view).await?;
         self.refuse_dropped(ask.kind, &views)?;
         self.record_rules(&configured, &view).await?;
+        // While the release is made; what is not needed after all ends with this.
+        let _greetings = self.kit.greet(&configured, &self.folder);
         let release = self.release_for(&ask, &mut |_| {}).await?;
         // Going back asks for no evidence: neither a check nor what it runs on may hold it up.
         if ask.kind != Kind::Rollback {

@@ -1,7 +1,8 @@
 //! The artifact store: trees by digest, made once from a commit and kept beside the state. Unchanged inputs: no build, the same
 //! artifact. Everything is written aside, flushed and renamed, so that a kill leaves nothing that looks whole and is not.
 
-use super::git::{Git, GitError};
+use super::git::{Files, Git, GitError};
+use super::incremental::{self, Before, MADE_OF};
 use super::process::{self, ProcessError, Program, plain_environment};
 use super::tree::{self, TreeError};
 use crate::failpoint;
@@ -134,7 +135,7 @@ pub struct StoredTree {
     pub made: bool,
 }
 
-fn store_error(path: &Path) -> impl FnOnce(std::io::Error) -> ArtifactError + use<'_> {
+pub(super) fn store_error(path: &Path) -> impl FnOnce(std::io::Error) -> ArtifactError + use<'_> {
     move |source| ArtifactError::Store {
         path: path.to_owned(),
         source,
@@ -187,39 +188,101 @@ impl Artifacts {
             .map_err(store_error(&self.root))?;
         let checkout = scratch.path().join("commit");
         std::fs::create_dir_all(&checkout).map_err(store_error(&checkout))?;
-        git.export(commit, &checkout).await?;
-        let output = recipe.run(&checkout, line).await?;
-        failpoint::hit("artifact.made");
-        let stored = self.keep(&output, scratch.path()).await?;
+        let aside = scratch.path().join("keep");
+        std::fs::create_dir_all(&aside).map_err(store_error(&aside))?;
+        let made_of = match recipe {
+            Recipe::Source { dir } => Some((dir, git.files(commit, dir).await?)),
+            Recipe::Build { .. } => None,
+        };
+        let mut listing = None;
+        if let Some((dir, files)) = &made_of
+            && let Some(before) = self.before(dir)
+        {
+            let (tree, checkout) = (aside.join("tree"), scratch.path().join("changed"));
+            std::fs::create_dir_all(&checkout).map_err(store_error(&checkout))?;
+            // Whatever stands in its way, the long way is open.
+            listing = before
+                .make(git, commit, (dir, files), (&checkout, &tree))
+                .await
+                .unwrap_or_default();
+            if listing.is_none() {
+                let _not_begun = std::fs::remove_dir_all(&tree);
+            }
+        }
+        let listing = match listing {
+            Some(listing) => {
+                failpoint::hit("artifact.made");
+                listing
+            }
+            None => {
+                git.export(commit, &checkout).await?;
+                let output = recipe.run(&checkout, line).await?;
+                failpoint::hit("artifact.made");
+                self.take(&output, &aside, made_of.is_some()).await?
+            }
+        };
+        let stored = self.keep(&listing, made_of.as_ref().map(|(_, files)| files), &aside)?;
         failpoint::hit("artifact.kept");
+        if let Some((dir, _)) = &made_of {
+            let newest = incremental::newest(&self.root, dir);
+            write_whole(&newest, stored.digest.to_string().as_bytes(), scratch.path())
+                .map_err(store_error(&newest))?;
+        }
         write_whole(&record, stored.digest.to_string().as_bytes(), scratch.path())
             .map_err(store_error(&record))?;
         Ok(stored)
     }
 
-    /// Copies a folder into the store.
-    async fn keep(&self, output: &Path, scratch: &Path) -> Result<StoredTree, ArtifactError> {
-        let (output, aside) = (output.to_owned(), scratch.join("keep"));
-        let copied = aside.clone();
-        let listing = tokio::task::spawn_blocking(move || -> Result<Listing, TreeError> {
+    /// The newest tree of this folder of a commit.
+    fn before(&self, dir: &str) -> Option<Before> {
+        let digest = std::fs::read_to_string(incremental::newest(&self.root, dir)).ok()?;
+        let digest: Digest = digest.trim().parse().ok()?;
+        Before::read(&self.root.join("trees").join(digest.to_string()))
+    }
+
+    /// Brings a folder aside, flushed, and lists it: what is nobody else's moves, what a build made is copied, for the build may have
+    /// other names for it.
+    async fn take(&self, output: &Path, aside: &Path, moves: bool) -> Result<Listing, ArtifactError> {
+        let (output, tree) = (output.to_owned(), aside.join("tree"));
+        let taking = tokio::task::spawn_blocking(move || -> Result<Listing, TreeError> {
             let listing = tree::list(&output)?;
-            tree::copy(&output, &listing, &copied.join("tree"))?;
+            if moves {
+                let flushed = std::fs::rename(&output, &tree).and_then(|()| tree::flush(&tree, &listing));
+                flushed.map_err(|source| TreeError::Io { path: tree, source })?;
+            } else {
+                tree::copy(&output, &listing, &tree)?;
+            }
             Ok(listing)
-        })
-        .await
-        .map_err(|error| ArtifactError::Store {
+        });
+        let taken = taking.await.map_err(|error| ArtifactError::Store {
             path: self.root.clone(),
             source: std::io::Error::other(error),
-        })??;
+        })?;
+        Ok(taken?)
+    }
+
+    /// Takes what is aside into the store.
+    fn keep(
+        &self,
+        listing: &Listing,
+        made_of: Option<&Files>,
+        aside: &Path,
+    ) -> Result<StoredTree, ArtifactError> {
         let digest = listing.digest();
-        let home = self.root.join("trees").join(digest.to_string());
+        let trees = self.root.join("trees");
+        let home = trees.join(digest.to_string());
         if !home.is_dir() {
-            std::fs::write(aside.join("listing"), listing.to_text()).map_err(store_error(&aside))?;
-            match std::fs::rename(&aside, &home) {
+            write_flushed(&aside.join("listing"), &listing.to_text()).map_err(store_error(aside))?;
+            if let Some(files) = made_of {
+                write_flushed(&aside.join(MADE_OF), &files.to_bytes()).map_err(store_error(aside))?;
+            }
+            match std::fs::rename(aside, &home) {
                 // Somebody else made the very same tree at the same moment.
                 Err(_) if home.is_dir() => {}
                 result => result.map_err(store_error(&home))?,
             }
+            let flushed = std::fs::File::open(&trees).and_then(|folder| folder.sync_all());
+            flushed.map_err(store_error(&trees))?;
         }
         Ok(StoredTree {
             digest,
@@ -306,6 +369,13 @@ impl Recipe {
             Err(ArtifactError::NoOutput { what, path })
         }
     }
+}
+
+fn write_flushed(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// Writes a small file whole or not at all.

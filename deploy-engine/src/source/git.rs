@@ -7,9 +7,11 @@ use deploy_core::id::CommitId;
 use deploy_core::model::Source;
 use deploy_core::time::Timestamp;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::process::Command;
 
@@ -22,6 +24,75 @@ pub struct Git {
     root: PathBuf,
     /// The manifest's folder below the root, with a slash at its end; empty if it is the root.
     prefix: String,
+    /// What was answered about commits by their full names, which is so for good.
+    answered: Arc<Mutex<Answers>>,
+}
+
+type Answers = BTreeMap<Vec<String>, Arc<Vec<u8>>>;
+
+/// More than one command asks for.
+const MOST_ANSWERS: usize = 64;
+
+/// Files of a commit below one folder, by git's names of their content.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Files {
+    /// Mode, kind and object of each.
+    objects: BTreeMap<Vec<u8>, String>,
+    attributes: String,
+}
+
+impl Files {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Vec<u8>, &String)> {
+        self.objects.iter()
+    }
+
+    pub(super) fn get(&self, path: &[u8]) -> Option<&String> {
+        self.objects.get(path)
+    }
+
+    /// What stands for all files of attributes that were in the commit.
+    pub(super) fn attributes(&self) -> &str {
+        &self.attributes
+    }
+
+    /// Whether all are files and symlinks, and none another repository.
+    pub(super) fn are_plain(&self) -> bool {
+        self.objects.values().all(|object| object.contains(" blob "))
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.attributes.clone().into_bytes();
+        bytes.push(0);
+        for (path, object) in &self.objects {
+            bytes.extend_from_slice(object.as_bytes());
+            bytes.push(b'\t');
+            bytes.extend_from_slice(path);
+            bytes.push(0);
+        }
+        bytes
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut entries = bytes.strip_suffix(b"\0")?.split(|byte| *byte == 0);
+        let attributes = String::from_utf8(entries.next()?.to_vec()).ok()?;
+        let objects = entries.map(entry).collect::<Option<_>>()?;
+        Some(Self { objects, attributes })
+    }
+}
+
+/// One line of git's list: the path, and what it is.
+fn entry(line: &[u8]) -> Option<(Vec<u8>, String)> {
+    let tab = line.iter().position(|byte| *byte == b'\t')?;
+    let object = std::str::from_utf8(&line[..tab]).ok()?;
+    Some((line[tab + 1..].to_vec(), object.to_owned()))
+}
+
+/// A folder as paths below it begin; nothing for the root.
+fn below(dir: &str) -> String {
+    match dir.trim_start_matches("./").trim_matches('/') {
+        "" | "." => String::new(),
+        dir => format!("{dir}/"),
+    }
 }
 
 /// Why git gave no answer.
@@ -111,6 +182,7 @@ impl Git {
         let probe = Self {
             root: folder.clone(),
             prefix: String::new(),
+            answered: Arc::default(),
         };
         let answer = probe
             .ask(&["rev-parse", "--show-toplevel", "--show-prefix"])
@@ -122,7 +194,11 @@ impl Git {
         let mut lines = answer.lines();
         let root = PathBuf::from(lines.next().unwrap_or_default());
         let prefix = lines.next().unwrap_or_default().to_owned();
-        Ok(Self { root, prefix })
+        Ok(Self {
+            root,
+            prefix,
+            answered: Arc::default(),
+        })
     }
 
     /// The folder of the manifest, in the checkout.
@@ -133,10 +209,15 @@ impl Git {
     /// Resolves a commit, a tag or a branch.
     pub async fn resolve(&self, rev: &str) -> Result<CommitId, GitError> {
         let wanted = format!("{rev}^{{commit}}");
-        match self
-            .ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted])
-            .await
-        {
+        let command = ["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted];
+        let is_full = rev.len() >= 40 && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let answer = if is_full {
+            let answer = self.once(command).await;
+            answer.map(|text| String::from_utf8_lossy(&text).into_owned())
+        } else {
+            self.ask(&command).await
+        };
+        match answer {
             Ok(text) => CommitId::new(text.trim()).map_err(|error| GitError::Failed {
                 verb: "rev-parse".to_owned(),
                 message: error.to_string(),
@@ -264,8 +345,8 @@ impl Git {
     /// A file of a commit, by its path below the manifest's folder; `None` if it is not there.
     pub async fn file(&self, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, GitError> {
         let object = format!("{commit}:{}{path}", self.prefix);
-        match self.bytes(["cat-file", "blob", &object]).await {
-            Ok(bytes) => Ok(Some(bytes)),
+        match self.once(["cat-file", "blob", &object]).await {
+            Ok(bytes) => Ok(Some(bytes.to_vec())),
             Err(GitError::Failed { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -297,7 +378,7 @@ impl Git {
         let set = glob_set(patterns)?;
         let scope = format!("{commit}:{}", self.prefix);
         let listing = self
-            .bytes(["ls-tree", "-r", "-z", "--full-tree", scope.trim_end_matches('/')])
+            .once(["ls-tree", "-r", "-z", "--full-tree", scope.trim_end_matches('/')])
             .await?;
         let mut matching = Vec::new();
         for entry in listing.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
@@ -313,9 +394,59 @@ impl Git {
         Ok((Digest::of_json(&matching), matching.len()))
     }
 
+    /// The files of a commit below a folder, which is below the manifest's.
+    pub(super) async fn files(&self, commit: &CommitId, dir: &str) -> Result<Files, GitError> {
+        let scope = format!("{commit}:{}", self.prefix);
+        let listing = self
+            .once(["ls-tree", "-r", "-z", "--full-tree", scope.trim_end_matches('/')])
+            .await?;
+        let (mut objects, mut attributes) = (BTreeMap::new(), Vec::new());
+        for (path, object) in listing.split(|byte| *byte == 0).filter_map(entry) {
+            if path.ends_with(b".gitattributes") {
+                attributes.push((path.clone(), object.clone()));
+            }
+            if let Some(path) = path.strip_prefix(below(dir).as_bytes()) {
+                objects.insert(path.to_vec(), object);
+            }
+        }
+        let attributes = Digest::of_json(&attributes).to_string();
+        Ok(Files { objects, attributes })
+    }
+
     /// Writes the files of a commit, from the manifest's folder down, into an empty folder. Through a throw-away index, so that
     /// neither the checkout nor its index is touched.
     pub async fn export(&self, commit: &CommitId, into: &Path) -> Result<(), GitError> {
+        self.export_all_or(commit, into, None).await
+    }
+
+    /// The same for these files alone, by their paths below `dir`.
+    pub(super) async fn export_some(
+        &self,
+        commit: &CommitId,
+        into: &Path,
+        dir: &str,
+        files: &[&[u8]],
+    ) -> Result<(), GitError> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let list = into.with_extension("list");
+        let mut text = Vec::new();
+        for file in files {
+            text.extend_from_slice(below(dir).as_bytes());
+            text.extend_from_slice(file);
+            text.push(0);
+        }
+        std::fs::write(&list, text).map_err(GitError::Start)?;
+        self.export_all_or(commit, into, Some(&list)).await
+    }
+
+    async fn export_all_or(
+        &self,
+        commit: &CommitId,
+        into: &Path,
+        list: Option<&Path>,
+    ) -> Result<(), GitError> {
         let index = into.with_extension("index");
         let tree = format!("{commit}:{}", self.prefix);
         let tree = tree.trim_end_matches(['/']).trim_end_matches(':').to_owned();
@@ -330,17 +461,14 @@ impl Git {
         flag.push(&prefix);
         self.call(["read-tree", &tree].map(OsStr::new), Some(&index))
             .await?;
-        let result = self
-            .call(
-                [
-                    OsStr::new("checkout-index"),
-                    OsStr::new("--all"),
-                    OsStr::new("--force"),
-                    &flag,
-                ],
-                Some(&index),
-            )
-            .await;
+        let which: &[&str] = if list.is_some() {
+            &["-z", "--stdin"]
+        } else {
+            &["--all"]
+        };
+        let mut args = vec![OsStr::new("checkout-index"), OsStr::new("--force"), &*flag];
+        args.extend(which.iter().map(OsStr::new));
+        let result = self.call_with(args, Some(&index), list).await;
         // Only ours, in our own temporary folder; left behind it would be harmless.
         let _gone = std::fs::remove_file(&index);
         result.map(|_| ())
@@ -351,14 +479,35 @@ impl Git {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    async fn bytes<const N: usize>(&self, args: [&str; N]) -> Result<Vec<u8>, GitError> {
-        self.call(args.map(OsStr::new), None).await
+    /// Asks once for what never changes; a failure is asked for again.
+    async fn once<const N: usize>(&self, args: [&str; N]) -> Result<Arc<Vec<u8>>, GitError> {
+        let key = args.map(str::to_owned).to_vec();
+        let known = |answers: &mut Answers| answers.get(&key).cloned();
+        if let Some(known) = known(&mut self.answered.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(known);
+        }
+        let answer = Arc::new(self.call(args.map(OsStr::new), None).await?);
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if answered.len() >= MOST_ANSWERS {
+            answered.clear();
+        }
+        answered.insert(key, Arc::clone(&answer));
+        Ok(answer)
     }
 
     async fn call<'a>(
         &self,
         args: impl IntoIterator<Item = &'a OsStr>,
         index: Option<&Path>,
+    ) -> Result<Vec<u8>, GitError> {
+        self.call_with(args, index, None).await
+    }
+
+    async fn call_with<'a>(
+        &self,
+        args: impl IntoIterator<Item = &'a OsStr>,
+        index: Option<&Path>,
+        input: Option<&Path>,
     ) -> Result<Vec<u8>, GitError> {
         let args: Vec<_> = args.into_iter().collect();
         let verb = args
@@ -380,7 +529,11 @@ impl Git {
         if let Some(index) = index {
             command.env("GIT_INDEX_FILE", index);
         }
-        command.stdin(Stdio::null()).kill_on_drop(true);
+        let stdin = match input {
+            Some(file) => std::fs::File::open(file).map_err(GitError::Start)?.into(),
+            None => Stdio::null(),
+        };
+        command.stdin(stdin).kill_on_drop(true);
         let output = tokio::time::timeout(LIMIT, command.output())
             .await
             .map_err(|_| GitError::TimedOut(verb.clone()))?

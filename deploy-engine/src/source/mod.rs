@@ -2,5 +2,9 @@
 
 pub mod artifacts;
 pub mod git;
+mod incremental;
 pub mod process;
 pub mod tree;
+
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,27 @@ fn digest(path: &Path) -> Result<(deploy_core::digest::Digest, u64), TreeError> 
     }
 }
 
+/// As many files are flushed one by one; more of them, with all else that this file system has not written yet, at once.
+const ONE_BY_ONE: usize = 16;
+
+/// Flushes a tree that is all there. Blocking.
+pub fn flush(root: &Path, listing: &Listing) -> std::io::Result<()> {
+    let files = || {
+        listing
+            .nodes
+            .iter()
+            .filter(|(_, node)| matches!(node, Node::File { .. }))
+    };
+    if files().count() > ONE_BY_ONE {
+        return Ok(rustix::fs::syncfs(File::open(root)?)?);
+    }
+    for (path, _) in files() {
+        let below = Path::new(std::ffi::OsStr::from_bytes(path.as_bytes()));
+        File::open(root.join(below))?.sync_all()?;
+    }
+    File::open(root)?.sync_all()
+}
+
 /// Copies a tree into a folder that does not exist yet, flushed. Blocking.
 pub fn copy(from: &Path, listing: &Listing, into: &Path) -> Result<(), TreeError> {
     std::fs::create_dir_all(into).map_err(io(into))?;
@@ -116,12 +137,10 @@ pub fn copy(from: &Path, listing: &Listing, into: &Path) -> Result<(), TreeError
                 std::fs::copy(&source, &target).map_err(io(&source))?;
                 let permissions = std::fs::Permissions::from_mode(u32::from(*mode));
                 std::fs::set_permissions(&target, permissions).map_err(io(&target))?;
-                File::open(&target)
-                    .and_then(|file| file.sync_data())
-                    .map_err(io(&target))?;
             }
         }
     }
+    flush(into, listing).map_err(io(into))?;
     // Last, and the deepest first: a folder that may not be written to is filled before it becomes one.
     for (path, node) in listing.nodes.iter().rev() {
         if let Node::Dir { mode } = node {

@@ -65,5 +65,8 @@ pub(crate) async fn activate(
             Failure::new(Code::RemoteFailed, message, next),
         ));
     }
-    Ok(look(host, "").await?.runs)
+    match seen::answered(&reply) {
+        Some(seen) => Ok(seen.runs),
+        None => Ok(look(host, "").await?.runs),
+    }
 }

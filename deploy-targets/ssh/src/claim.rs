@@ -1,7 +1,9 @@
 //! `claim`: compare-and-set in the place, under its lock. A revert that is due goes first, and one that nobody waits for any more is
 //! waited for again.
 
+use crate::bases::Bases;
 use crate::host::{CLAIM, Host, Request};
+use crate::seen;
 use crate::words;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::Epoch;
@@ -13,7 +15,7 @@ const CLAIM_LIMIT: Duration = Duration::from_secs(90);
 const LOCK_WAIT: &str = "60";
 
 /// Takes the claim of a host's path.
-pub(crate) async fn claim(host: &Host, request: &ClaimRequest) -> Result<Claim, TargetError> {
+pub(crate) async fn claim(host: &Host, request: &ClaimRequest, bases: &Bases) -> Result<Claim, TargetError> {
     let since = request
         .note
         .since
@@ -32,6 +34,8 @@ pub(crate) async fn claim(host: &Host, request: &ClaimRequest) -> Result<Claim, 
         })
         .arg(note)
         .arg(takeable.join(" "))
+        .arg(bases.wanted())
+        .arg("quick")
         .arg(words::word(host.place()));
     let reply = host.run(CLAIM, call).await?;
     let epoch = reply.word("epoch").and_then(|epoch| epoch.parse().ok());
@@ -40,6 +44,10 @@ pub(crate) async fn claim(host: &Host, request: &ClaimRequest) -> Result<Claim, 
         let failure = Failure::new(Code::Defect, message, "report this").with_log(&reply.output);
         return Err(TargetError::unknown(Cause::Final, failure));
     };
+    if let Some(seen) = seen::answered(&reply) {
+        bases.learn(&seen);
+        host.claimed_with(seen);
+    }
     Ok(Claim {
         store: request.store.clone(),
         deployment: request.deployment.clone(),

@@ -2,6 +2,7 @@
 
 use crate::config::{Address, SshAddress};
 use crate::transport::Shell;
+use crate::transport::crowd::Crowd;
 use crate::transport::local::Local;
 use crate::transport::ssh::Ssh;
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Connections {
     local: Local,
     open: Arc<Mutex<BTreeMap<SshAddress, Arc<Ssh>>>>,
+    crowd: Arc<Crowd>,
 }
 
 impl std::fmt::Debug for Connections {
@@ -26,7 +28,15 @@ impl Connections {
     pub(crate) fn with_tools(tools: std::path::PathBuf) -> Self {
         Self {
             local: Local { tools: Some(tools) },
-            open: Arc::default(),
+            ..Self::default()
+        }
+    }
+
+    /// Connects, so that the first step finds a connection. What stands in the way of it is told to that step.
+    pub fn greet(&self, address: &SshAddress) -> impl Future<Output = ()> + Send + use<> {
+        let ssh = self.ssh(address);
+        async move {
+            let _told_to_the_first_step = ssh.connection().await;
         }
     }
 
@@ -42,7 +52,7 @@ impl Connections {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let made = open
             .entry(address.clone())
-            .or_insert_with(|| Arc::new(Ssh::new(address.clone())));
+            .or_insert_with(|| Arc::new(Ssh::new(address.clone(), Arc::clone(&self.crowd))));
         Arc::clone(made)
     }
 }

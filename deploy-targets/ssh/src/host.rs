@@ -3,14 +3,18 @@
 
 use crate::config::{Failpoint, HostBinding};
 use crate::error::{self, Nature};
+use crate::seen::Seen;
 use crate::transport::{Call, Input, Reply, Shell, seconds};
 use deploy_core::port::target::{Claim, Op, ProgressSink, TargetError};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How long a step waits for another one's lock.
 const LOCK: Duration = Duration::from_secs(30);
+
+/// How long what a claim saw does for a look.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// A step: its name, its script's parts after the prelude, and the failpoints around it.
 #[derive(Debug, Clone, Copy)]
@@ -39,16 +43,17 @@ macro_rules! steps {
 
 steps! {
     LOOK "look" Look ["place" "armed" "sums" "whole" "inside" "look"];
-    CLAIM "claim" Write ["place" "armed" "claim"];
-    UPLOAD "upload" Write ["place" "sums" "upload"];
+    CLAIM "claim" Write ["place" "armed" "sums" "whole" "inside" "claim" "answer" "look"];
+    BRING "bring" Write ["place" "sums" "whole" "encode" "fill" "checkpoint" "bring"];
+    UPLOAD "upload" Write ["place" "sums" "whole" "fill" "upload"];
     HOOK "hook" Write ["place" "scrub" "run" "receive" "hook"];
-    SEAL "seal" Write ["place" "sums" "whole" "receive" "encode" "seal"];
+    SEAL "seal" Write ["place" "sums" "whole" "receive" "encode" "checkpoint" "seal"];
     GUARD "guard" Write ["place" "unit" "guard"];
-    ACTIVATE "activate" Write ["place" "armed" "scrub" "run" "sums" "whole" "shared" "activate"];
+    ACTIVATE "activate" Write ["place" "armed" "scrub" "run" "sums" "whole" "inside" "shared" "activate" "answer" "look"];
     RENEW "renew" Write ["place" "armed" "renew"];
     CONFIRM "confirm" Write ["place" "armed" "confirm"];
     RESTORE "restore" Write ["place" "armed" "scrub" "run" "sums" "whole" "back" "restore"];
-    FINISH "finish" Write ["place" "armed" "unit" "scrub" "run" "finish"];
+    FINISH "finish" Write ["place" "armed" "unit" "scrub" "run" "whole" "vouch" "finish"];
     DOCTOR "doctor" Look ["place" "doctor"];
 }
 
@@ -58,6 +63,10 @@ pub(crate) struct Host {
     pub(crate) path: String,
     pub(crate) shell: Arc<dyn Shell>,
     failpoint: Option<Failpoint>,
+    /// What the last look told, for one step that begins with what is there. A hint: whoever uses it finds out where it is not so.
+    told: Mutex<Option<Seen>>,
+    /// What the claim saw, under the lock; for the look that follows it at once.
+    claimed: Mutex<Option<(Instant, Seen)>>,
 }
 
 /// What a step is run with.
@@ -125,7 +134,31 @@ impl Host {
             path,
             shell,
             failpoint,
+            told: Mutex::new(None),
+            claimed: Mutex::new(None),
         }
+    }
+
+    /// Keeps what a look told for the next step.
+    pub(crate) fn keep(&self, seen: Seen) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+    }
+
+    /// Keeps what the claim saw.
+    pub(crate) fn claimed_with(&self, seen: Seen) {
+        *self.claimed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), seen));
+    }
+
+    /// What the claim saw, once, for a moment, and if no step of ours came in between: nobody else may have moved anything since, and whoever did all the same is found out
+    /// by the next write.
+    pub(crate) fn seen_by_the_claim(&self) -> Option<Seen> {
+        let seen = self.claimed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        seen.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, seen)| seen)
+    }
+
+    /// What the last look told, once.
+    pub(crate) fn told(&self) -> Option<Seen> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Its name.
@@ -150,6 +183,8 @@ impl Host {
         what: &str,
         request: Request,
     ) -> Result<Reply, TargetError> {
+        // Whatever this step does, the host may be another after it.
+        drop(self.seen_by_the_claim());
         let nonce = nonce();
         let mut args = vec![nonce.clone().into_bytes(), self.path.clone().into_bytes()];
         args.extend(request.args);

@@ -6,6 +6,7 @@
 
 mod activate;
 mod arm;
+mod bases;
 mod claim;
 mod config;
 mod connections;
@@ -34,6 +35,7 @@ pub use doctor::{Check, CheckState};
 pub use host::FAILPOINTS;
 
 use async_trait::async_trait;
+use bases::Bases;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, PlaceId, SliceName, UnitId};
 use deploy_core::port::target::{
@@ -42,11 +44,14 @@ use deploy_core::port::target::{
 };
 use host::Host;
 use std::time::Duration;
+use upload::Contents;
 
 /// One service on the hosts of one environment.
 pub struct SshTarget {
     pub(crate) binding: SshBinding,
     hosts: Vec<Host>,
+    pub(crate) bases: Bases,
+    pub(crate) contents: Contents,
 }
 
 impl SshTarget {
@@ -73,7 +78,12 @@ impl SshTarget {
                 Host::new(host.clone(), path, shell, binding.failpoint.clone())
             })
             .collect();
-        Ok(Self { binding, hosts })
+        Ok(Self {
+            binding,
+            hosts,
+            bases: Bases::default(),
+            contents: Contents::default(),
+        })
     }
 
     /// Its hosts' names.
@@ -149,7 +159,8 @@ impl Target for SshTarget {
 
     async fn claim(&self, place: &PlaceId, request: &ClaimRequest) -> Result<Claim, TargetError> {
         let host = self.host_at(place)?;
-        self.on(host, claim::claim(host, request).await)
+        self.bases.need();
+        self.on(host, claim::claim(host, request, &self.bases).await)
     }
 
     async fn observe(&self, slices: &[SliceName]) -> Result<Vec<SliceSeen>, TargetError> {
@@ -160,7 +171,7 @@ impl Target for SshTarget {
         let looks = hosts
             .into_iter()
             .zip(slices)
-            .map(|(host, slice)| observe::observe(host, slice));
+            .map(|(host, slice)| observe::observe(host, slice, &self.bases));
         let mut seen = together::all(looks.collect()).await;
         for failure in seen.iter_mut().filter_map(|seen| seen.runs.as_mut().err()) {
             failure.service = Some(self.binding.service.clone());

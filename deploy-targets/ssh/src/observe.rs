@@ -1,10 +1,11 @@
 //! `observe`, `plan` and `verify`: looks, which change nothing.
 
 use crate::SshTarget;
+use crate::bases::Bases;
 use crate::host::Host;
 use crate::layout;
 use crate::seen::{self, Depth, Seen, look, look_into};
-use crate::upload::{self, Content};
+use crate::upload;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::SliceName;
 use deploy_core::model::Entry;
@@ -12,9 +13,15 @@ use deploy_core::port::target::{Cause, Desired, Difference, Inside, Op, Runs, Sl
 use deploy_core::tree::{Listing, Node};
 
 /// One look at one slice; what goes wrong is part of what was seen.
-pub(crate) async fn observe(host: &Host, slice: &SliceName) -> SliceSeen {
-    match look(host, "").await {
+pub(crate) async fn observe(host: &Host, slice: &SliceName, bases: &Bases) -> SliceSeen {
+    let looked = match host.seen_by_the_claim() {
+        Some(seen) => Ok(seen),
+        None => look(host, "").await,
+    };
+    match looked {
         Ok(seen) => {
+            bases.learn(&seen);
+            host.keep(seen.clone());
             let unfinished = seen.unfinished(host.name());
             let seen = of_slice(slice, seen);
             let inside = Inside {
@@ -47,16 +54,16 @@ fn of_slice(slice: &SliceName, seen: Seen) -> SliceSeen {
     }
 }
 
-/// Whether the host's symlink names this release, whole, and the restart after the switch has ended. Every file of it is read; what
-/// differs is told in [`SliceSeen::inside`] and is no failure: commands of the manifest and services write where they live, and
-/// health says whether what runs is well.
+/// Whether the host's symlink names this release, whole, and the restart after the switch has ended. Every file of it was read when it
+/// was sealed; what was written to since is read anew, and what differs is told in [`SliceSeen::inside`] and is no failure: commands
+/// of the manifest and services write where they live, and health says whether what runs is well.
 pub(crate) async fn verify(
     host: &Host,
     op: &Op,
     slice: &SliceName,
     wanted: &Runs,
 ) -> Result<SliceSeen, TargetError> {
-    let seen = look_into(host, "", Depth::All, op.limit).await?;
+    let seen = look_into(host, "", Depth::Close, op.limit).await?;
     let plain = |runs: &Runs| {
         seen::fingerprint(runs)
             .trim_end_matches("+interrupted")
@@ -116,10 +123,10 @@ pub(crate) async fn plan(
     if seen.has(&id) {
         lines.push("the release is on the host already".to_owned());
     } else {
-        match upload::content(to, artifact.digest(), &target.binding).await? {
-            Some(Content { listing, .. }) => {
+        match upload::content(to, artifact.digest(), target).await? {
+            Some(content) => {
                 let base = seen.base.as_ref().map(|base| &base.listing);
-                let (change, send) = changes(base, &listing);
+                let (change, send) = changes(base, &content.listing);
                 lines.push(change);
                 bytes = Some(send);
             }

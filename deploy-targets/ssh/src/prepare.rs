@@ -8,16 +8,17 @@ use crate::hooks;
 use crate::host::{Host, Request, SEAL};
 use crate::inside;
 use crate::layout;
-use crate::seen::{self, Seen, look};
+use crate::seen::{self, Base, Seen, look};
 use crate::transport::{Input, Reply};
-use crate::upload::{self, Content};
+use crate::upload::{self, Sending};
 use deploy_core::digest::Digest;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::SliceName;
 use deploy_core::model::{ArtifactRef, Entry, ReleaseRef};
 use deploy_core::port::target::{
-    Cause, Checkpoint, Desired, HealthSeen, Inside, Move, Op, Prepared, Runs, TargetError,
+    Cause, Checkpoint, HealthSeen, Inside, Move, Op, Prepared, Runs, TargetError,
 };
+use std::sync::Arc;
 
 /// The digest of the tree that a service is in a release.
 pub(crate) fn tree(entry: &Entry, slice: &SliceName) -> Result<Digest, TargetError> {
@@ -57,29 +58,23 @@ async fn no_room(host: &Host, mut error: TargetError) -> TargetError {
 
 async fn bring(target: &SshTarget, host: &Host, op: &Op, step: &Move) -> Result<Prepared, TargetError> {
     let binding = &target.binding;
-    let to = &*step.to;
-    let digest = tree(&to.entry, &step.slice)?;
-    let id = layout::release_id(digest, to.config, binding, &host.binding);
-    let seen = look(host, "current").await?;
-    if !seen.has(&id) {
-        send(target, host, op, to, digest, &id, &seen).await?;
-    }
-    let reply = match seal(host, op, step, &id, binding).await {
-        // Somebody changed a kept release: it was marked as not whole, and is sent anew.
-        Err(error)
-            if error.failure.code == Code::ContentMismatch
-                && error.cause == Cause::Transient
-                && seen.has(&id) =>
-        {
-            op.progress
-                .line(&format!("{}: sent again: {}", host.name(), error.failure.message));
-            send(target, host, op, to, digest, &id, &seen).await?;
-            seal(host, op, step, &id, binding)
-                .await
-                .map_err(|error| by_a_hook(error, binding))?
-        }
-        other => other.map_err(|error| by_a_hook(error, binding))?,
+    let digest = tree(&step.to.entry, &step.slice)?;
+    let id = layout::release_id(digest, step.to.config, binding, &host.binding);
+    let coming = Coming {
+        target,
+        host,
+        op,
+        step,
+        id: &id,
+        digest,
     };
+    let reply = match coming.with(host.told()).await {
+        // What is there is not what was there when it was last looked at.
+        Err(error) if error.failure.code == Code::ArtifactMissing && error.cause == Cause::Transient => {
+            coming.with(None).await
+        }
+        other => other,
+    }?;
     let edited = inside::edited(&reply);
     if !edited.is_empty() {
         let files = Inside::few(&edited);
@@ -117,73 +112,132 @@ fn by_a_hook(mut error: TargetError, binding: &SshBinding) -> TargetError {
     error
 }
 
-async fn send(
-    target: &SshTarget,
-    host: &Host,
-    op: &Op,
-    to: &Desired,
-    digest: Digest,
-    id: &str,
-    seen: &Seen,
-) -> Result<(), TargetError> {
-    let Some(content) = upload::content(to, digest, &target.binding).await? else {
-        let message = format!("the artifact is neither on {} nor on this machine", host.name());
-        let failure = Failure::new(
-            Code::ArtifactMissing,
-            message,
-            "deploy up --commit, which builds it again",
-        );
-        return Err(TargetError::not_done(Cause::Final, failure));
-    };
-    // A file of the base that somebody changed is noticed by its sum; then everything is sent.
-    let base = seen.base.as_ref().filter(|base| base.id != id);
-    match upload::upload(target, host, op, to, id, &content, base).await {
-        Err(error) if base.is_some() && error.failure.code == Code::ContentMismatch => {
-            upload::upload(target, host, op, to, id, &content, None).await?;
-        }
-        other => other?,
-    }
-    hooks_of(target, host, op, to, id, seen, &content).await
-}
-
-async fn hooks_of(
-    target: &SshTarget,
-    host: &Host,
-    op: &Op,
-    to: &Desired,
-    id: &str,
-    seen: &Seen,
-    content: &Content,
-) -> Result<(), TargetError> {
-    for hook in target.binding.hooks_at(HookPoint::Prepare) {
-        let from = hooks::previous(hook, seen.base.as_ref(), &content.listing, &target.binding, host)?;
-        hooks::prepare(target, host, op, to, id, hook, from).await?;
-    }
-    Ok(())
-}
-
-/// Makes the release complete, and takes or proves the checkpoint.
-async fn seal(
-    host: &Host,
-    op: &Op,
-    step: &Move,
-    id: &str,
-    binding: &SshBinding,
-) -> Result<Reply, TargetError> {
+/// The reference line of a release that is prepared.
+pub(crate) fn reference(step: &Move) -> String {
     let ReleaseRef { digest, number } = step.to.release;
+    format!("{digest} {number}")
+}
+
+/// The digest of the checkpoint that the journal has; empty where it has none.
+pub(crate) fn known(step: &Move) -> String {
     let known = step.checkpoint.as_ref();
-    let environment = environment::for_commands(&step.to, binding, &host.binding);
-    let request = Request::write(op)
-        .arg(seen::fingerprint(&step.expect))
-        .arg(id)
-        .arg(format!("{digest} {number}"))
-        .arg(
-            known
-                .map(|checkpoint| checkpoint.digest.to_string())
-                .unwrap_or_default(),
-        )
-        .input(Input::Bytes(environment.into_bytes()));
-    host.run(SEAL, request).await
+    known
+        .map(|checkpoint| checkpoint.digest.to_string())
+        .unwrap_or_default()
+}
+
+/// A release that comes to a host.
+struct Coming<'a> {
+    target: &'a SshTarget,
+    host: &'a Host,
+    op: &'a Op,
+    step: &'a Move,
+    id: &'a str,
+    digest: Digest,
+}
+
+impl Coming<'_> {
+    /// Brings it, beginning with what the last look told, or with a look.
+    async fn with(&self, told: Option<Seen>) -> Result<Reply, TargetError> {
+        let (host, binding) = (self.host, &self.target.binding);
+        let hinted = told.is_some();
+        let seen = match told {
+            Some(seen) => seen,
+            None => look(host, "current").await?,
+        };
+        self.target.bases.learn(&seen);
+        if !seen.has(self.id) {
+            return self.send(&seen).await;
+        }
+        match self.seal().await {
+            // Somebody changed a kept release: it was marked as not whole, and is sent anew.
+            Err(error) if error.failure.code == Code::ContentMismatch && error.cause == Cause::Transient => {
+                self.op
+                    .progress
+                    .line(&format!("{}: sent again: {}", host.name(), error.failure.message));
+                self.send(&seen).await
+            }
+            Err(mut error) if hinted && error.failure.code == Code::ArtifactMissing => {
+                error.cause = Cause::Transient;
+                Err(error)
+            }
+            other => other.map_err(|error| by_a_hook(error, binding)),
+        }
+    }
+
+    async fn send(&self, seen: &Seen) -> Result<Reply, TargetError> {
+        let (host, target) = (self.host, self.target);
+        let Some(content) = upload::content(&self.step.to, self.digest, target).await? else {
+            let message = format!("the artifact is neither on {} nor on this machine", host.name());
+            let failure = Failure::new(
+                Code::ArtifactMissing,
+                message,
+                "deploy up --commit, which builds it again",
+            );
+            return Err(TargetError::not_done(Cause::Final, failure));
+        };
+        let base = self.base(seen).await?;
+        let sending = |base| Sending {
+            host,
+            op: self.op,
+            to: &self.step.to,
+            id: self.id,
+            content: &content,
+            base,
+        };
+        let hooked = target.binding.hooks_at(HookPoint::Prepare).next().is_some();
+        let once = async |base| {
+            let sending: Sending<'_> = sending(base);
+            if hooked {
+                sending.upload(target).await
+            } else {
+                sending.bring(target, self.step).await
+            }
+        };
+        // A file of the base that somebody changed is noticed by its sum; then everything is sent.
+        let from = base.as_ref().filter(|base| base.id != self.id);
+        let reply = match once(from).await {
+            Err(error) if from.is_some() && error.failure.code == Code::ContentMismatch => once(None).await?,
+            other => other?,
+        };
+        if !hooked {
+            return Ok(reply);
+        }
+        for hook in target.binding.hooks_at(HookPoint::Prepare) {
+            let from = hooks::previous(hook, base.as_deref(), &content.listing, &target.binding, host)?;
+            hooks::prepare(target, host, self.op, &self.step.to, self.id, hook, from).await?;
+        }
+        self.seal()
+            .await
+            .map_err(|error| by_a_hook(error, &target.binding))
+    }
+
+    /// What the release that runs holds: as this host or another one told.
+    async fn base(&self, seen: &Seen) -> Result<Option<Arc<Base>>, TargetError> {
+        let Some(at) = &seen.at else { return Ok(None) };
+        let whole = seen.base.clone().or_else(|| self.target.bases.get(at));
+        if whole.is_some() || !seen.has(at) {
+            return Ok(whole);
+        }
+        let seen = look(self.host, at).await?;
+        self.target.bases.learn(&seen);
+        Ok(seen.base)
+    }
+
+    /// Makes the release complete, and takes or proves the checkpoint.
+    async fn seal(&self) -> Result<Reply, TargetError> {
+        let Self {
+            target, host, step, ..
+        } = self;
+        let environment = environment::for_commands(&step.to, &target.binding, &host.binding);
+        let request = Request::write(self.op)
+            .arg(seen::fingerprint(&step.expect))
+            .arg(self.id)
+            .arg(reference(step))
+            .arg(known(step))
+            .input(Input::Bytes(environment.into_bytes()));
+        host.run(SEAL, request).await
+    }
 }
 
 fn checkpoint(host: &Host, step: &Move, reply: &Reply) -> Result<Checkpoint, TargetError> {

@@ -9,13 +9,14 @@ use deploy_core::id::Fingerprint;
 use deploy_core::model::ReleaseRef;
 use deploy_core::port::target::{Held, Inside, Runs, TargetError};
 use deploy_core::tree::Listing;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a look may take.
 const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
 /// One look at a host.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) runs: Runs,
     pub(crate) held: Option<Held>,
@@ -31,7 +32,7 @@ pub(crate) struct Seen {
     pub(crate) at: Option<String>,
     pub(crate) kept: Vec<Kept>,
     /// The release whose listing was asked for, if it is there.
-    pub(crate) base: Option<Base>,
+    pub(crate) base: Option<Arc<Base>>,
 }
 
 /// A switch that has not ended: it was cut short, or a command of it failed.
@@ -107,14 +108,14 @@ impl Reverted {
 }
 
 /// A complete release on the host.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Kept {
     pub(crate) id: String,
     /// The releases it is, first the one it was sent for.
     pub(crate) refs: Vec<ReleaseRef>,
 }
 
-/// What is known of a release's content.
+/// What is known of a release's content: for one id always the same.
 #[derive(Debug)]
 pub(crate) struct Base {
     pub(crate) id: String,
@@ -128,8 +129,8 @@ pub(crate) struct Base {
 pub(crate) enum Depth {
     /// By size, mode and time of change; only what differs there is read.
     Quick,
-    /// Every file is read, and what is there besides is listed.
-    All,
+    /// The same, and what is there besides is listed.
+    Close,
 }
 
 /// Looks. `wanted` names the release whose listing is to come along: `current`, an id, or none.
@@ -146,10 +147,16 @@ pub(crate) async fn look_into(
 ) -> Result<Seen, TargetError> {
     let depth = match depth {
         Depth::Quick => "quick",
-        Depth::All => "all",
+        Depth::Close => "close",
     };
     let reply = host.run(LOOK, Request::new(limit).arg(wanted).arg(depth)).await?;
     Ok(read(&reply))
+}
+
+/// What a step told that ends with a look; `None` where it ended before that.
+pub(crate) fn answered(reply: &Reply) -> Option<Seen> {
+    reply.get("layout")?;
+    Some(read(reply))
 }
 
 /// A reference as a release's folder has it.
@@ -198,11 +205,11 @@ fn read(reply: &Reply) -> Seen {
         .find(|kept| Some(kept.id.as_str()) == told)
         .and_then(|kept| kept.refs.first().copied());
     let base = reply.word("base").and_then(|id| {
-        Some(Base {
+        Some(Arc::new(Base {
             id: id.to_owned(),
             listing: Listing::parse(reply.files.get("listing")?)?,
             hooks: reply.files.get("hooks").cloned().unwrap_or_default(),
-        })
+        }))
     });
     Seen {
         runs: runs(told, release),

@@ -6,6 +6,7 @@ mod appends;
 mod commands;
 mod core;
 mod figure;
+mod fleet;
 mod journal;
 
 use deploy_tests::scratch::Scratch;
@@ -14,10 +15,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let Some(path) = std::env::args_os().nth(1).map(PathBuf::from) else {
-        eprintln!("usage: figures FILE.json (tests/bench builds what it needs and starts it)");
+    let mut arguments = std::env::args_os().skip(1);
+    let Some(path) = arguments.next().map(PathBuf::from) else {
+        eprintln!("usage: figures FILE.json [PART…] (tests/bench builds what it needs and starts it)");
         return ExitCode::from(2);
     };
+    let parts: Vec<String> = arguments
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     let mut figures: Vec<Figure> = Vec::new();
     let mut take = |more: Vec<Figure>| {
         for figure in more {
@@ -25,13 +31,16 @@ fn main() -> ExitCode {
             figures.push(figure);
         }
     };
-    let scratch = Scratch::new();
-    take(commands::version(&scratch));
-    take(core::steps());
-    take(appends::beside_bare_sqlite(&scratch.root().join("appends")));
-    take(commands::up(&scratch));
-    let deployments = journal::fill(&scratch);
-    take(commands::status(&scratch, deployments));
+    if wanted("here") {
+        let scratch = Scratch::new();
+        take(commands::version(&scratch));
+        take(core::steps());
+        take(appends::beside_bare_sqlite(&scratch.root().join("appends")));
+        take(commands::up(&scratch));
+        let deployments = journal::fill(&scratch);
+        take(commands::status(&scratch, deployments));
+    }
+    fleet::measure(&wanted, &mut take);
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let json = serde_json::json!({

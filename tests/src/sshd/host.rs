@@ -87,6 +87,15 @@ impl Host {
         fs::read_to_string(self.folder.join("sshd.log")).unwrap_or_default()
     }
 
+    /// The process of its sshd.
+    ///
+    /// # Panics
+    /// When it is down.
+    pub fn pid(&self) -> u32 {
+        let listener = self.listener();
+        listener.as_ref().expect("the host is up").id()
+    }
+
     /// The processes that were started over ssh and still run: commands in progress and daemons.
     pub fn processes(&self) -> Vec<u32> {
         procs::with_mark(&self.mark())

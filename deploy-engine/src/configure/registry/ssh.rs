@@ -6,6 +6,7 @@ use crate::failpoint;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, SliceName};
 use deploy_core::manifest::{self, Fact, HookPoint, HostAddress, StrategyKind, TargetConfig, TargetKind};
+use deploy_core::port::target::Secret;
 use deploy_target_ssh::{
     Address, Check, CheckState, Connections, Failpoint, Hook, HostBinding, HostScript, SshAddress,
     SshBinding, SshTarget,
@@ -36,6 +37,24 @@ impl Maker for Ssh {
         able.filter(|strategy| !later(strategy)).collect()
     }
 
+    fn greet(&self, environment: &manifest::Environment, folder: &Path) -> Vec<super::Greeting> {
+        let ours = environment
+            .services
+            .values()
+            .filter(|service| service.kind() == TargetKind::Ssh);
+        let hosts = ours.flat_map(|service| environment.hosts_of(service));
+        // A password is resolved where it is needed.
+        let addresses: BTreeSet<_> = hosts
+            .filter(|host| host.password.is_none())
+            .filter_map(|host| match address(host, environment, folder, None) {
+                Address::Ssh(address) => Some(address),
+                Address::Local => None,
+            })
+            .collect();
+        let greet = |address| Box::pin(self.connections.greet(address)) as super::Greeting;
+        addresses.iter().map(greet).collect()
+    }
+
     async fn make(&self, recipe: &Recipe<'_>) -> Result<Made, Failure> {
         make(recipe, &self.connections).await
     }
@@ -53,7 +72,12 @@ async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Fa
     for host in recipe.environment.hosts_of(recipe.service) {
         hosts_of.push(HostBinding {
             name: host.name.clone(),
-            address: address(host, recipe),
+            address: address(
+                host,
+                recipe.environment,
+                recipe.folder,
+                recipe.passwords.get(&host.name),
+            ),
             path: path(recipe, &config.path, host)?,
             variables: BTreeMap::new(),
         });
@@ -96,17 +120,21 @@ async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Fa
     })
 }
 
-fn address(host: &manifest::Host, recipe: &Recipe<'_>) -> Address {
+fn address(
+    host: &manifest::Host,
+    environment: &manifest::Environment,
+    folder: &Path,
+    password: Option<&Secret>,
+) -> Address {
     match &host.address {
         HostAddress::Local => Address::Local,
         HostAddress::Ssh(address) => Address::Ssh(SshAddress {
             destination: address.to_string(),
-            config_file: recipe
-                .environment
+            config_file: environment
                 .ssh_config
                 .as_ref()
-                .map(|path| recipe.folder.join(path.as_str())),
-            password: recipe.passwords.get(&host.name).cloned(),
+                .map(|path| folder.join(path.as_str())),
+            password: password.cloned(),
         }),
     }
 }

@@ -63,20 +63,25 @@ seen=$linked
 look_at_link
 [ "$linked" = "$seen" ] || fail overtaken "${linked:-nothing}"
 
-emit touched
+# Whoever goes back to this release restarts as it was restarted, whatever a later configuration says.
+put "$home/.deploy/restart" "$restart_limit
+$restart_command"
 rm -f "$store/reverted"
 if [ -n "$span" ]; then
     arm
     if ! watch; then
         disarm
-        emit untouched
         fail unwatched
     fi
 elif [ -e "$store/armed" ]; then
     # By a deployment that has ended: what it feared for is over with this move.
     disarm
 fi
-printf '%s %s\n' "$deployment" "$release" | put "$store/moving"
+if ! put "$store/moving" "$deployment $release"; then
+    [ -z "$span" ] || disarm
+    exit 1
+fi
+emit touched
 if [ "$layout" = beside ] && [ -d "$link" ] && [ ! -L "$link" ]; then
     adopted=$linked
     printf '%s\n' "$adopted" | put "$store/adopting"
@@ -91,8 +96,6 @@ if [ "$layout" = beside ] && [ -d "$link" ] && [ ! -L "$link" ]; then
 else
     [ "$linked" = "$release" ] || switch "$prefix$release"
 fi
-# Whoever goes back to this release restarts as it was restarted, whatever a later configuration says.
-printf '%s\n%s\n' "$restart_limit" "$restart_command" | put "$home/.deploy/restart"
 if [ -n "$restart_command" ]; then
     restart "$restart_limit" "$home" "$settings_file" "$restart_command"
     if [ "$status" != 0 ]; then

@@ -1,6 +1,7 @@
 # Takes the claim by compare-and-set. Arguments: seconds to wait for the lock, store, deployment, known epoch, `take` or `refuse`
-# another store's, the note (encoded words), deployments whose claims may be taken, what this folder is called (encoded).
-wait=$1 ours=$2 deployment=$3 known=$4 adopt=$5 note=$6 takeable=$7 where=$8
+# another store's, the note (encoded words), deployments whose claims may be taken, then for the look that follows what it takes, and
+# what this folder is called (encoded).
+wait=$1 ours=$2 deployment=$3 known=$4 adopt=$5 note=$6 takeable=$7 where=${10}
 need flock util-linux
 need sha256sum coreutils
 if [ "$layout" = inside ]; then

@@ -53,6 +53,7 @@ case $mode in
             fi
             printf '%s %s\n' "$number" "${entry##*/}"
         done | sort -rn >"$store/tmp.order"
+        going=
         while read -r number name; do
             if [ "$number" -gt 0 ] && [ "$kept" -lt "$keep" ]; then
                 kept=$((kept + 1))
@@ -63,8 +64,11 @@ case $mode in
                 emit note "$name is in use"
                 continue
             fi
+            if [ -z "$going" ]; then vouch; fi
+            going=yes
             discard "$releases/$name"
         done <"$store/tmp.order"
+        if [ -n "$going" ]; then vouch_again; fi
         rm -f "$store/tmp.order"
         sweep
         ;;

@@ -6,7 +6,17 @@ had_lc=${LC_ALL-}
 LC_ALL=C
 export PATH LC_ALL
 umask 022
-decode() { decoded=$(printf '%b.' "$1"); decoded=${decoded%.}; decoded=${decoded#=}; }
+decode() {
+    case $1 in
+        *\\*)
+            decoded=$(printf '%b.' "$1")
+            decoded=${decoded%.}
+            ;;
+        # Most have nothing to decode: no process for them.
+        *) decoded=$1 ;;
+    esac
+    decoded=${decoded#=}
+}
 left=$#
 while [ "$left" -gt 0 ]; do
     decode "$1"

@@ -1,5 +1,5 @@
-# What is there; changes nothing. Arguments: the release whose listing is wanted (`current` for the one that runs, or empty), `quick` or
-# `all`: how closely to look whether what runs is as it was put there.
+# What is there; changes nothing. Arguments: the release whose listing is wanted (`current` for the one that runs, or empty), `runs`,
+# `quick` or `close`: how closely to look whether what runs is as it was put there.
 need sha256sum coreutils
 emit layout "$layout"
 if [ -d "$path" ] && { [ ! -r "$path" ] || [ ! -x "$path" ]; }; then fail denied "$path"; fi
@@ -25,9 +25,9 @@ for entry in "$releases"/*; do
     while read -r digest number; do emit ref "$digest" "$number"; done <"$entry/.deploy/refs"
 done
 wanted=$1 depth=$2
-if [ -n "$at" ] && [ "$linked" = "$at" ] && [ -z "$moving" ]; then
+if [ "$depth" != runs ] && [ -n "$at" ] && [ "$linked" = "$at" ] && [ -z "$moving" ]; then
     tell edited "$(cd "$releases/$at" && differs "$depth")"
-    if [ "$depth" = all ]; then
+    if [ "$depth" = close ]; then
         if [ -e "$releases/$at/.deploy/complete" ]; then tell besides "$(cd "$releases/$at" && besides)"; fi
         tell left "$(left_behind "$at")"
     fi

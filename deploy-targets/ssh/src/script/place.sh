@@ -12,9 +12,12 @@ flush() {
     sync
 }
 flush_tree() { flush -f "$1"; }
-# Stdin to a file, whole or not at all, on disk before it has its name.
+# The text $2 to a file. What a shell's own `printf` could not write it gives no reason for; `cat` does.
+text() { printf '%s\n' "$2" 2>/dev/null >"$1" || printf '%s\n' "$2" | cat >"$1"; }
+# Stdin, or the text $2, to a file, whole or not at all, on disk before it has its name.
 put() {
-    cat >"$1.new.$$" && flush "$1.new.$$" && mv -f -T "$1.new.$$" "$1" && flush "${1%/*}" && return 0
+    if [ $# -gt 1 ]; then text "$1.new.$$" "$2"; else cat >"$1.new.$$"; fi &&
+        flush "$1.new.$$" && mv -f -T "$1.new.$$" "$1" && flush "${1%/*}" && return 0
     rm -f "$1.new.$$"
     return 1
 }
@@ -125,11 +128,17 @@ read_claim() {
 }
 emit_claim() { [ -z "$held_store" ] || emit claim "$held_store" "$held_by" "$held_epoch" "$held_note"; }
 write_claim() {
-    printf 'store %s\ndeployment %s\nepoch %s\nnote %s\nplace %s\n' "$1" "$2" "$3" "$4" "$held_place" | put "$store/claim"
+    put "$store/claim" "store $1
+deployment $2
+epoch $3
+note $4
+place $held_place"
 }
 # Every write holds this lock to its end.
 lock() {
+    [ -z "${locked-}" ] || return 0
     need flock util-linux
+    locked=yes
     exec 9>>"$store/lock"
     flock -n 9 && return 0
     if flock --version >/dev/null 2>&1; then

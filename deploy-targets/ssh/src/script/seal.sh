@@ -51,49 +51,12 @@ fi
 
 body=$store/checkpoints/$deployment
 if [ -z "$known" ]; then
-    if [ -z "$linked" ]; then
-        kind=absent text==
-    elif [ -L "$link" ] && [ -z "$at" ]; then
-        kind=foreign
-        text=$(encode "$(readlink "$link")")
-    elif [ -n "$at" ]; then
-        kind=release text==$at
-    elif [ "$layout" = beside ]; then
-        kind=release text==$linked
-    else
-        kind=unknown text==
-    fi
-    edited=
-    if [ -n "$at" ] && [ -d "$releases/$at" ]; then edited=$(cd "$releases/$at" && differs quick) || edited=; fi
-    {
-        printf 'fingerprint %s\n%s %s\n' "${fingerprint:--}" "$kind" "$text"
-        # As it is now is how it is put back.
-        [ -z "$edited" ] || printf '%s\n' "$edited" | sed 's/^/edited /'
-    } | put "$body"
+    take_checkpoint
+    put "$body" "$body_text"
     tell edited "$edited"
 else
     [ -e "$body" ] || fail lost
 fi
 keep_spare
-set -- "$(sha256sum <"$body")"
-found=${1%% *}
-[ -z "$known" ] || [ "$found" = "$known" ] || fail lost
-{ read -r _ was; read -r kind text; } <"$body"
-decode "$text"
-case $kind in
-    release)
-        # In its folder, or the live folder that is to be moved there.
-        if [ -d "$releases/$decoded" ]; then back=$releases/$decoded; else back=$path; fi
-        [ -d "$back" ] && [ -r "$back" ] && [ -x "$back" ] || fail lost
-        if [ -e "$back/.deploy/sums" ]; then
-            gone=$(cd "$back" && gone_since "$body")
-            [ -z "$gone" ] || fail lost "$gone"
-        fi
-        ;;
-    unknown) fail not-a-link "$link" ;;
-esac
-emit checkpoint "checkpoints/$deployment" "$found" "$was"
-if [ -n "$at" ] && [ -e "$releases/$at/.deploy/refs" ]; then
-    read -r digest number <"$releases/$at/.deploy/refs" && emit was-ref "$digest" "$number"
-fi
-if [ -n "$release" ] && read -r digest number <"$releases/$release/.deploy/refs"; then emit will-ref "$digest" "$number"; fi
+prove_checkpoint "$body"
+emit_checkpoint

@@ -2,7 +2,12 @@
 # change of each file and symlink from when the release was complete: no write leaves that time as it was, so only what differs
 # there is read anew. `.deploy/targets` has where the symlinks led to, `.deploy/own` the sums of what our own commands changed.
 
+# A release has their names, each ended by a NUL, in `.deploy/names`.
 facts() {
+    if [ -e .deploy/names ]; then
+        TZ=UTC0 xargs -0 -r stat -c '%f %a %s %z %n' <.deploy/names 2>/dev/null || :
+        return 0
+    fi
     { cut -c67- .deploy/sums | tr '\n' '\0'; cat .deploy/links; } 2>/dev/null |
         TZ=UTC0 xargs -0 -r stat -c '%f %a %s %z %n' 2>/dev/null || :
 }
@@ -10,12 +15,15 @@ targets() { xargs -0 -r stat -c %N <.deploy/links 2>/dev/null || :; }
 # sum_of: names from stdin, one a line.
 sum_of() { tr '\n' '\0' | xargs -0 -r sha256sum 2>/dev/null || :; }
 # What differs, a line each: `gone NAME`, `kind NAME`, `mode WAS IS NAME`, `content NAME`, `target 'NAME' -> 'TARGET'`. `all` reads every
-# file, `quick` those whose facts differ.
+# file, `quick` those whose facts differ, `close` the same and those of odd names, which have no facts. `.deploy/sealed` may have been written anew aside: $sealed.
 differs() {
-    [ -s .deploy/sealed ] || return 0
-    suspects=$(facts | awk '
+    sealed=${sealed:-.deploy/sealed}
+    [ -s "$sealed" ] || return 0
+    [ "$1" = quick ] || check_odd | while read -r word; do printf 'content %s\n' "$word"; done
+    if [ "$1" != all ] && facts | cmp -s - "$sealed" 2>/dev/null; then return 0; fi
+    suspects=$(facts | SEALED=$sealed awk '
         BEGIN {
-            while ((getline line < ".deploy/sealed") > 0) {
+            while ((getline line < ENVIRON["SEALED"]) > 0) {
                 split(line, fact, " ")
                 name = substr(line, index(line, " ./") + 1)
                 was[name] = line; kind[name] = substr(fact[1], 1, 1); mode[name] = fact[2]
@@ -47,7 +55,6 @@ differs() {
                 !($0 in known) { print "target", $0 }'
             ;;
     esac
-    [ "$1" != all ] || check_odd | while read -r word; do printf 'content %s\n' "$word"; done
 }
 # What our own commands changed while they switched is from now on as it should be.
 take_as_ours() {
@@ -57,19 +64,26 @@ take_as_ours() {
     targets | put .deploy/targets
     facts | put .deploy/sealed
 }
-# The first file that is gone since the checkpoint with the body $1, or may not be read.
-gone_since() {
-    {
-        differs quick | sed -n 's/^gone //p'
-        cut -c67- .deploy/sums | while IFS= read -r file; do
-            if [ ! -r "$file" ] && { [ -e "$file" ] || [ ! -s .deploy/sealed ]; }; then printf '%s\n' "$file"; fi
-        done
-    } | while IFS= read -r file; do
+names_gone() { differs quick | sed -n 's/^gone //p'; }
+# One shell for all of them: `read` would take their names byte by byte.
+unreadable() {
+    if [ -s .deploy/sealed ]; then may_be_gone=yes; else may_be_gone=; fi
+    cut -c67- .deploy/sums | tr '\n' '\0' | MAY=$may_be_gone xargs -0 -r sh -c '
+        for file do
+            if [ ! -r "$file" ] && { [ -e "$file" ] || [ -z "$MAY" ]; }; then printf "%s\n" "$file"; fi
+        done' sh
+}
+# The first of the names from stdin that the checkpoint with the body $1 does not have as gone.
+unless_known() {
+    while IFS= read -r file; do
         grep -q -x -F -e "edited gone $file" "$1" || printf '%s\n' "$file"
     done | sed -n '1p'
 }
+# The first file that is gone since the checkpoint with the body $1, or may not be read.
+gone_since() { { names_gone; unreadable; } | unless_known "$1"; }
 # tell NAME LINES: a record for each line; the first few.
 tell() {
+    [ -n "$2" ] || return 0
     printf '%s\n' "$2" | sed -n '1,20p' | while IFS= read -r line; do
         [ -z "$line" ] || emit "$1" "$line"
     done

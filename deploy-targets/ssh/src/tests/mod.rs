@@ -3,10 +3,12 @@
 mod armed;
 mod cases;
 mod common;
+mod crowded;
 mod doctor;
 mod edited;
 mod fences;
 mod killed;
+mod linked;
 mod over_ssh;
 mod secrets;
 mod shells;

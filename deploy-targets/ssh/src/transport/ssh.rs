@@ -1,6 +1,7 @@
 //! Steps over one multiplexed connection to a host, by the user's own `ssh`: its configuration, agent, jump hosts and known
 //! hosts hold. The connection is made at the first step, and made anew after it broke.
 
+use super::crowd::{Crowd, Pauses};
 use super::refusal::{refused, runs_nothing};
 use super::{Broken, Call, Reply, Shell, argv, converse};
 use crate::config::SshAddress;
@@ -8,12 +9,13 @@ use crate::error::missing_tool;
 use async_trait::async_trait;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::port::target::Cause;
-use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
+use openssh::{Session, Stdio};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::net::UnixStream;
 use tokio::sync::{Mutex, Semaphore};
 
 /// How long a connection may take to come up, name lookup and jump hosts included.
@@ -24,6 +26,8 @@ const ALIVE: Duration = Duration::from_secs(5);
 const IDLE: NonZeroUsize = NonZeroUsize::new(60).expect("60 is not 0");
 /// Steps at once over one connection: sshd's own default is 10.
 const CHANNELS: usize = 8;
+/// How long a server that takes nobody just now is asked again.
+const BACK_OFF: Duration = Duration::from_secs(15);
 
 /// A host over ssh.
 pub(crate) struct Ssh {
@@ -33,40 +37,36 @@ pub(crate) struct Ssh {
     /// The last attempt that failed, and which it was.
     failed: std::sync::Mutex<(u64, Option<Broken>)>,
     channels: Semaphore,
+    crowd: Arc<Crowd>,
 }
 
 /// A connection, and the folder that holds its socket.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) session: Arc<Session>,
-    _master: Option<Arc<Master>>,
+    _master: Arc<Master>,
     // Last: the socket is needed to close the connection.
     pub(crate) folder: Arc<tempfile::TempDir>,
 }
 
-/// A connection that we began ourselves, and so have to end ourselves. Its drop takes a few milliseconds.
+/// The process that holds a connection: ended when nobody uses it any more. Its drop asks for that and waits for no answer.
 struct Master(PathBuf);
 
 impl Drop for Master {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("ssh")
-            .arg("-S")
-            .arg(&self.0)
-            .args(["-O", "exit", "none"])
-            .stdin(std::process::Stdio::null())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .status();
+        // One that is gone already needs no end.
+        let _ = openssh_mux_client::shutdown_mux_master(&self.0);
     }
 }
 
 impl Ssh {
-    pub(crate) fn new(address: SshAddress) -> Self {
+    pub(crate) fn new(address: SshAddress, crowd: Arc<Crowd>) -> Self {
         Self {
             address,
             session: Mutex::new(None),
             failed: std::sync::Mutex::default(),
             channels: Semaphore::new(CHANNELS),
+            crowd,
         }
     }
 
@@ -83,11 +83,7 @@ impl Ssh {
         {
             return Err(broken);
         }
-        let connecting = connect(&self.address);
-        let connection = tokio::time::timeout(CONNECT + ALIVE, connecting)
-            .await
-            .unwrap_or_else(|_| Err(refused(&self.address, "no answer in time")));
-        match connection {
+        match self.connect().await {
             Ok(connection) => {
                 *held = Some(connection.clone());
                 Ok(connection)
@@ -97,6 +93,21 @@ impl Ssh {
                 let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
                 *failed = (failed.0 + 1, Some(broken.clone()));
                 Err(broken)
+            }
+        }
+    }
+
+    /// Connects; again for a while, where so many come at once that the server drops some.
+    async fn connect(&self) -> Result<Connection, Broken> {
+        let mut pauses = Pauses::within(BACK_OFF);
+        loop {
+            let connected = {
+                let _one = self.crowd.connecting.acquire().await.expect("it is never closed");
+                tokio::time::timeout(CONNECT + ALIVE, connect(&self.address)).await
+            };
+            match connected.unwrap_or_else(|_| Err(refused(&self.address, "no answer in time"))) {
+                Err(Broken::NotSent(Cause::Transient, _)) if pauses.pause().await => {}
+                ended => return ended,
             }
         }
     }
@@ -132,60 +143,52 @@ async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
             );
             Broken::NotSent(Cause::Final, Box::new(failure.caused_by(&error)))
         })?;
-    let mut master = None;
-    let session = if let Some(password) = &address.password {
-        master = Some(Arc::new(Master(folder.path().join("master"))));
-        with_password(address, password.expose(), folder.path()).await?
-    } else {
-        let mut builder = SessionBuilder::default();
-        builder
-            .known_hosts_check(KnownHosts::Strict)
-            .connect_timeout(CONNECT)
-            .server_alive_interval(ALIVE)
-            .control_persist(ControlPersist::IdleFor(IDLE))
-            .control_directory(folder.path());
-        if let Some(file) = &address.config_file {
-            builder.config_file(file);
-        }
-        builder
-            .connect(&address.destination)
-            .await
-            .map_err(|error| refused(address, &chain(&error)))?
-    };
+    let socket = folder.path().join("master");
+    begin_master(address, &socket, folder.path()).await?;
     Ok(Connection {
-        session: Arc::new(session),
-        _master: master,
+        _master: Arc::new(Master(socket.clone())),
+        session: Arc::new(Session::resume_mux(socket.into_boxed_path(), None)),
         folder: Arc::new(folder),
     })
 }
 
-/// The same connection where the host wants a password: `ssh` asks a helper for it, which finds it in its environment, so that
-/// it is on no argument list and in no file.
-async fn with_password(address: &SshAddress, password: &str, folder: &Path) -> Result<Session, Broken> {
+/// Starts the process that holds the connection. It is ended if this is dropped before it has gone into the background.
+///
+/// Where the host wants a password, `ssh` asks a helper for it, which finds it in its environment, so that it is on no argument list
+/// and in no file.
+async fn begin_master(address: &SshAddress, socket: &Path, folder: &Path) -> Result<(), Broken> {
     let broken = |error: std::io::Error| refused(address, &error.to_string());
-    let helper = folder.join("ask");
-    tokio::fs::write(&helper, "#!/bin/sh\nprintf '%s\\n' \"$DEPLOY_SSH_PASSWORD\"\n")
-        .await
-        .map_err(broken)?;
-    tokio::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o700))
-        .await
-        .map_err(broken)?;
-    let (socket, log) = (folder.join("master"), folder.join("log"));
+    let log = folder.join("log");
     let mut command = tokio::process::Command::new("ssh");
     command
         .arg("-E")
         .arg(&log)
         .arg("-S")
-        .arg(&socket)
+        .arg(socket)
         .args(["-M", "-f", "-N"]);
     for option in [
         format!("ControlPersist={IDLE}"),
         "StrictHostKeyChecking=yes".to_owned(),
-        "NumberOfPasswordPrompts=1".to_owned(),
         format!("ConnectTimeout={}", CONNECT.as_secs()),
         format!("ServerAliveInterval={}", ALIVE.as_secs()),
     ] {
         command.arg("-o").arg(option);
+    }
+    if let Some(password) = &address.password {
+        let helper = folder.join("ask");
+        tokio::fs::write(&helper, "#!/bin/sh\nprintf '%s\\n' \"$DEPLOY_SSH_PASSWORD\"\n")
+            .await
+            .map_err(broken)?;
+        tokio::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o700))
+            .await
+            .map_err(broken)?;
+        command
+            .args(["-o", "NumberOfPasswordPrompts=1"])
+            .env("SSH_ASKPASS", &helper)
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .env("DEPLOY_SSH_PASSWORD", password.expose());
+    } else {
+        command.args(["-o", "BatchMode=yes"]);
     }
     if let Some(file) = &address.config_file {
         command.arg("-F").arg(file);
@@ -193,9 +196,6 @@ async fn with_password(address: &SshAddress, password: &str, folder: &Path) -> R
     let status = command
         .arg("--")
         .arg(&address.destination)
-        .env("SSH_ASKPASS", &helper)
-        .env("SSH_ASKPASS_REQUIRE", "force")
-        .env("DEPLOY_SSH_PASSWORD", password)
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
@@ -203,14 +203,11 @@ async fn with_password(address: &SshAddress, password: &str, folder: &Path) -> R
         .status()
         .await
         .map_err(broken)?;
-    if !status.success() {
-        let said = tokio::fs::read_to_string(&log).await.unwrap_or_default();
-        return Err(refused(address, &said));
+    if status.success() {
+        return Ok(());
     }
-    Ok(Session::resume(
-        socket.into_boxed_path(),
-        Some(log.into_boxed_path()),
-    ))
+    let said = tokio::fs::read_to_string(&log).await.unwrap_or_default();
+    Err(refused(address, &said))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -230,58 +227,74 @@ fn quoted(argv: &[String]) -> String {
     words.join(" ")
 }
 
+impl Ssh {
+    /// Begins a command over the connection, once the server takes it.
+    async fn begin<'a>(
+        &self,
+        connection: &'a Connection,
+        line: &str,
+    ) -> Result<openssh::Child<&'a Session>, Broken> {
+        let mut pauses = Pauses::within(BACK_OFF);
+        loop {
+            // The multiplexer was gone before it took the command.
+            if let Err(error) = UnixStream::connect(connection.session.control_socket()).await {
+                self.forget(connection).await;
+                let message = format!("the connection to {} was gone", self.address.destination);
+                let failure = Failure::new(Code::Unreachable, message, "try again");
+                let failure = failure.caused_by(&error);
+                return Err(Broken::NotSent(Cause::Transient, Box::new(failure)));
+            }
+            let mut command = connection.session.raw_command(line);
+            command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+            let said = match command.spawn().await {
+                Ok(child) => return Ok(child),
+                Err(error) => chain(&error),
+            };
+            if !said.contains("Server refused the request") {
+                self.forget(connection).await;
+                let (began, output) = (false, said);
+                return Err(Broken::Lost { began, output });
+            }
+            // The server takes no more channels for now: nothing was started.
+            if !pauses.pause().await {
+                let message = format!("{} takes no more sessions just now", self.address.destination);
+                let failure = Failure::new(Code::Unreachable, message, "try again a little later");
+                return Err(Broken::NotSent(
+                    Cause::Transient,
+                    Box::new(failure.with_log(&said)),
+                ));
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Shell for Ssh {
     async fn run(&self, call: Call) -> Result<Reply, Broken> {
         let _channel = self.channels.acquire().await.expect("it is never closed");
+        let _step = self.crowd.steps.acquire().await.expect("it is never closed");
         let connection = self.connection().await?;
-        let mut command = connection.session.raw_command(quoted(&argv(&call)));
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = match command.spawn().await {
-            Ok(child) => child,
-            Err(error) => {
-                self.forget(&connection).await;
-                return Err(refused(&self.address, &chain(&error)));
-            }
-        };
+        let mut child = self.begin(&connection, &quoted(&argv(&call))).await?;
         let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
             unreachable!("both were asked for");
         };
         let reply = converse(call, stdin, stdout, stderr).await;
-        match reply {
-            Ok(reply) => Ok(reply),
-            Err(broken) => {
-                let lives = connection.session.check().await.is_ok();
-                if !lives {
-                    self.forget(&connection).await;
-                }
-                Err(match broken {
-                    // The server takes no more channels for now: nothing was started.
-                    Broken::Lost { began: false, output } if output.contains("Session open refused") => {
-                        let message = format!("{} takes no more sessions just now", self.address.destination);
-                        let failure = Failure::new(Code::Unreachable, message, "try again a little later");
-                        Broken::NotSent(Cause::Transient, Box::new(failure.with_log(&output)))
-                    }
-                    // The multiplexer was gone before it took the command.
-                    Broken::Lost { began: false, output }
-                        if output.contains("Control socket connect") || output.contains("port 9") =>
-                    {
-                        let message = format!("the connection to {} was gone", self.address.destination);
-                        let failure = Failure::new(Code::Unreachable, message, "try again");
-                        Broken::NotSent(Cause::Transient, Box::new(failure.with_log(&output)))
-                    }
-                    // The host ended it before its first word: whoever runs commands there does not run ours.
-                    Broken::Lost { began: false, output } if lives && missing_tool(&output).is_none() => {
-                        runs_nothing(&self.address, &output)
-                    }
-                    other => other,
-                })
-            }
+        let Err(broken) = reply else { return reply };
+        let lives = connection.session.check().await.is_ok();
+        if !lives {
+            self.forget(&connection).await;
         }
+        Err(match broken {
+            // The host ended it before its first word: whoever runs commands there does not run ours.
+            Broken::Lost { began: false, output } if lives && missing_tool(&output).is_none() => {
+                runs_nothing(&self.address, &output)
+            }
+            other => other,
+        })
     }
 }
 

@@ -68,7 +68,10 @@ async fn full_on_the_way_to_the_switch() {
         }
     }
     assert_eq!(machine.serves(), "two", "never room enough");
-    assert_eq!(stopped_at, BTreeSet::from(["claim", "prepare"]));
+    assert!(
+        stopped_at.is_superset(&BTreeSet::from(["claim", "prepare"])),
+        "{stopped_at:?}"
+    );
 }
 
 /// Between two steps of one deployment: who takes it up still has room for a claim, and for the way back.

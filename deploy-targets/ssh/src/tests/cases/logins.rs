@@ -166,13 +166,7 @@ async fn a_server_that_takes_no_more_sessions_is_tried_again() {
         Some((error.certainty, error.cause, error.failure.code))
     });
     let answers = crate::together::all(looks.map(Box::pin).collect()).await;
-    let refused: Vec<_> = answers.iter().flatten().collect();
-    let busy = (Certainty::NotDone, Cause::Transient, Code::Unreachable);
-    assert!(
-        !refused.is_empty() && refused.iter().all(|answer| **answer == busy),
-        "{answers:?}"
-    );
-    assert!(answers.iter().any(Option::is_none), "{answers:?}");
+    assert!(answers.iter().all(Option::is_none), "{answers:?}");
     // As the engine does: what was not done and may go better is tried again.
     let patiently = async {
         while let Err((step, error)) = machine.second().await {

@@ -1,0 +1,32 @@
+//! Servers that take few connections, or few commands over one, at once: they are asked again, and nothing fails.
+
+use super::common::{World, slice};
+use super::sshd::Sshd;
+use crate::{Connections, together};
+use deploy_core::port::target::Target as _;
+
+const AT_ONCE: usize = 6;
+
+#[tokio::test]
+async fn a_server_that_takes_few_at_once_is_asked_again() {
+    for (limit, shared) in [("MaxSessions 1", true), ("MaxStartups 1", false)] {
+        let sshd = Sshd::start(limit);
+        let connections = Connections::default();
+        let worlds: Vec<_> = (0..AT_ONCE)
+            .map(|_| {
+                let mut world = World::at(sshd.address());
+                if shared {
+                    world.connections = connections.clone();
+                }
+                world
+            })
+            .collect();
+        let targets: Vec<_> = worlds.iter().map(World::target).collect();
+        let this = [slice()];
+        let looks = targets.iter().map(|target| target.observe(&this)).collect();
+        for seen in together::all(looks).await {
+            let seen = seen.unwrap().remove(0);
+            assert!(seen.runs.is_ok(), "{limit}: {:?}", seen.runs);
+        }
+    }
+}
