@@ -206,6 +206,20 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
                 new(Code::HookFailed, message, "correct `produces`, or the command"),
             )
         }
+        "nothing" => {
+            let message = format!(
+                "nothing of ours runs in {path} on {host}: there is no {}",
+                word(1)
+            );
+            let next = "deploy up brings a first release there";
+            (Cause::Final, new(Code::NotAdopted, message, next))
+        }
+        "no-logs" => {
+            let glob = printable(&words[1..].join(" "), 200);
+            let message = format!("there is no file {glob} in {path} on {host}");
+            let next = "correct `logs` in the manifest: a glob below the path, or `journal:UNIT`";
+            (Cause::Final, new(Code::RemoteFailed, message, next))
+        }
         "not-a-link" => {
             let message = format!("{} on {host} is a folder, and should be a symlink", word(1));
             (

@@ -49,6 +49,19 @@ steps! {
     DOCTOR "doctor" Look ["place" "doctor"];
 }
 
+impl Step {
+    /// A step that belongs to no deployment: nothing has to survive a kill around it.
+    pub(crate) const fn by_hand(name: &'static str, nature: Nature, parts: &'static [&'static str]) -> Self {
+        Self {
+            name,
+            nature,
+            before: "",
+            after: "",
+            parts,
+        }
+    }
+}
+
 /// One host, connected when first needed.
 pub(crate) struct Host {
     pub(crate) binding: HostBinding,
@@ -104,7 +117,8 @@ impl Request {
         self
     }
 
-    fn output_to(mut self, sink: Arc<dyn ProgressSink>) -> Self {
+    /// Who takes its output line by line.
+    pub(crate) fn output_to(mut self, sink: Arc<dyn ProgressSink>) -> Self {
         self.sink = Some(sink);
         self
     }

@@ -2,7 +2,8 @@
 //!
 //! Each verb is one file. Below them: `host` runs a step by name, `script/*.sh` are the steps themselves (POSIX `sh`), and
 //! `transport` gets them there. What is where on a host: `layout`. All writes hold the host's lock and compare its claim in the
-//! same step. `exec` is the other port: a host to look from. Hosts are Linux with the usual tools; [`SshTarget::doctor`] says what one lacks.
+//! same step. `exec` is the other port: a host to look from. `server` is what people do by
+//! hand on a host. Hosts are Linux with the usual tools; [`SshTarget::doctor`] says what one lacks.
 
 mod activate;
 mod claim;
@@ -22,6 +23,7 @@ mod observe;
 mod prepare;
 mod restore;
 mod seen;
+mod server;
 mod together;
 mod transport;
 mod upload;
@@ -31,6 +33,7 @@ pub use config::{Address, Failpoint, Hook, HookPoint, HostBinding, HostScript, S
 pub use connections::Connections;
 pub use doctor::{Check, CheckState};
 pub use host::FAILPOINTS;
+pub use server::{Ended, Listener, LogSource, Order, Said, Server, Tail};
 
 use async_trait::async_trait;
 use deploy_core::failure::{Code, Failure};

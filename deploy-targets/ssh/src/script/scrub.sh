@@ -1,18 +1,22 @@
 # Nothing that a command prints leaves the host with the value of a secret in it: the values are known here, also to whoever resumes
 # without them and goes back to an older one. They are on no argument list and in no file of their own.
 
-# The secrets a command may have been given, as lines: of the environment file $1, and of those kept for later steps. A line of
-# these files that is not marked as plain holds a secret.
-secrets() {
-    cat "$1" "$store/environments"/* "$releases"/*/.deploy/run-env 2>/dev/null | while read -r name word kind; do
+# The secrets in these files, as lines. A line of theirs that is not marked as plain holds a secret.
+secrets_in() {
+    cat "$@" 2>/dev/null | while read -r name word kind; do
         [ "$kind" != plain ] || continue
         decode "$word"
         printf '%s\n' "$decoded"
     done
+}
+# The secrets a command may have been given, as lines: of the environment file $1, and of those kept for later steps.
+secrets() {
+    secrets_in "$1" "$store/environments"/* "$releases"/*/.deploy/run-env
     printf '@%s scrub\n' "$nonce"
 }
 # Prints what follows the secrets in the files, without them; up to our own last line, for what a command left behind may hold the
 # pipe open. A line of a secret that is shorter than four characters stands in too many words; a line of output is cut at 8192.
+# Each line begins with $TAG, if that is exported. The empty line that comes before our own last one is ours, too.
 scrub() {
     interactive=
     # It would keep lines back until there are many.
@@ -55,7 +59,7 @@ scrub() {
             }
             return all
         }
-        BEGIN { scrub = ENVIRON["MARK"] " scrub"; over = ENVIRON["MARK"] " over" }
+        BEGIN { scrub = ENVIRON["MARK"] " scrub"; over = ENVIRON["MARK"] " over"; tag = ENVIRON["TAG"] }
         !begun && $0 == scrub { begun = 1; next }
         !begun {
             sub(/^[ \t\r]+/, "")
@@ -66,8 +70,16 @@ scrub() {
             hide(escaped($0, "\"\\`$"))
             next
         }
-        $0 == over { exit }
-        { print shown($0); fflush() }' "$@"
+        $0 == over {
+            while (--empty > 0) print tag
+            exit
+        }
+        $0 == "" { empty++; next }
+        {
+            for (; empty > 0; empty--) print tag
+            print tag shown($0)
+            fflush()
+        }' "$@"
 }
 # Between `veil` and `unveil` what comes to fd 2 is scrubbed as it comes. `veil` ENVFILE.
 veil() {

@@ -1,5 +1,6 @@
 //! The whole target, on this machine and over sshd on the loopback.
 
+mod by_hand;
 mod common;
 mod edited;
 mod fences;
