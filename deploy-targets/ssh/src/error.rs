@@ -2,7 +2,7 @@
 //! happened. The one place that knows the names which steps give to failures.
 
 use crate::inside;
-use crate::transport::{Broken, Reply};
+use crate::transport::{Broken, Reply, named};
 use crate::words;
 use deploy_core::failure::{Code, Failure, printable};
 use deploy_core::id::{DeploymentId, Epoch, StoreId};
@@ -20,7 +20,10 @@ pub(crate) enum Nature {
 /// No answer.
 pub(crate) fn broken(host: &str, step: &str, nature: Nature, broken: Broken) -> TargetError {
     let (certainty, cause, failure) = match broken {
-        Broken::NotSent(cause, failure) => (Certainty::NotDone, cause, *failure),
+        Broken::NotSent(cause, mut failure) => {
+            failure.next = named(&failure.next, host);
+            (Certainty::NotDone, cause, *failure)
+        }
         Broken::TimedOut => (
             Certainty::Unknown,
             Cause::Transient,

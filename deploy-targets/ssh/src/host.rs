@@ -1,9 +1,11 @@
 //! One host as the verbs see it: runs a step by name with its arguments, and turns what comes back into the port's
 //! errors. Knows how scripts are put together; nothing about what they are for.
 
-use crate::config::{Failpoint, HostBinding};
+use crate::config::{Failpoint, HostBinding, SshBinding};
 use crate::error::{self, Nature};
-use crate::transport::{Call, Input, Reply, Shell, seconds};
+use crate::sudo;
+use crate::transport::{Broken, Call, Input, Reply, Shell, seconds};
+use deploy_core::command::Command;
 use deploy_core::port::target::{Claim, Op, ProgressSink, TargetError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,7 +48,7 @@ steps! {
     ACTIVATE "activate" Write ["place" "scrub" "run" "sums" "whole" "shared" "activate"];
     RESTORE "restore" Write ["place" "scrub" "run" "sums" "whole" "restore"];
     FINISH "finish" Write ["place" "scrub" "run" "finish"];
-    DOCTOR "doctor" Look ["place" "doctor"];
+    DOCTOR "doctor" Look ["place" "tools" "doctor"];
 }
 
 impl Step {
@@ -68,6 +70,8 @@ pub(crate) struct Host {
     pub(crate) path: String,
     pub(crate) shell: Arc<dyn Shell>,
     failpoint: Option<Failpoint>,
+    /// What the manifest has run here, by the name that messages use: `restart`, `the hook NAME`.
+    pub(crate) commands: Vec<(String, Command)>,
 }
 
 /// What a step is run with.
@@ -136,7 +140,25 @@ impl Host {
             path,
             shell,
             failpoint,
+            commands: Vec::new(),
         }
+    }
+
+    /// With what the manifest has run here.
+    pub(crate) fn with_commands(mut self, binding: &SshBinding) -> Self {
+        let restart = binding
+            .restart
+            .iter()
+            .map(|script| ("restart".to_owned(), &script.command));
+        let hooks = binding
+            .hooks
+            .iter()
+            .map(|hook| (format!("the hook {}", hook.name), &hook.script.command));
+        self.commands = restart
+            .chain(hooks)
+            .map(|(name, command)| (name, command.clone()))
+            .collect();
+        self
     }
 
     /// Its name.
@@ -161,6 +183,24 @@ impl Host {
         what: &str,
         request: Request,
     ) -> Result<Reply, TargetError> {
+        self.fail_at(step.before);
+        let reply = self.answer(step, request).await;
+        self.fail_at(step.after);
+        let reply = reply.map_err(|broken| error::broken(self.name(), what, step.nature, broken))?;
+        if reply.status == 0 {
+            return Ok(reply);
+        }
+        let error = error::failed(self.name(), what, &self.path, &reply);
+        Err(sudo::explained(self, what, &reply, error).await)
+    }
+
+    /// The answer of a step that only helps to say something, where there is one.
+    pub(crate) async fn shell_reply(&self, step: Step, request: Request) -> Option<Reply> {
+        let reply = self.answer(step, request).await.ok()?;
+        (reply.status == 0).then_some(reply)
+    }
+
+    async fn answer(&self, step: Step, request: Request) -> Result<Reply, Broken> {
         let nonce = nonce();
         let mut args = vec![nonce.clone().into_bytes(), self.path.clone().into_bytes()];
         args.extend(request.args);
@@ -172,15 +212,7 @@ impl Host {
             limit: request.limit,
             sink: request.sink,
         };
-        self.fail_at(step.before);
-        let reply = self.shell.run(call).await;
-        self.fail_at(step.after);
-        let reply = reply.map_err(|broken| error::broken(self.name(), what, step.nature, broken))?;
-        if reply.status == 0 {
-            Ok(reply)
-        } else {
-            Err(error::failed(self.name(), what, &self.path, &reply))
-        }
+        self.shell.run(call).await
     }
 
     fn fail_at(&self, name: &'static str) {

@@ -19,13 +19,17 @@ mod host;
 mod inside;
 mod layout;
 pub mod listing;
+mod logs;
 mod observe;
 mod prepare;
 mod restore;
 mod seen;
 mod server;
+mod setup;
+mod sudo;
 mod together;
 mod transport;
+mod trust;
 mod upload;
 mod words;
 
@@ -34,6 +38,8 @@ pub use connections::Connections;
 pub use doctor::{Check, CheckState};
 pub use host::FAILPOINTS;
 pub use server::{Ended, Listener, LogSource, Order, Said, Server, Tail};
+pub use setup::{Setup, SetupMode, SetupState, SetupStep};
+pub use trust::{HostKey, HostKeys, Standing};
 
 use async_trait::async_trait;
 use deploy_core::failure::{Code, Failure};
@@ -72,7 +78,7 @@ impl SshTarget {
             .zip(paths)
             .map(|(host, path)| {
                 let shell = connections.shell(&host.address);
-                Host::new(host.clone(), path, shell, binding.failpoint.clone())
+                Host::new(host.clone(), path, shell, binding.failpoint.clone()).with_commands(&binding)
             })
             .collect();
         Ok(Self { binding, hosts })

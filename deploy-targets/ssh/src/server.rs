@@ -8,12 +8,13 @@ use crate::config::{Address, HostBinding};
 use crate::connections::Connections;
 use crate::error::Nature;
 use crate::host::{Host, Request, Step};
+use crate::logs;
 use crate::transport::{Input, Reply, Shell, seconds};
 use crate::words;
 use deploy_core::command::Command;
 use deploy_core::failure::{Code, Failure};
-use deploy_core::id::HostName;
-use deploy_core::port::target::ProgressSink;
+use deploy_core::id::{HostName, ServiceName};
+use deploy_core::port::target::{Cause, ProgressSink, TargetError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -27,23 +28,25 @@ const STOPPING: Duration = Duration::from_secs(15);
 /// What the step around a command may take beside it.
 const AROUND: Duration = Duration::from_secs(15);
 
+/// A step of somebody's own: no failpoint is around it.
 macro_rules! by_hand {
-    ($name:ident $text:literal [$($part:literal)*]) => {
-        const $name: Step = Step::by_hand(
+    ($name:ident $text:literal $nature:ident [$($part:literal)*]) => {
+        pub(crate) const $name: Step = Step::by_hand(
             $text,
-            Nature::Look,
+            Nature::$nature,
             &[include_str!("script/frame.sh"), $(include_str!(concat!("script/", $part, ".sh"))),*],
         );
     };
 }
-by_hand!(HIDDEN "secrets" ["scrub" "known" "encode" "hidden"]);
-by_hand!(ORDER "run" ["scrub" "run" "known" "attend" "order"]);
-by_hand!(LOGS "logs" ["scrub" "run" "known" "attend" "logs"]);
+pub(crate) use by_hand;
+by_hand!(HIDDEN "secrets" Look ["scrub" "known" "encode" "hidden"]);
+by_hand!(ORDER "run" Write ["scrub" "run" "known" "attend" "order"]);
+by_hand!(LOGS "logs" Write ["scrub" "run" "known" "attend" "logs"]);
 
 /// One host.
 pub struct Server {
     name: HostName,
-    address: Address,
+    pub(crate) address: Address,
     shell: Arc<dyn Shell>,
     // What the services there were given is hidden in every output.
     services: Vec<String>,
@@ -78,6 +81,25 @@ pub enum LogSource {
     UserJournal(Vec<String>),
     /// Files, by a glob that is relative to the service's path.
     Files(String),
+}
+
+impl LogSource {
+    /// Where a service writes: as `logs` says it, else as `restart` shows it, on a host and with a service of these names.
+    pub fn of(
+        logs: Option<&str>,
+        restart: Option<&Command>,
+        host: &HostName,
+        service: &ServiceName,
+    ) -> Option<Self> {
+        let facts = [
+            ("DEPLOY_HOST", host.as_str()),
+            ("DEPLOY_SERVICE", service.as_str()),
+        ];
+        match logs {
+            Some(text) => Some(logs::said(text)),
+            None => logs::shown(restart?, &facts),
+        }
+    }
 }
 
 /// How a command ended.
@@ -137,7 +159,7 @@ impl Connections {
 }
 
 impl Server {
-    fn host(&self, path: Option<&str>) -> Host {
+    pub(crate) fn host(&self, path: Option<&str>) -> Host {
         let path = path.unwrap_or_default().trim_end_matches('/').to_owned();
         let binding = HostBinding {
             name: self.name.clone(),
@@ -166,13 +188,13 @@ impl Server {
     /// Runs a command, until it ends, its limit is over, or `stop` says so (or is dropped). Dropping the future ends it, too.
     ///
     /// # Errors
-    /// It cannot be reached, the connection breaks, or nothing runs in the path.
+    /// It cannot be reached, or nothing runs in the path: not done. The connection breaks: unknown.
     pub async fn run(
         &self,
         order: &Order,
         stop: watch::Receiver<bool>,
         lines: Listener,
-    ) -> Result<Ended, Box<Failure>> {
+    ) -> Result<Ended, TargetError> {
         let request = Request::new(order.limit.saturating_add(AROUND))
             .arg(seconds(order.limit).to_string())
             .arg(words::list(&self.services))
@@ -184,7 +206,7 @@ impl Server {
     /// What a service writes: the last so many lines, those since so long ago, and, with `follow`, those to come until `stop` says so.
     ///
     /// # Errors
-    /// It cannot be reached, the connection breaks, or there is no such file.
+    /// It cannot be reached, or there is no such file: not done. The connection breaks: unknown.
     pub async fn logs(
         &self,
         path: &str,
@@ -192,7 +214,7 @@ impl Server {
         tail: &Tail,
         stop: watch::Receiver<bool>,
         lines: Listener,
-    ) -> Result<Ended, Box<Failure>> {
+    ) -> Result<Ended, TargetError> {
         let (kind, what) = match source {
             LogSource::Journal(units) => ("journal", words::list(units)),
             LogSource::UserJournal(units) => ("user-journal", words::list(units)),
@@ -230,7 +252,7 @@ async fn attend(
     request: Request,
     mut stop: watch::Receiver<bool>,
     lines: Listener,
-) -> Result<Ended, Box<Failure>> {
+) -> Result<Ended, TargetError> {
     let (listens, stdin) = mpsc::channel(1);
     let request = request
         .input(Input::Stream(stdin))
@@ -239,25 +261,26 @@ async fn attend(
     tokio::pin!(running);
     let reply = tokio::select! {
         reply = &mut running => reply,
-        // That nobody can say it any more is as good as said.
-        _ = stop.wait_for(|stop| *stop) => {
+        () = said(&mut stop) => {
             drop(listens);
             match tokio::time::timeout(STOPPING, &mut running).await {
                 Ok(reply) => reply,
-                Err(_) => return Err(Box::new(not_ended(host, step))),
+                Err(_) => return Err(not_ended(host, step)),
             }
         }
     };
-    reply.map(|reply| ended(&reply)).map_err(|error| error.failure)
+    reply.map(|reply| ended(&reply))
 }
 
-fn not_ended(host: &Host, step: Step) -> Failure {
+/// Until it is said that it is enough. That nobody can say it any more is as good as said.
+async fn said(stop: &mut watch::Receiver<bool>) {
+    let _nobody = stop.wait_for(|stop| *stop).await.is_err();
+}
+
+fn not_ended(host: &Host, step: Step) -> TargetError {
     let message = format!("{} does not say that `{}` has ended", host.name(), step.name);
-    Failure::new(
-        Code::TimedOut,
-        message,
-        "look at its processes; the host ends it at its time limit",
-    )
+    let next = "look at its processes; the host ends it at its time limit";
+    TargetError::unknown(Cause::Transient, Failure::new(Code::TimedOut, message, next))
 }
 
 fn ended(reply: &Reply) -> Ended {

@@ -7,6 +7,7 @@ use crate::server::{Ended, Listener, LogSource, Order, Said, Server, Tail};
 use crate::{Address, Connections};
 use deploy_core::command::Command;
 use deploy_core::failure::Code;
+use deploy_core::port::target::Certainty;
 use deploy_tests::wait;
 use std::fs;
 use std::path::Path;
@@ -204,8 +205,11 @@ async fn nothing_runs_where_nothing_is() {
         .run(&order, stopped, listener().1)
         .await
         .unwrap_err();
-    assert_eq!(error.code, Code::NotAdopted);
-    assert!(error.message.contains("there is no"), "{error}");
+    assert_eq!(
+        (error.failure.code, error.certainty),
+        (Code::NotAdopted, Certainty::NotDone)
+    );
+    assert!(error.failure.message.contains("there is no"), "{error:?}");
 }
 
 fn tail(lines: u64) -> Tail {
@@ -260,7 +264,7 @@ async fn logs_are_the_last_lines_and_those_to_come() {
         .logs(&path, &source, &tail(1), stopped, listener().1)
         .await
         .unwrap_err();
-    assert!(error.message.contains("no file log/none*"), "{error}");
+    assert!(error.failure.message.contains("no file log/none*"), "{error:?}");
 }
 
 /// The journal by a stand-in that says what it was asked.
