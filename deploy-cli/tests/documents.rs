@@ -17,12 +17,13 @@ fn text(name: &str) -> String {
 }
 
 /// The documents that name things, by their paths.
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "ARCHITECTURE.md",
     "docs/README.md",
     "docs/protocol.md",
     "docs/journal.md",
+    "docs/servers.md",
 ];
 
 /// What stands between single backticks, outside of blocks of code.

@@ -3,12 +3,14 @@
 mod approve;
 mod asks;
 mod attest;
+mod by_hand;
 mod checks;
 mod deploy;
 mod dropped;
 mod edited;
 mod end;
 mod holding;
+mod hosts;
 mod judge;
 mod kept;
 mod looks;
@@ -21,7 +23,9 @@ mod request;
 mod retire;
 mod rules;
 mod scene;
+mod setup;
 mod status;
+mod trust;
 mod unreadable;
 mod watch;
 mod which;
@@ -29,6 +33,7 @@ mod wired;
 
 pub use checks::{JunitCount, junit};
 pub use deploy::Wires;
+pub use trust::SeenHost;
 pub use unreadable::StandIn;
 
 use crate::api::{Access, EngineError, Identity, Opening};
