@@ -11,6 +11,7 @@ use deploy_engine::api::EngineError;
 use deploy_engine::api::by_hand::{ByHand, HostEnd, HostEnded, Onlooker, OutputStream};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::future::Future;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -93,9 +94,9 @@ impl Printer {
         let mut text = format!("{mark} {host}  {}\n", printable(&end.how.to_string(), 400));
         if let Some(failure) = end.how.failure() {
             for line in &failure.log_tail {
-                text.push_str(&format!("    log   {}\n", printable(line, 300)));
+                let _infallible = writeln!(text, "    log   {}", printable(line, 300));
             }
-            text.push_str(&format!("    next  {}\n", printable(&failure.next, 400)));
+            let _infallible = writeln!(text, "    next  {}", printable(&failure.next, 400));
         }
         let _gone = std::io::stderr().lock().write_all(text.as_bytes());
     }

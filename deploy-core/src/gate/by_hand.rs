@@ -39,7 +39,7 @@ pub fn by_hand(
         unmet(
             GateKind::Confirmation,
             format!("{environment} asks for a confirmation"),
-            format!("{command}, with --confirm {environment}"),
+            format!("{command} --confirm {environment}"),
         )
     });
     not_allowed.into_iter().chain(not_confirmed).collect()

@@ -28,7 +28,7 @@ impl Engine {
         let on = &ask.on;
         let environment = self.known_environment(&on.environment).await?;
         let typed = printable(&ask.command.to_string(), KEPT);
-        let again = format!("deploy run -e {} -- …", on.environment);
+        let again = format!("deploy run -e {}", on.environment);
         self.may_change(&environment, ask.confirmed, &again).await?;
         let hosts = self.hosts(on).await?;
         let mut stop = onlooker.stop.clone();

@@ -156,14 +156,13 @@ impl HostKeys {
                 }
             }
         }
-        let mut text = String::new();
-        for key in self
+        let meant = self
             .offered
             .iter()
-            .filter(|key| fingerprints.contains(&key.fingerprint))
-        {
-            text.push_str(&format!("{} {}\n", self.name, key.line));
-        }
+            .filter(|key| fingerprints.contains(&key.fingerprint));
+        let mut text: String = meant
+            .map(|key| self.name.clone() + " " + &key.line + "\n")
+            .collect();
         if self.hash {
             text = hashed(&text).await?;
         }
