@@ -250,7 +250,7 @@ async fn attend(
     host: &Host,
     step: Step,
     request: Request,
-    mut stop: watch::Receiver<bool>,
+    mut enough: watch::Receiver<bool>,
     lines: Listener,
 ) -> Result<Ended, TargetError> {
     let (listens, stdin) = mpsc::channel(1);
@@ -261,7 +261,7 @@ async fn attend(
     tokio::pin!(running);
     let reply = tokio::select! {
         reply = &mut running => reply,
-        () = said(&mut stop) => {
+        () = said(&mut enough) => {
             drop(listens);
             match tokio::time::timeout(STOPPING, &mut running).await {
                 Ok(reply) => reply,

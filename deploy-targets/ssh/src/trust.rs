@@ -354,7 +354,7 @@ fn keys(text: &str) -> Vec<(Option<String>, String)> {
 async fn with_fingerprints(mut lines: Vec<String>) -> Result<Vec<HostKey>, Box<Failure>> {
     lines.sort();
     lines.dedup();
-    let text: String = lines.iter().map(|line| format!("host {line}\n")).collect();
+    let text = format!("host {}\n", lines.join("\nhost "));
     let said = tool("ssh-keygen", &["-l", "-f", "-"], Some(text)).await?;
     let read = |(line, told): (String, &str)| {
         Some(HostKey {
