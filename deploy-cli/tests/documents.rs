@@ -17,13 +17,14 @@ fn text(name: &str) -> String {
 }
 
 /// The documents that name things, by their paths.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "ARCHITECTURE.md",
     "docs/README.md",
     "docs/manifest.md",
     "docs/protocol.md",
     "docs/journal.md",
+    "docs/servers.md",
 ];
 
 /// What stands between single backticks, outside of blocks of code.

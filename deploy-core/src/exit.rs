@@ -97,6 +97,15 @@ impl Exit {
         }
     }
 
+    /// Where something was asked of several hosts by hand: that it failed somewhere says more than that a host was not reached.
+    pub const fn of_hosts(failed: bool, unreachable: bool) -> Self {
+        match (failed, unreachable) {
+            (true, _) => Self::Failed,
+            (false, true) => Self::Unreachable,
+            (false, false) => Self::Done,
+        }
+    }
+
     /// Where gates were judged: done where all hold, waiting where people or time open what does not, else refused.
     pub fn of_gates(unmet: &[Unmet]) -> Self {
         match unmet {
@@ -215,6 +224,13 @@ mod tests {
         assert_eq!(Exit::of_gates(std::slice::from_ref(&people)), Exit::Waiting);
         assert_eq!(Exit::of_gates(&[people, never.clone()]), Exit::Refused);
         assert_eq!(Exit::of_gates(&[never, nobody]), Exit::NotAllowed);
+    }
+
+    #[test]
+    fn hosts_by_hand_exit_by_the_worst_that_is_known() {
+        assert_eq!(Exit::of_hosts(false, false), Exit::Done);
+        assert_eq!(Exit::of_hosts(true, true), Exit::Failed);
+        assert_eq!(Exit::of_hosts(false, true), Exit::Unreachable);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a frontend asks of the engine and what it gets: plain data. The calls themselves are methods of [`crate::Engine`].
 
+pub mod by_hand;
+
 use deploy_core::digest::Digest;
 use deploy_core::event::Event;
 use deploy_core::exit::Exit;

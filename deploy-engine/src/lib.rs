@@ -13,4 +13,4 @@ pub mod failpoint;
 pub mod source;
 pub mod store;
 
-pub use engine::{Engine, JunitCount, StandIn, Wires, junit};
+pub use engine::{Engine, JunitCount, SeenHost, StandIn, Wires, junit};

@@ -5,6 +5,7 @@ pub(crate) mod deploying;
 pub(crate) mod global;
 pub(crate) mod people;
 pub(crate) mod reading;
+pub(crate) mod servers;
 pub(crate) mod setup;
 #[cfg(test)]
 mod tests;
@@ -30,10 +31,10 @@ Running:  watch      looks on; pause, resume, cancel steer it
 Gates:    gates      what holds and what does not; attest brings evidence
           approve    lets a waiting deployment go on; reject ends it
           freeze     stops the line; unfreeze; yank a release; retire a service
+Servers:  setup      prepares hosts; trust pins a key; run, logs: on all hosts
 Look:     status     what runs where; verify asks for health now
           history    what happened; show [ID], releases, audit
 Shell:    completions SHELL, man, help COMMAND (has an example), --version
-
 Options:  -f FILE (deploy.toml, here or above)  --state URL  --json  --events
           --no-input  --yes  --confirm ENV  -q  -v     (deploy man: all of them)
 Exit:     0 done, 1 failed, 2 usage, 3 rolled back, 4 needs a human, 5 held,
@@ -110,6 +111,30 @@ pub(crate) enum Command {
         after_help = "Example:  deploy doctor -e production\n\nExit:     0 all well, 1 something is not"
     )]
     Doctor(setup::Doctor),
+    /// Prepares bare hosts for deployments: folders, their owner, and packages if asked
+    #[command(after_help = "Example:  deploy setup -e production --dry-run\n\n\
+        What is there is left as it is; a second run has nothing to do.\n\
+        sudo is used where nothing else will do, never asked for a password.\n\n\
+        Exit:     0 all there, 1 something is left to a person, 8 unreachable")]
+    Setup(servers::Setup),
+    /// Pins a host's key, once somebody has compared its fingerprint
+    #[command(after_help = "Example:  deploy trust web-1\n          \
+        deploy trust web-1 --fingerprint SHA256:bH4x…\n\n\
+        It is asked for on a terminal, and --yes does not answer it.")]
+    Trust(servers::Trust),
+    /// Runs a command on every host of an environment, all at once
+    #[command(after_help = "Example:  deploy run -e production -- df -h /opt\n          \
+        deploy run -e production -s web -- 'grep -c Error log/*.log'\n\n\
+        One word is for sh -c, several are a program and its arguments.\n\
+        It takes no claim: it runs beside whatever is being deployed.\n\
+        It ends on the hosts with this process; its text is in the audit.\n\n\
+        Exit:     0 status 0 everywhere, 1 not, 8 a host was not reached")]
+    Run(servers::Run),
+    /// Shows what a service writes on its hosts, as it comes
+    #[command(after_help = "Example:  deploy logs -e production -s web -F --since 10m\n\n\
+        The journal of the unit that `restart` names, or what `logs` says.\n\n\
+        Exit:     0 shown, 1 not everywhere, 8 a host was not reached")]
+    Logs(servers::Logs),
     /// Shows what would change, which gates hold, and whether one can come back
     #[command(
         after_help = "Example:  deploy plan -e staging --out staging.plan && deploy apply staging.plan"

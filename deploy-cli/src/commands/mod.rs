@@ -5,6 +5,7 @@ mod answers;
 mod apply;
 mod attest;
 mod audit;
+mod by_hand;
 mod cancel;
 mod check;
 mod completions;
@@ -20,6 +21,7 @@ mod history;
 mod import;
 mod init;
 mod line;
+mod logs;
 mod man;
 mod pause;
 mod plan;
@@ -28,11 +30,14 @@ mod releases;
 mod resume;
 mod retire;
 mod rollback;
+mod run;
 mod schema;
 mod screen;
+mod setup;
 mod show;
 mod status;
 mod teller;
+mod trust;
 mod up;
 mod verify;
 mod watch;
@@ -86,6 +91,8 @@ fn with_engine(context: &mut Context<'_>, command: Command) -> Result<Exit, CliE
             Command::Watch(args) => watch::run(context, args, &mut signals).await,
             Command::Retire(args) => retire::run(context, args, &mut signals).await,
             Command::Cancel(args) => cancel::run(context, args, &mut signals).await,
+            Command::Run(args) => run::run(context, args, &mut signals).await,
+            Command::Logs(args) => logs::run(context, args, &mut signals).await,
             command => tokio::select! {
                 biased;
                 _ = signals.next() => Err(CliError::interrupted()),
@@ -103,6 +110,8 @@ async fn looking(context: &mut Context<'_>, command: Command) -> Result<Exit, Cl
         Command::Check(args) => check::run(context, args).await,
         Command::Config(args) => config::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
+        Command::Setup(args) => setup::run(context, args).await,
+        Command::Trust(args) => trust::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
         Command::Gates(args) => gates::run(context, args).await,
         Command::Approve(args) => decide::approve(context, args).await,

@@ -5,7 +5,8 @@ use crate::digest::Digest;
 use crate::failure::Failure;
 use crate::gate::{Approval, Evidence, Unmet};
 use crate::id::{
-    Actor, Attempt, DeploymentId, EnvName, Epoch, EvidenceName, PlaceIx, ReleaseNumber, SliceIx, StoreId,
+    Actor, Attempt, DeploymentId, EnvName, Epoch, EvidenceName, HostName, PlaceIx, ReleaseNumber,
+    ServiceName, SliceIx, StoreId,
 };
 use crate::machine::{Ask, Outcome, Refusal, SliceSight, TurnReason};
 use crate::model::{Release, ReleaseRef};
@@ -14,6 +15,7 @@ use crate::port::journal::Stream;
 use crate::port::target::{Checkpoint, HealthSeen, Runs};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What happened. A deployment's first two, `Requested` and `Planned`, are written by whoever makes it; all others that move it are
 /// emitted by [`crate::machine::Machine::decide`] alone, in the order given here. Facts of environments and of the project are the
@@ -319,9 +321,34 @@ pub enum EventKind {
     /// A host key was pinned.
     HostTrusted {
         /// Which host.
-        host: crate::id::HostName,
+        host: HostName,
         /// The key's fingerprint.
         fingerprint: String,
+        /// The fingerprints of the keys that were pinned before and are not any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        replaced: Vec<String>,
+    },
+    /// Hosts were prepared for deployments.
+    HostsPrepared {
+        /// What was done on each: not what was there already.
+        done: BTreeMap<HostName, Vec<String>>,
+    },
+    /// Somebody runs a command by hand. Written before it begins anywhere.
+    CommandBegun {
+        /// As typed, without what its hosts know as a secret.
+        command: String,
+        /// In whose folder and with whose variables.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<ServiceName>,
+        /// Where.
+        hosts: Vec<HostName>,
+    },
+    /// It ended.
+    CommandEnded {
+        /// When it began: as its first event says.
+        began: Timestamp,
+        /// How, on each host: `status 0`, `took too long`, or why it is not known.
+        ended: BTreeMap<HostName, String>,
     },
 
     // --- facts of the project
@@ -427,6 +454,9 @@ impl EventKind {
             | Self::ConfigurationKept { .. }
             | Self::LookedAt { .. }
             | Self::HostTrusted { .. }
+            | Self::HostsPrepared { .. }
+            | Self::CommandBegun { .. }
+            | Self::CommandEnded { .. }
             | Self::StateCreated { .. }
             | Self::ReleaseMade { .. }
             | Self::SourceAdded { .. }

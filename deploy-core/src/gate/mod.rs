@@ -4,6 +4,7 @@
 mod approval;
 mod authorization;
 mod branch;
+mod by_hand;
 mod check;
 mod checklist;
 mod confirm;
@@ -20,6 +21,7 @@ pub mod window;
 mod yank;
 
 pub use approval::{Worth, worth};
+pub use by_hand::by_hand;
 pub use confirm::not_acting;
 pub use input::{Containment, GateInput, PlanFacts, Trigger};
 pub use rules::Rules;

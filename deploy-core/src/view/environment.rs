@@ -224,7 +224,9 @@ impl EnvironmentView {
                     self.stays.looked_at(release, &look);
                 }
             }
-            EventKind::HostTrusted { host, fingerprint } => {
+            EventKind::HostTrusted {
+                host, fingerprint, ..
+            } => {
                 self.trusted.insert(host.clone(), fingerprint.clone());
             }
             _ => {}

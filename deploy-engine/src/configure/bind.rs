@@ -7,7 +7,7 @@ use crate::drive::{Bound, Eyes, Needs, Untold};
 use crate::source::artifacts::Artifacts;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, ServiceName, SliceName};
-use deploy_core::manifest::{Environment, Facts, HealthProbe, Project, Service, VarName};
+use deploy_core::manifest::{Environment, Facts, HealthProbe, Project, Service, TargetConfig, VarName};
 use deploy_core::model::{Entry, Release};
 use deploy_core::port::target::{Desired, Secret};
 use deploy_health::Prober;
@@ -42,7 +42,7 @@ impl Binder<'_> {
     }
 
     /// Secrets to reach hosts with.
-    async fn passwords(&self) -> Result<BTreeMap<HostName, Secret>, Failure> {
+    pub async fn passwords(&self) -> Result<BTreeMap<HostName, Secret>, Failure> {
         let mut passwords = BTreeMap::new();
         let facts = facts::of_environment(&self.environment.name);
         for host in self.environment.hosts.values() {
@@ -277,9 +277,14 @@ impl Binder<'_> {
 
 /// The version of one service's own configuration: what another service's keys, or a gate's, do not change.
 fn service_version(service: &Service) -> deploy_core::digest::Digest {
+    let mut target = service.target.clone();
+    if let TargetConfig::Ssh(config) = &mut target {
+        // Where somebody reads what it writes changes nothing of what runs.
+        config.logs = None;
+    }
     deploy_core::digest::Digest::of_json(&(
         "deploy.service/1",
-        &service.target,
+        &target,
         &service.vars,
         &service.secrets,
         &service.hooks,

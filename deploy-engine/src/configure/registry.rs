@@ -4,6 +4,8 @@
 #[cfg(feature = "ssh")]
 mod ssh;
 
+pub mod server;
+
 use crate::api::Diagnosis;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, SliceName};
@@ -16,6 +18,8 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::task::JoinSet;
+
+use server::{Seat, Server};
 
 /// What a kind is made from.
 pub struct Recipe<'a> {
@@ -83,6 +87,11 @@ trait Maker: Send + Sync {
 
     /// Makes the target of a service of this kind.
     async fn make(&self, recipe: &Recipe<'_>) -> Result<Made, Failure>;
+
+    /// A host as people use it by hand; `None` for kinds that have none.
+    fn server(&self, _: &Seat<'_>) -> Option<Result<Arc<dyn Server>, Failure>> {
+        None
+    }
 }
 
 /// The kinds that are compiled in. One kit is shared by all services of an engine.
@@ -123,6 +132,22 @@ impl Kit {
             greetings.spawn(greeting);
         }
         greetings
+    }
+
+    /// A host of an environment, to be used by hand; connects to nothing yet.
+    ///
+    /// # Errors
+    /// No kind with hosts is compiled in, or a path cannot be filled in.
+    pub fn server(&self, seat: &Seat<'_>) -> Result<Arc<dyn Server>, Failure> {
+        let mut servers = self.makers.iter().filter_map(|maker| maker.server(seat));
+        servers.next().unwrap_or_else(|| {
+            let message = format!("this program reaches no servers, such as {}", seat.host.name);
+            Err(Failure::new(
+                Code::NotYetActing,
+                message,
+                "use one that was built with ssh",
+            ))
+        })
     }
 
     /// Makes the target of a service.

@@ -3,6 +3,7 @@
 mod approve;
 mod asks;
 mod attest;
+mod by_hand;
 mod checks;
 mod deploy;
 mod doctor;
@@ -11,6 +12,7 @@ mod edited;
 mod end;
 mod folded;
 mod holding;
+mod hosts;
 mod judge;
 mod kept;
 mod looks;
@@ -23,7 +25,9 @@ mod request;
 mod retire;
 mod rules;
 mod scene;
+mod setup;
 mod status;
+mod trust;
 mod unreadable;
 mod watch;
 mod which;
@@ -31,6 +35,7 @@ mod wired;
 
 pub use checks::{JunitCount, junit};
 pub use deploy::Wires;
+pub use trust::SeenHost;
 pub use unreadable::StandIn;
 
 use crate::api::{Access, EngineError, Identity, Opening};

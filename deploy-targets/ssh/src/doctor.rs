@@ -2,6 +2,8 @@
 
 mod restart;
 
+pub(crate) use restart::after_sudo;
+
 use crate::host::{DOCTOR, Host, Request};
 use crate::transport::Reply;
 use crate::words;

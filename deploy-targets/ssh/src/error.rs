@@ -2,7 +2,7 @@
 //! happened. The one place that knows the names which steps give to failures.
 
 use crate::inside;
-use crate::transport::{Broken, Reply};
+use crate::transport::{Broken, Reply, named};
 use crate::words;
 use deploy_core::failure::{Code, Failure, printable};
 use deploy_core::id::{DeploymentId, Epoch, StoreId};
@@ -20,7 +20,10 @@ pub(crate) enum Nature {
 /// No answer.
 pub(crate) fn broken(host: &str, step: &str, nature: Nature, broken: Broken) -> TargetError {
     let (certainty, cause, failure) = match broken {
-        Broken::NotSent(cause, failure) => (Certainty::NotDone, cause, *failure),
+        Broken::NotSent(cause, mut failure) => {
+            failure.next = named(&failure.next, host);
+            (Certainty::NotDone, cause, *failure)
+        }
         Broken::TimedOut => (
             Certainty::Unknown,
             Cause::Transient,
@@ -240,6 +243,20 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
                 Cause::Final,
                 new(Code::HookFailed, message, "correct `produces`, or the command"),
             )
+        }
+        "nothing" => {
+            let message = format!(
+                "nothing of ours runs in {path} on {host}: there is no {}",
+                word(1)
+            );
+            let next = "deploy up brings a first release there";
+            (Cause::Final, new(Code::NotAdopted, message, next))
+        }
+        "no-logs" => {
+            let glob = printable(&words[1..].join(" "), 200);
+            let message = format!("there is no file {glob} in {path} on {host}");
+            let next = "correct `logs` in the manifest: a glob below the path, or `journal:UNIT`";
+            (Cause::Final, new(Code::RemoteFailed, message, next))
         }
         "not-a-link" => {
             let message = format!("{} on {host} is a folder, and should be a symlink", word(1));

@@ -1,10 +1,12 @@
 //! One host as the verbs see it: runs a step by name with its arguments, and turns what comes back into the port's
 //! errors. Knows how scripts are put together; nothing about what they are for.
 
-use crate::config::{Failpoint, HostBinding};
+use crate::config::{Failpoint, HostBinding, SshBinding};
 use crate::error::{self, Nature};
 use crate::seen::Seen;
-use crate::transport::{Call, Input, Reply, Shell, seconds};
+use crate::sudo;
+use crate::transport::{Broken, Call, Input, Reply, Shell, seconds};
+use deploy_core::command::Command;
 use deploy_core::port::target::{Claim, Op, ProgressSink, TargetError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,7 +56,20 @@ steps! {
     CONFIRM "confirm" Write ["place" "armed" "confirm"];
     RESTORE "restore" Write ["place" "armed" "scrub" "run" "sums" "whole" "back" "restore"];
     FINISH "finish" Write ["place" "armed" "unit" "scrub" "run" "whole" "vouch" "finish"];
-    DOCTOR "doctor" Look ["place" "doctor"];
+    DOCTOR "doctor" Look ["place" "tools" "doctor"];
+}
+
+impl Step {
+    /// A step that belongs to no deployment: nothing has to survive a kill around it.
+    pub(crate) const fn by_hand(name: &'static str, nature: Nature, parts: &'static [&'static str]) -> Self {
+        Self {
+            name,
+            nature,
+            before: "",
+            after: "",
+            parts,
+        }
+    }
 }
 
 /// One host, connected when first needed.
@@ -67,6 +82,8 @@ pub(crate) struct Host {
     told: Mutex<Option<Seen>>,
     /// What the claim saw, under the lock; for the look that follows it at once.
     claimed: Mutex<Option<(Instant, Seen)>>,
+    /// What the manifest has run here, by the name that messages use: `restart`, `the hook NAME`.
+    pub(crate) commands: Vec<(String, Command)>,
 }
 
 /// What a step is run with.
@@ -116,7 +133,8 @@ impl Request {
         self
     }
 
-    fn output_to(mut self, sink: Arc<dyn ProgressSink>) -> Self {
+    /// Who takes its output line by line.
+    pub(crate) fn output_to(mut self, sink: Arc<dyn ProgressSink>) -> Self {
         self.sink = Some(sink);
         self
     }
@@ -136,7 +154,25 @@ impl Host {
             failpoint,
             told: Mutex::new(None),
             claimed: Mutex::new(None),
+            commands: Vec::new(),
         }
+    }
+
+    /// With what the manifest has run here.
+    pub(crate) fn with_commands(mut self, binding: &SshBinding) -> Self {
+        let restart = binding
+            .restart
+            .iter()
+            .map(|script| ("restart".to_owned(), &script.command));
+        let hooks = binding
+            .hooks
+            .iter()
+            .map(|hook| (format!("the hook {}", hook.name), &hook.script.command));
+        self.commands = restart
+            .chain(hooks)
+            .map(|(name, command)| (name, command.clone()))
+            .collect();
+        self
     }
 
     /// Keeps what a look told for the next step.
@@ -149,8 +185,8 @@ impl Host {
         *self.claimed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), seen));
     }
 
-    /// What the claim saw, once, for a moment, and if no step of ours came in between: nobody else may have moved anything since, and whoever did all the same is found out
-    /// by the next write.
+    /// What the claim saw, once, for a moment, and if no step of ours came in between: nobody else may have moved anything since, and
+    /// whoever did all the same is found out by the next write.
     pub(crate) fn seen_by_the_claim(&self) -> Option<Seen> {
         let seen = self.claimed.lock().unwrap_or_else(PoisonError::into_inner).take();
         seen.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, seen)| seen)
@@ -185,6 +221,24 @@ impl Host {
     ) -> Result<Reply, TargetError> {
         // Whatever this step does, the host may be another after it.
         drop(self.seen_by_the_claim());
+        self.fail_at(step.before);
+        let reply = self.answer(step, request).await;
+        self.fail_at(step.after);
+        let reply = reply.map_err(|broken| error::broken(self.name(), what, step.nature, broken))?;
+        if reply.status == 0 {
+            return Ok(reply);
+        }
+        let error = error::failed(self.name(), what, &self.path, &reply);
+        Err(sudo::explained(self, what, &reply, error).await)
+    }
+
+    /// The answer of a step that only helps to say something, where there is one.
+    pub(crate) async fn shell_reply(&self, step: Step, request: Request) -> Option<Reply> {
+        let reply = self.answer(step, request).await.ok()?;
+        (reply.status == 0).then_some(reply)
+    }
+
+    async fn answer(&self, step: Step, request: Request) -> Result<Reply, Broken> {
         let nonce = nonce();
         let mut args = vec![nonce.clone().into_bytes(), self.path.clone().into_bytes()];
         args.extend(request.args);
@@ -196,15 +250,7 @@ impl Host {
             limit: request.limit,
             sink: request.sink,
         };
-        self.fail_at(step.before);
-        let reply = self.shell.run(call).await;
-        self.fail_at(step.after);
-        let reply = reply.map_err(|broken| error::broken(self.name(), what, step.nature, broken))?;
-        if reply.status == 0 {
-            Ok(reply)
-        } else {
-            Err(error::failed(self.name(), what, &self.path, &reply))
-        }
+        self.shell.run(call).await
     }
 
     fn fail_at(&self, name: &'static str) {

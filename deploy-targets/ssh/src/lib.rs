@@ -2,7 +2,8 @@
 //!
 //! Each verb is one file. Below them: `host` runs a step by name, `script/*.sh` are the steps themselves (POSIX `sh`), and
 //! `transport` gets them there. What is where on a host: `layout`. All writes hold the host's lock and compare its claim in the
-//! same step. `exec` is the other port: a host to look from. Hosts are Linux with the usual tools; [`SshTarget::doctor_of`] says what one lacks.
+//! same step. `exec` is the other port: a host to look from. `server` is what people do by hand on a host. Hosts are Linux with the
+//! usual tools; [`SshTarget::doctor_of`] says what one lacks.
 
 mod activate;
 mod arm;
@@ -20,12 +21,17 @@ mod host;
 mod inside;
 mod layout;
 pub mod listing;
+mod logs;
 mod observe;
 mod prepare;
 mod restore;
 mod seen;
+mod server;
+mod setup;
+mod sudo;
 mod together;
 mod transport;
+mod trust;
 mod upload;
 mod words;
 
@@ -33,6 +39,9 @@ pub use config::{Address, Failpoint, Hook, HookPoint, HostBinding, HostScript, S
 pub use connections::Connections;
 pub use doctor::{Check, CheckState};
 pub use host::FAILPOINTS;
+pub use server::{Ended, Listener, LogSource, Order, Said, Server, Tail};
+pub use setup::{Setup, SetupMode, SetupState, SetupStep};
+pub use trust::{HostKey, HostKeys, Standing};
 
 use async_trait::async_trait;
 use bases::Bases;
@@ -75,7 +84,7 @@ impl SshTarget {
             .zip(paths)
             .map(|(host, path)| {
                 let shell = connections.shell(&host.address);
-                Host::new(host.clone(), path, shell, binding.failpoint.clone())
+                Host::new(host.clone(), path, shell, binding.failpoint.clone()).with_commands(&binding)
             })
             .collect();
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use crate::id::GroupName;
 use crate::manifest::leaf::{Command, Glob, OneOrMore, RelPath};
-use crate::manifest::node::{Node, Value};
+use crate::manifest::node::{Node, Span, Value};
 use crate::manifest::read::{Cx, FromNode, choices, keys};
 use crate::manifest::template::{Template, VarName};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -94,6 +94,10 @@ keys! {
         source: Option<RelPath> => "'app/'",
         /// Folders that outlive releases, kept in `<path>/shared`.
         shared: Vec<RelPath> => "['uploads']",
+        /// What `deploy logs` reads: `journal:UNIT`, `user-journal:UNIT`, or a glob of files below `path`; without it, the journal
+        /// of the units that `restart` names.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        logs: Option<Template> => "'journal:shop-web'",
     } rules ssh_rules
 }
 
@@ -114,13 +118,41 @@ fn ssh_rules(ssh: &SshConfig, node: &Node, cx: &mut Cx<'_>) {
             );
         }
     }
-    if let Some(fact) = ssh
-        .path
+    stays("a service's path", "a path", &ssh.path, span, cx);
+    if let Some(logs) = &ssh.logs {
+        let span = node.at(&["logs"]).map_or(node.span, |node| node.span);
+        stays("where a service writes", "this", logs, span, cx);
+        if let Some(text) = logs.literal() {
+            let unit = text
+                .strip_prefix("user-")
+                .unwrap_or(text)
+                .strip_prefix("journal:");
+            if unit.unwrap_or(text).trim().is_empty() || text.chars().any(char::is_control) {
+                let message = "neither a unit nor files are named";
+                cx.problem(
+                    span,
+                    message,
+                    "write `journal:UNIT`, or a glob as in `shared/log/*.log`",
+                );
+            } else if text.split('/').any(|part| part == "..") {
+                cx.problem(
+                    span,
+                    "files of a service are below its path",
+                    "write it without `..`",
+                );
+            }
+        }
+    }
+}
+
+/// A text about a host that is the same for every release, and that people see.
+fn stays(what: &str, short: &str, text: &Template, span: Span, cx: &mut Cx<'_>) {
+    if let Some(fact) = text
         .facts()
         .find(|fact| *fact != super::super::template::Fact::Host)
     {
         let message = format!(
-            "a service's path stays the same from release to release, and `${{{}}}` does not",
+            "{what} stays the same from release to release, and `${{{}}}` does not",
             fact.as_str()
         );
         cx.problem(
@@ -129,8 +161,8 @@ fn ssh_rules(ssh: &SshConfig, node: &Node, cx: &mut Cx<'_>) {
             "only `${host}`, `${service}`, `${environment}` and variables may stand here",
         );
     }
-    if let Some(secret) = ssh.path.secrets().next() {
-        let message = format!("a path is shown to people, and `{secret}` is a secret");
+    if let Some(secret) = text.secrets().next() {
+        let message = format!("{short} is shown to people, and `{secret}` is a secret");
         cx.problem(span, message, "use a variable");
     }
 }

@@ -1,11 +1,17 @@
 //! The ssh target's own words from the manifest's. No rule lives here.
 
+mod server;
+
+use super::server::{Seat, Server};
 use super::{Examined, Made, Maker, Recipe};
 use crate::api::{Diagnosis, DiagnosisState};
 use crate::failpoint;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, SliceName};
-use deploy_core::manifest::{self, Fact, HookPoint, HostAddress, StrategyKind, TargetConfig, TargetKind};
+use deploy_core::manifest::{
+    self, Environment, Fact, Facts, HookPoint, HostAddress, Service, StrategyKind, TargetConfig, TargetKind,
+    Template,
+};
 use deploy_core::port::target::Secret;
 use deploy_target_ssh::{
     Address, Check, CheckState, Connections, Failpoint, Hook, HostBinding, HostScript, SshAddress,
@@ -58,6 +64,10 @@ impl Maker for Ssh {
     async fn make(&self, recipe: &Recipe<'_>) -> Result<Made, Failure> {
         make(recipe, &self.connections).await
     }
+
+    fn server(&self, seat: &Seat<'_>) -> Option<Result<Arc<dyn Server>, Failure>> {
+        Some(server::make(seat, &self.connections))
+    }
 }
 
 async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Failure> {
@@ -78,7 +88,7 @@ async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Fa
                 recipe.folder,
                 recipe.passwords.get(&host.name),
             ),
-            path: path(recipe, &config.path, host)?,
+            path: path(recipe.service, &config.path, recipe.facts, recipe.folder, host)?,
             variables: BTreeMap::new(),
         });
     }
@@ -122,7 +132,7 @@ async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Fa
 
 fn address(
     host: &manifest::Host,
-    environment: &manifest::Environment,
+    environment: &Environment,
     folder: &Path,
     password: Option<&Secret>,
 ) -> Address {
@@ -140,20 +150,36 @@ fn address(
 }
 
 /// Where the service is on a host: it may be elsewhere on each.
-fn path(recipe: &Recipe<'_>, path: &manifest::Template, host: &manifest::Host) -> Result<String, Failure> {
-    let mut facts = recipe.facts.clone();
+fn path(
+    service: &Service,
+    path: &Template,
+    facts: &Facts,
+    folder: &Path,
+    host: &manifest::Host,
+) -> Result<String, Failure> {
+    Ok(absolute(folder, &text("the path", service, path, facts, host)?))
+}
+
+/// What a text of a service means on a host.
+fn text(
+    what: &str,
+    service: &Service,
+    template: &Template,
+    facts: &Facts,
+    host: &manifest::Host,
+) -> Result<String, Failure> {
+    let mut facts = facts.clone();
     facts.insert(Fact::Host, host.name.to_string());
-    let path = path.expand(&facts).map_err(|error| {
+    template.expand(&facts).map_err(|error| {
         Failure::new(
             Code::VariableUnset,
             format!(
-                "the path of service {} on {} cannot be filled in: {error}",
-                recipe.service.name, host.name
+                "{what} of service {} on {} cannot be filled in: {error}",
+                service.name, host.name
             ),
             "deploy config shows where it is set",
         )
-    })?;
-    Ok(absolute(recipe.folder, &path))
+    })
 }
 
 /// Relative paths in the manifest are relative to its folder.

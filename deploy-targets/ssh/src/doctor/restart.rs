@@ -29,7 +29,7 @@ pub(super) fn program(command: &Command) -> (Option<String>, Option<Vec<String>>
 }
 
 /// The user to run as, the program and its arguments; `None` where there is an option that is not known here.
-fn after_sudo(words: &[String]) -> Option<Vec<String>> {
+pub(crate) fn after_sudo(words: &[String]) -> Option<Vec<String>> {
     let mut found = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {

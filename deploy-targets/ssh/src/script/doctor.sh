@@ -1,9 +1,6 @@
 # What `deploy doctor` wants to know of a host; changes nothing. Arguments: the restart command's program (empty: not to be told),
 # and, where `sudo` runs it, the words after `sudo` (encoded).
-for pair in flock:util-linux setsid:util-linux sha256sum:coreutils tar:tar timeout:coreutils mv:coreutils mkfifo:coreutils sync:coreutils \
-    readlink:coreutils stat:coreutils xargs:findutils awk:mawk; do
-    command -v "${pair%%:*}" >/dev/null 2>&1 || emit missing "${pair%%:*}" "${pair#*:}"
-done
+tell_missing
 emit layout "$layout"
 near=$path
 while [ ! -e "$near" ]; do near=${near%/*}; near=${near:-/}; done

@@ -1,19 +1,23 @@
 # Nothing that a command prints leaves the host with the value of a secret in it: the values are known here, also to whoever resumes
 # without them and goes back to an older one. They are on no argument list and in no file of their own.
 
-# The secrets a command may have been given, as lines: of the environment file $1, and of those kept for later steps. A line of
-# these files that is not marked as plain holds a secret.
-secrets() {
-    cat "$1" "$store/environments"/* "$releases"/*/.deploy/run-env 2>/dev/null | while read -r name word kind; do
+# The secrets in these files, as lines. A line of theirs that is not marked as plain holds a secret.
+secrets_in() {
+    cat "$@" 2>/dev/null | while read -r name word kind; do
         [ "$kind" != plain ] || continue
         decode "$word"
         printf '%s\n' "$decoded"
     done
+}
+# The secrets a command may have been given, as lines: of the environment file $1, and of those kept for later steps.
+secrets() {
+    secrets_in "$1" "$store/environments"/* "$releases"/*/.deploy/run-env
     printf '@%s scrub\n' "$nonce"
 }
 # Prints what follows the secrets in the files, without them; up to our own last line, for what a command left behind may hold the
-# pipe open. A line of a secret that is shorter than four characters stands in too many words; a line of output is cut at 8192. Who
-# floods is shown 4 MiB or 20000 lines of it, and the last 40 lines.
+# pipe open. A line of a secret that is shorter than four characters stands in too many words; a line of output is cut at 8192.
+# Each line begins with $TAG, if that is exported: somebody reads along, to the end. Else who floods is shown 4 MiB or 20000 lines of it,
+# and the last 40 lines. The empty line that comes before our own last one is ours, too.
 scrub() {
     interactive=
     # It would keep lines back until there are many.
@@ -56,7 +60,18 @@ scrub() {
             }
             return all
         }
-        BEGIN { scrub = ENVIRON["MARK"] " scrub"; over = ENVIRON["MARK"] " over" }
+        function tell(line,   text) {
+            if (tag == "" && (printed >= 4194304 || lines >= 20000)) {
+                last[++more % 40] = substr(line, 1, 8192 + longest)
+                return
+            }
+            text = shown(line)
+            printed += length(text) + 1
+            lines++
+            print tag text
+            fflush()
+        }
+        BEGIN { scrub = ENVIRON["MARK"] " scrub"; over = ENVIRON["MARK"] " over"; tag = ENVIRON["TAG"] }
         !begun && $0 == scrub { begun = 1; next }
         !begun {
             sub(/^[ \t\r]+/, "")
@@ -67,16 +82,15 @@ scrub() {
             hide(escaped($0, "\"\\`$"))
             next
         }
-        $0 == over { exit }
-        printed < 4194304 && lines < 20000 {
-            text = shown($0)
-            printed += length(text) + 1
-            lines++
-            print text
-            fflush()
-            next
+        $0 == over {
+            while (--empty > 0) tell("")
+            exit
         }
-        { last[++more % 40] = substr($0, 1, 8192 + longest) }
+        $0 == "" { empty++; next }
+        {
+            for (; empty > 0; empty--) tell("")
+            tell($0)
+        }
         END {
             if (more > 40) print "[" more - 40 " more lines are not shown]"
             for (at = more > 40 ? more - 39 : 1; at <= more; at++) print shown(last[at % 40])

@@ -1,6 +1,7 @@
 //! The whole target, on this machine and over sshd on the loopback.
 
 mod armed;
+mod by_hand;
 mod cases;
 mod common;
 mod crowded;
@@ -11,7 +12,10 @@ mod killed;
 mod linked;
 mod over_ssh;
 mod secrets;
+mod setup;
 mod shells;
 mod sshd;
+mod sudo;
 mod trouble;
+mod trust;
 mod verbs;

@@ -6,6 +6,8 @@ pub(crate) mod local;
 mod refusal;
 pub(crate) mod ssh;
 
+pub(crate) use refusal::{named, refused};
+
 use crate::words;
 use async_trait::async_trait;
 use deploy_core::failure::Failure;

@@ -49,6 +49,19 @@ const NO_WAY: [(&str, &str, &str); 8] = [
     ),
 ];
 
+/// What pins a key; [`named`] says of which host.
+const TRUST: &str = "deploy trust HOST";
+
+/// The same next command with the host's name in the manifest, which only whoever connects knows.
+pub(crate) fn named(next: &str, host: &str) -> String {
+    next.replace(TRUST, &format!("deploy trust {host}"))
+}
+
+/// Whether it is not the host itself that was refused, but one on the way: then nobody said anything of the host's own key.
+fn of_the_jump_host(said: &str) -> bool {
+    said.contains("UNKNOWN port 65535")
+}
+
 /// A word as a shell takes it.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+%=".contains(c);
@@ -149,11 +162,19 @@ fn why(address: &SshAddress, said: &str) -> (Cause, Code, String, String) {
     if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         let message = format!("the host key of {destination} is not the one known for it");
         let forget = forget(destination, said);
-        let next = format!("if the change is expected: {forget}, then connect once by hand: {by_hand}");
+        let next = if of_the_jump_host(said) {
+            format!("if the change is expected: {forget}, then connect once by hand: {by_hand}")
+        } else {
+            format!("if the change is expected: {TRUST} --replace (or by hand: {forget}, then {by_hand})")
+        };
         (Cause::Final, Code::HostKey, message, next)
     } else if said.contains("Host key verification failed") || said.contains("host key is known for") {
         let message = format!("the host key of {destination} is not known");
-        let next = format!("connect once by hand, and compare its fingerprint: {by_hand}");
+        let next = if of_the_jump_host(said) {
+            format!("connect once by hand, and compare the fingerprints: {by_hand}")
+        } else {
+            format!("pin it, comparing its fingerprint: {TRUST} (or by hand: {by_hand})")
+        };
         (Cause::Final, Code::HostKey, message, next)
     } else if let Some(line) = line_with(said, &["Permission denied", "Too many authentication failures"]) {
         let line = printable(line, 200);
@@ -243,7 +264,7 @@ mod tests {
                 "No ED25519 host key is known for web and you have requested strict checking.\nHost key verification failed.",
                 Code::HostKey,
                 "is not known",
-                "fingerprint: ssh deploy@web true",
+                "deploy trust HOST (or by hand: ssh deploy@web true",
             ),
             (
                 "something new",
@@ -272,7 +293,10 @@ mod tests {
         }
         let changed = "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @";
         let (.., next) = why(&address("ssh://deploy@10.0.0.1:2222"), changed);
-        assert!(next.contains("ssh-keygen -R '[10.0.0.1]:2222', then"), "{next}");
+        assert!(
+            next.contains("deploy trust HOST --replace (or by hand: ssh-keygen -R '[10.0.0.1]:2222', then"),
+            "{next}"
+        );
         let said = format!("{changed}\n  remove with:\n  ssh-keygen -f \"/k\" -R \"[10.0.0.1]:2222\"");
         let (.., next) = why(&address("web"), &said);
         assert!(
@@ -301,6 +325,21 @@ mod tests {
             next.contains("ssh-keygen -R 10.0.0.1 -f /k/known_hosts, then"),
             "{next}"
         );
+    }
+
+    #[test]
+    fn a_key_is_pinned_by_the_hosts_name_unless_it_is_the_one_on_the_way() {
+        let unknown = "No ED25519 host key is known for web\nHost key verification failed.";
+        let (.., next) = why(&address("deploy@web"), unknown);
+        let named = named(&next, "web-1");
+        assert!(
+            named.contains("fingerprint: deploy trust web-1 (or by hand"),
+            "{named}"
+        );
+        let jump = format!("{unknown}\nConnection closed by UNKNOWN port 65535");
+        let (_, code, _, next) = why(&address("deploy@web"), &jump);
+        assert_eq!(code, Code::HostKey);
+        assert!(!next.contains("deploy trust"), "{next}");
     }
 
     #[test]
