@@ -6,6 +6,7 @@ use crate::context::{Context, Signals};
 use crate::error::CliError;
 use deploy_core::failure::Code;
 use deploy_core::id::EnvName;
+use deploy_core::plan::Kind;
 use deploy_engine::Engine;
 use deploy_engine::api::DeployAsk;
 
@@ -56,17 +57,41 @@ pub(crate) async fn seen(
     }
     let text = plan::text(&preview, context.console.paint_err());
     context.console.message(text.trim_end());
-    let name = &ask.environment;
-    let question = format!("This changes {name}. Type its name to go on: ");
-    let answer = context.asked(signals, &question).await?;
-    if answer.as_deref() != Some(name.as_str()) {
-        let message = format!("{name} was not confirmed: nothing was begun");
-        let next = format!("type {name} when asked, or give --confirm {name}");
-        return Err(CliError::new(Code::ConfirmationMissing, message, next));
-    }
+    let answer = context.asked(signals, &question(&ask.environment)).await?;
+    judged(answer.as_deref(), &ask.environment)?;
     Ok(DeployAsk {
         confirmed: true,
         only: Some(digest),
         ..ask
     })
+}
+
+/// Whether what is done by hand on hosts is confirmed: beforehand, or now, where deploying has to be and somebody can be asked. Whoever
+/// calls it hears the signals.
+pub(crate) async fn by_hand(
+    context: &mut Context<'_>,
+    engine: &Engine,
+    name: &EnvName,
+) -> Result<bool, CliError> {
+    if given(context, name)? {
+        return Ok(true);
+    }
+    if !context.console.asks() || !engine.wants_confirmation(name, Kind::Deploy).await? {
+        return Ok(false);
+    }
+    let answer = context.console.ask(&question(name)).await;
+    judged(answer.as_deref(), name).map(|()| true)
+}
+
+fn question(name: &EnvName) -> String {
+    format!("This changes {name}. Type its name to go on: ")
+}
+
+fn judged(answer: Option<&str>, name: &EnvName) -> Result<(), CliError> {
+    if answer == Some(name.as_str()) {
+        return Ok(());
+    }
+    let message = format!("{name} was not confirmed: nothing was begun");
+    let next = format!("type {name} when asked, or give --confirm {name}");
+    Err(CliError::new(Code::ConfirmationMissing, message, next))
 }

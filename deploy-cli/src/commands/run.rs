@@ -1,13 +1,13 @@
 //! `deploy run`: a command on every host.
 
 use super::by_hand::{HostObject, Printer, look_on};
+use super::confirm;
 use crate::args::servers::Run;
 use crate::console::Loudness;
 use crate::context::{Context, Signals};
 use crate::error::{CliError, Exit};
 use deploy_core::command::Command;
 use deploy_core::id::{EnvName, ServiceName};
-use deploy_core::plan::Kind;
 use deploy_engine::api::Access;
 use deploy_engine::api::by_hand::{HostEnd, OnHosts, RunAsk, exit_of};
 use serde::Serialize;
@@ -43,7 +43,7 @@ pub(crate) async fn run(
         let engine = context.open_anyway(Access::Write).await?;
         let environment = context.environment(&engine.environments(), args.environment)?;
         let configured = engine.environment(&environment).await?;
-        let confirmed = context.confirmed(&engine, &environment, Kind::Deploy).await?;
+        let confirmed = confirm::by_hand(context, &engine, &environment).await?;
         Ok::<_, CliError>((engine, environment, configured, confirmed))
     };
     let (engine, environment, configured, confirmed) = tokio::select! {

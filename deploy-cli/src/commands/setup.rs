@@ -1,12 +1,12 @@
 //! `deploy setup`: bare hosts, prepared.
 
+use super::confirm;
 use crate::args::servers::Setup;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::render::Paint;
 use deploy_core::failure::{Code, printable};
 use deploy_core::id::EnvName;
-use deploy_core::plan::Kind;
 use deploy_engine::api::Access;
 use deploy_engine::api::by_hand::{HostSetup, SetupAsk, SetupState};
 use serde::Serialize;
@@ -26,7 +26,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Setup) -> Result<Exit, 
     let access = if args.dry_run { Access::Read } else { Access::Write };
     let engine = context.open(access).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
-    let confirmed = args.dry_run || context.confirmed(&engine, &environment, Kind::Deploy).await?;
+    let confirmed = args.dry_run || confirm::by_hand(context, &engine, &environment).await?;
     let ask = SetupAsk {
         environment,
         dry_run: args.dry_run,

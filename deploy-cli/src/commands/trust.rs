@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Trust) -> Result<Exit, 
         ));
     }
     let compared = if fingerprints.is_empty() {
-        compare(context, seen)?
+        compare(context, seen).await?
     } else {
         fingerprints
     };
@@ -101,7 +101,7 @@ fn refused(code: Code, message: String, next: String, keys: impl IntoIterator<It
 }
 
 /// Asks somebody: the fingerprints that were compared.
-fn compare(context: &mut Context<'_>, seen: &HostKeysSeen) -> Result<Vec<String>, CliError> {
+async fn compare(context: &mut Context<'_>, seen: &HostKeysSeen) -> Result<Vec<String>, CliError> {
     let host = &seen.host;
     if !context.console.asks() {
         let next = format!(
@@ -117,7 +117,7 @@ fn compare(context: &mut Context<'_>, seen: &HostKeysSeen) -> Result<Vec<String>
             .message(&format!("  {} ({})", key.fingerprint, key.kind));
     }
     let question = "Is that what its owner tells? Type yes, or the fingerprint that you were told: ";
-    let said = context.console.ask(question).unwrap_or_default();
+    let said = context.console.ask(question).await.unwrap_or_default();
     if said == "yes" {
         return Ok(seen.keys.iter().map(|key| key.fingerprint.clone()).collect());
     }

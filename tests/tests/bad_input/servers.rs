@@ -1,5 +1,7 @@
 //! Servers that do not do as they should, as a person sees it who deploys to several: the reason, who is where, and the exit code.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails there")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -23,10 +25,11 @@ impl Servers {
     fn new(names: &[&str]) -> Self {
         let fleet = Sshd::named(names);
         let folder = fleet.ssh_config().parent().unwrap().display().to_string();
-        let hosts: String = names
+        let hosts: Vec<_> = names
             .iter()
             .map(|name| format!("{name} = {{ ssh = \"{name}\" }}\n"))
             .collect();
+        let hosts = hosts.concat();
         let shop = Scratch::new();
         shop.write(
             "deploy.toml",
