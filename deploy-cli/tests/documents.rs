@@ -56,6 +56,7 @@ fn the_readmes_manifest_is_valid() {
         let environment = manifest.resolve(name, &BTreeMap::new(), &|_| None).unwrap();
         assert_eq!(environment.services.len(), 2, "{name}");
     }
+    checked(block).unwrap_or_else(|problems| panic!("{problems}"));
 }
 
 /// The blocks of TOML in a document.
@@ -67,10 +68,11 @@ fn blocks(markdown: &str) -> Vec<&str> {
 /// What `deploy check` says of a manifest, without the files that it names.
 fn checked(manifest: &str) -> Result<(), deploy_core::problem::Problems> {
     let manifest = deploy_core::manifest::parse("deploy.toml", manifest)?;
+    let mut all = Vec::new();
     for name in manifest.environments() {
-        manifest.check(name, &BTreeMap::new(), &|_| None)?;
+        all.push(manifest.check(name, &BTreeMap::new(), &|_| None)?);
     }
-    Ok(())
+    manifest.apart(&all, manifest.environments())
 }
 
 fn merged(mut base: toml::Table, more: toml::Table) -> toml::Table {

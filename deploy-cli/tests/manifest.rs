@@ -199,8 +199,11 @@ fn two_services_in_one_folder() {
     --- stderr
     deploy.toml:7:8: api and web are both in live on here, in development
         7 | path = "live"
-          |        ^^^^^^ give each service a folder of its own
-    error: a problem in the manifest [DPL0002]
+          |        ^^^^^^ give each service a folder of its own, beside the other's
+    deploy.toml:13:8: api of development and api of production are both in live on there: what changes one environment changes the other, past its gates
+       13 | path = "./live/"
+          |        ^^^^^^^^^ put the environment into the path, as in `path = "${environment}/live"`, or give each environment a host of its own
+    error: 2 problems in the manifest [DPL0002]
       next     correct the manifest, then `deploy check`
     "#);
 }
@@ -456,4 +459,45 @@ fn every_shell_gets_a_script_and_every_command_a_page() {
     "#);
     let page = home.read("pages/deploy-up.1");
     assert!(page.contains(".TH") && page.contains("allow"), "{page}");
+}
+
+#[test]
+fn a_service_inside_another_and_environments_in_one_place() {
+    let text = LOCAL
+        .replace(
+            "[environments.development.hosts]",
+            "[services.api.ssh]\nsource = \".\"\npath = \"live/current/api\"\n[environments.development.hosts]",
+        )
+        .replace("\"live-production\"", "\"live\"");
+    assert_snapshot!(check(&text), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:13:8: api of development and api of production are both in live/current/api on there: what changes one environment changes the other, past its gates
+       13 | path = "live/current/api"
+          |        ^^^^^^^^^^^^^^^^^^ put the environment into the path, as in `path = "live/current/${environment}/api"`, or give each environment a host of its own
+    deploy.toml:13:8: api is in live/current/api on here, and live/current belongs to web, in development
+       13 | path = "live/current/api"
+          |        ^^^^^^^^^^^^^^^^^^ give each service a folder of its own, beside the other's
+    deploy.toml:13:8: api is in live/current/api on there, and live/current belongs to web, in production
+       13 | path = "live/current/api"
+          |        ^^^^^^^^^^^^^^^^^^ give each service a folder of its own, beside the other's
+    deploy.toml:22:8: web of development and web of production are both in live on there: what changes one environment changes the other, past its gates
+       22 | path = "live"
+          |        ^^^^^^ put the environment into the path, as in `path = "${environment}/live"`, or give each environment a host of its own
+    error: 4 problems in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+    // Only what the environment that is asked about is part of.
+    let three = text.replace("live/current/api", "api").replace(
+        "[environments.production]",
+        "[environments.staging.hosts]\nother = { ssh = \"h\" }\n[environments.production]",
+    );
+    let home = Home::with(&[(
+        "deploy.toml",
+        &three
+            .replace("\"live\"", "\"/x/live\"")
+            .replace("\"api\"", "\"/x/api\""),
+    )]);
+    assert!(home.run(&["check", "-e", "staging"]).starts_with("exit 0\n"));
+    assert!(home.run(&["check", "-e", "production"]).starts_with("exit 2\n"));
 }

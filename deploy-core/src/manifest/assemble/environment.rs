@@ -9,7 +9,7 @@ use super::super::read::{Cx, FromNode};
 use super::super::scope::{Expanded, Given, Judging, Realm, Scope, VarOrigin};
 use super::super::template::{Fact, Template, VarName};
 use super::service::{self, Around, Assembled};
-use super::{Inputs, references, settings, variables};
+use super::{Inputs, places, references, settings, variables};
 use crate::id::{EnvName, ServiceName};
 use crate::problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,9 +84,9 @@ pub(in super::super) fn environment(
             references::hosts_there(manifest, name, &assembled, cx);
         });
     }
-    references::folders(node, &assembled, &mut cx);
+    places::folders(node, &assembled, &mut cx);
     if inputs.judging == Judging::Check {
-        references::one_service_a_folder(node, &assembled, &mut cx);
+        places::one_service_a_folder(name, node, &assembled, &mut cx);
     }
     let whole = (|| {
         let read = Read {
