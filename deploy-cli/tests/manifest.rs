@@ -501,3 +501,26 @@ fn a_service_inside_another_and_environments_in_one_place() {
     assert!(home.run(&["check", "-e", "staging"]).starts_with("exit 0\n"));
     assert!(home.run(&["check", "-e", "production"]).starts_with("exit 2\n"));
 }
+
+#[test]
+fn hosts_that_nobody_is() {
+    let hosts =
+        |name: &str| LOCAL.replace("path = \"live\"", &format!("path = \"live\"\nhosts = \"{name}\""));
+    let several = hosts("web")
+        .replace(
+            "here = { local = true }",
+            "here = { local = true }\nweb-1 = { ssh = \"h\" }",
+        )
+        .replace("\"live", "\"/x/live");
+    assert_snapshot!(check(&several), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:8:9: there is no host group `web`
+        8 | hosts = "web"
+          |         ^^^^^ did you mean `web-1`?
+    error: a problem in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+    let one = several.replace("hosts = \"web\"", "hosts = \"web-1\"");
+    assert!(check(&one).starts_with("exit 0\n"), "{}", check(&one));
+}

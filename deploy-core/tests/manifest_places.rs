@@ -191,3 +191,49 @@ fn environments_share_no_place() {
         );
     }
 }
+
+#[test]
+fn a_hosts_own_name_is_a_group_of_one() {
+    let hosts = |named: &str, hosts: &str| {
+        let text = format!(
+            "[project]\nname = \"shop\"\n\
+             [services.web.ssh]\nsource = \".\"\npath = \"/x/${{environment}}\"\nhosts = \"{named}\"\n\
+             [environments.production.hosts]\n{hosts}\n\
+             [environments.staging.hosts]\nb = {{ ssh = \"b\", groups = [\"db\", \"a\"] }}\na = {{ ssh = \"a\", groups = [\"web\"] }}\n"
+        );
+        let manifest = manifest::parse("deploy.toml", &text)?;
+        let production = &manifest.environments()[0];
+        let environment = manifest.resolve(production, &BTreeMap::new(), &|_| None)?;
+        let web = environment.services.values().next().expect("web");
+        let names = environment
+            .hosts_of(web)
+            .into_iter()
+            .map(|host| host.name.to_string());
+        Ok::<_, Problems>(names.collect::<Vec<_>>())
+    };
+    let none = "a = { ssh = \"a\" }\nb = { ssh = \"b\" }\nc = { ssh = \"c\" }";
+    let some = "a = { ssh = \"a\" }\nb = { ssh = \"b\", groups = [\"web\"] }\nc = { ssh = \"c\", groups = [\"db\"] }";
+    for (named, all, chosen) in [
+        // What some environment calls a group is one, and whoever is in none is in all.
+        ("web", none, ["a", "b", "c"].as_slice()),
+        ("web", some, &["a", "b"]),
+        ("db", some, &["a", "c"]),
+        ("b", some, &["b"]),
+        ("c", none, &["c"]),
+        // A group of that name comes first: staging has one.
+        ("a", none, &["a", "b", "c"]),
+    ] {
+        match hosts(named, all) {
+            Ok(found) => assert_eq!(found, chosen, "{named} of {all}"),
+            // Staging has no `c`.
+            Err(problems) => assert_eq!(named, "c", "{problems}"),
+        }
+    }
+    let said = hosts("wep", none).expect_err("nobody is that").to_string();
+    assert!(
+        said.contains("there is no host group `wep`") && said.contains("did you mean `web`?"),
+        "{said}"
+    );
+    let said = hosts("search", none).expect_err("nobody is that").to_string();
+    assert!(said.contains("its groups are a, db, web"), "{said}");
+}

@@ -26,7 +26,8 @@ impl Written<'_> {
             Some(HostSelection::Group(group)) => {
                 self.keys.groups.is_empty() || self.keys.groups.contains(group)
             }
-            _ => true,
+            Some(HostSelection::Host(name)) => self.name == name.as_str(),
+            Some(HostSelection::All) | None => true,
         }
     }
 
