@@ -403,3 +403,43 @@ fn flags_that_make_no_sense_there_are_refused_by_name() {
     assert!(first.starts_with("exit 0\n"), "{first}");
     assert_eq!(home.read("live/current/index.html"), "hello\n");
 }
+
+/// A confirmation is asked of whoever does it: it neither holds nor is in the way before.
+#[test]
+fn gates_and_plans_say_that_a_confirmation_will_be_asked() {
+    let home = checkout();
+    let confirmed = LOCAL.replace(
+        "[environments.development.hosts]",
+        "[environments.development]\nconfirm = true\n[environments.development.hosts]",
+    );
+    home.write("deploy.toml", confirmed.as_bytes());
+    home.git(&["commit", "-aqm", "Ask"]);
+    let plan = home.run(&["plan", "-e", "development"]);
+    let last = plan.split("way back").nth(1).unwrap_or_default();
+    assert!(
+        last.ends_with("every other gate holds\nconfirmation: will be asked (--confirm development)\n"),
+        "{plan}"
+    );
+    let given = home.run(&["plan", "-e", "development", "--confirm", "development"]);
+    assert!(given.ends_with("every gate holds\n"), "{given}");
+    let gates = home.run(&["gates", "-e", "development"]);
+    assert!(
+        gates.starts_with("exit 0\n")
+            && gates.ends_with(
+                "  ? confirmation: asked when it is done: --confirm development\n✓ every other gate holds\n"
+            ),
+        "{gates}"
+    );
+    for args in [
+        ["gates", "-e", "development", "--json"],
+        ["plan", "-e", "development", "--json"],
+    ] {
+        let (answer, code) = home.json(&args);
+        assert_eq!(code, 0);
+        assert_eq!(
+            answer["asked"],
+            serde_json::json!([{ "gate": "confirmation", "by": "--confirm development" }]),
+            "{answer}"
+        );
+    }
+}

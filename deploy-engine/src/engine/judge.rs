@@ -5,11 +5,11 @@ use super::looks::Looks;
 use super::plan::Shape;
 use super::rules::rules;
 use super::scene::{Scene, Views};
-use crate::api::EngineError;
+use crate::api::{Asked, EngineError};
 use crate::drive::{Judge, Judgement, Moment};
 use deploy_core::event::{EventKind, Request};
 use deploy_core::failure::Failure;
-use deploy_core::gate::{self, GateInput, PlanFacts, Rules, Trigger, Unmet, Verdict};
+use deploy_core::gate::{self, GateInput, GateKind, PlanFacts, Rules, Trigger, Unmet, Verdict};
 use deploy_core::id::{Actor, DeploymentId, EnvName};
 use deploy_core::manifest::Environment;
 use deploy_core::model::Release;
@@ -128,6 +128,20 @@ impl Engine {
         };
         Ok(gate::examine(&input))
     }
+}
+
+/// What was judged of a case that counts as confirmed: each rule but those that are asked when it is done, and these.
+pub(super) fn without_asked(
+    judged: Vec<gate::Judged>,
+    environment: &EnvName,
+) -> (Vec<gate::Judged>, Vec<Asked>) {
+    let is_asked = |judged: &gate::Judged| matches!(judged, gate::Judged::Met { gate, .. } if *gate == GateKind::Confirmation);
+    let (asked, judged): (Vec<_>, _) = judged.into_iter().partition(is_asked);
+    let by = |judged: gate::Judged| Asked {
+        gate: judged.gate(),
+        by: format!("--confirm {environment}"),
+    };
+    (judged, asked.into_iter().map(by).collect())
 }
 
 /// The verdict of what was judged.

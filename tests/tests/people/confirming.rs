@@ -47,7 +47,8 @@ fn the_plan_is_seen_before_it_is_confirmed() {
       ! web: interrupted for a moment: its only slice moves
     plan [digest], at most 35m from the start of activation
     way back  back to v1 by its checkpoints
-    every gate holds
+    every other gate holds
+    confirmation: will be asked (--confirm development)
     This changes development. Type its name to go on:
     "#);
     assert_eq!(serves(&shop), "v1", "nothing begins before the answer");
