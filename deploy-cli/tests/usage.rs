@@ -256,3 +256,49 @@ fn the_deployment_may_be_left_out_where_there_is_one() {
       next     deploy history shows what happened
     "#);
 }
+
+/// An answer that nobody has is no success; a reader that went away is.
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    let home = Home::with(&[("deploy.toml", LOCAL)]);
+    home.run(&["freeze", "-e", "development", "--reason", "fair"]);
+    let run = |args: &[&str], redirect: &str| {
+        let line = format!("\"$@\" {redirect}");
+        let output = std::process::Command::new("bash")
+            .args(["-o", "pipefail", "-c", &line, "sh", env!("CARGO_BIN_EXE_deploy")])
+            .args(args)
+            .current_dir(home.project())
+            .env("HOME", home.path())
+            .output()
+            .expect("a shell");
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).expect("UTF-8"),
+        )
+    };
+    let full = "error: could not write the answer: No space left on device\n";
+    for args in [
+        &["audit", "export"][..],
+        &["audit", "export", "--json"],
+        &["audit", "export", "--events"],
+        &["audit", "verify"],
+        &["check"],
+        &["check", "--json"],
+        &["config", "-e", "development"],
+        &["completions", "bash"],
+        &["explain", "environments"],
+        &["man"],
+        &["schema"],
+        &["status"],
+        &["history"],
+        &["releases"],
+        &["--help"],
+        &["--version"],
+    ] {
+        assert_eq!(run(args, "> /dev/full"), (Some(1), full.to_owned()), "{args:?}");
+        assert_eq!(run(args, "| true"), (Some(0), String::new()), "{args:?}");
+    }
+    // What failed besides says more.
+    let (code, said) = run(&["check", "-e", "nowhere", "--json"], "> /dev/full");
+    assert_eq!((code, said.as_str()), (Some(2), full));
+}
