@@ -443,3 +443,13 @@ fn gates_and_plans_say_that_a_confirmation_will_be_asked() {
         );
     }
 }
+
+#[test]
+fn a_manifest_that_is_not_committed_says_what_to_do() {
+    let home = checkout();
+    home.git(&["rm", "-q", "--cached", "deploy.toml"]);
+    home.git(&["commit", "-qm", "Forget"]);
+    let said = home.run(&["up", "-e", "development", "--allow-dirty"]);
+    let next = "  next     git add deploy.toml && git commit, then again: what is deployed is a commit";
+    assert!(said.starts_with("exit 2\n") && said.contains(next), "{said}");
+}

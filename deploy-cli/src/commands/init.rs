@@ -21,7 +21,7 @@ struct Answer<'a> {
 
 pub(crate) fn run(context: &mut Context<'_>, args: &Init) -> Result<Exit, CliError> {
     let folder = context.folder();
-    let server = server();
+    let server = args.host.as_ref().map(ToString::to_string).or_else(server);
     let draft = match args.template {
         Some(kind) => write::template(kind, &look::look(&folder).name, server.as_deref()),
         None => write::draft(&look::look(&folder), server.as_deref()),

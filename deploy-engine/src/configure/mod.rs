@@ -78,7 +78,9 @@ impl ConfigureError {
             }
             Self::NotUtf8 { .. } => unreadable("save it as UTF-8"),
             Self::TooLarge { .. } => unreadable("is it the right file? -f FILE names another"),
-            Self::NotInCommit { .. } => unreadable("git add it and commit"),
+            Self::NotInCommit { path, .. } => unreadable(&format!(
+                "git add {path} && git commit, then again: what is deployed is a commit"
+            )),
             Self::Git(error) => error.failure(),
         }
     }
