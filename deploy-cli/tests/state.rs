@@ -453,3 +453,16 @@ fn a_manifest_that_is_not_committed_says_what_to_do() {
     let next = "  next     git add deploy.toml && git commit, then again: what is deployed is a commit";
     assert!(said.starts_with("exit 2\n") && said.contains(next), "{said}");
 }
+
+#[test]
+fn a_service_that_is_removed_is_told_to_be() {
+    let home = checkout();
+    assert!(home.run(&["up", "-e", "development"]).starts_with("exit 0\n"));
+    let said = home.run(&["retire", "web", "-e", "development", "--confirm", "development"]);
+    let told: Vec<&str> = said.lines().filter(|line| line.contains("remove")).collect();
+    assert!(told[0].ends_with("→ development, now v1; removes web"), "{said}");
+    assert!(
+        said.contains("✓ web is removed: nothing serves any more · "),
+        "{said}"
+    );
+}

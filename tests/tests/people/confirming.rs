@@ -93,7 +93,7 @@ fn what_is_removed_is_seen_before_it_is_confirmed() {
     let mut terminal = asked(&shop, &["retire", "web"]);
     insta::assert_snapshot!(redacted(&shop, &terminal.shown()), @r#"
     · environment development: the only one there is
-    v1 27d7aac "v1" (main) → development, now v1
+    v1 27d7aac "v1" (main) → development, now v1; removes web
     unchanged
       api  ssh here
     removed at the end
