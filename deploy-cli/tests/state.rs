@@ -444,6 +444,38 @@ fn gates_and_plans_say_that_a_confirmation_will_be_asked() {
     }
 }
 
+/// Whoever is refused is not sent to approve what has ended.
+#[test]
+fn a_refusal_names_what_opens_it_for_the_next_request() {
+    let home = checkout();
+    let gated = LOCAL.replace(
+        "[environments.development.hosts]",
+        "[groups]\nlead = [\"bob@shop.example\"]\n[environments.development]\nbranches = [\"master\"]\n\
+         checklist = { plan = \"Rollback plan ready\" }\napprovals.release = { count = 1, from = [\"lead\"] }\n[environments.development.hosts]",
+    );
+    home.write("deploy.toml", gated.as_bytes());
+    home.git(&["commit", "-aqm", "Ask"]);
+    let (answer, code) = home.json(&["up", "-e", "development", "--json"]);
+    assert_eq!(
+        (answer["outcome"].as_str(), code),
+        (Some("refused"), 6),
+        "{answer}"
+    );
+    let id = &answer["deployment"].as_str().expect("an id")[..10];
+    let next: Vec<&str> = answer["unmet"]
+        .as_array()
+        .expect("some")
+        .iter()
+        .filter_map(|unmet| unmet["next"].as_str())
+        .collect();
+    assert_eq!(next.len(), 3, "{answer}");
+    assert!(next.iter().all(|next| !next.contains(id)), "{id}: {next:?}");
+    assert!(
+        next.contains(&"deploy up -e development asks for it, then: deploy approve"),
+        "{next:?}"
+    );
+}
+
 #[test]
 fn a_manifest_that_is_not_committed_says_what_to_do() {
     let home = checkout();

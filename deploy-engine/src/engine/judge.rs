@@ -158,6 +158,23 @@ pub(super) fn unmet(judged: Vec<gate::Judged>) -> Vec<Unmet> {
     judged.into_iter().filter_map(unmet).collect()
 }
 
+/// Has each unmet rule name what opens it for the next request, where it named a deployment that ends here. `again`: the same, judged
+/// for nobody's deployment.
+fn for_the_next(unmet: &mut [Unmet], again: &[gate::Judged], ended: &DeploymentId) {
+    let rule = |reason: &str| reason.split(':').next().unwrap_or_default().to_owned();
+    for one in unmet.iter_mut().filter(|one| one.next.contains(ended.short())) {
+        let same = again.iter().find_map(|judged| match judged {
+            gate::Judged::Unmet(other) if other.gate == one.gate => {
+                (rule(&other.reason) == rule(&one.reason)).then_some(other)
+            }
+            _ => None,
+        });
+        if let Some(same) = same {
+            one.next.clone_from(&same.next);
+        }
+    }
+}
+
 /// The judge of one deployment.
 pub(super) struct Bench {
     pub(super) engine: Engine,
@@ -203,9 +220,18 @@ impl Bench {
             release: &self.release,
             at: self.engine.clock.now(),
         };
-        let judged = self.engine.judge_case(&case, &views, &looks).await?;
+        let mut verdict = verdict(self.engine.judge_case(&case, &views, &looks).await?);
+        if let Verdict::Refuses { unmet } = &mut verdict {
+            // It ends here: what is next is next for whoever asks again.
+            let again = Case {
+                deployment: None,
+                ..case
+            };
+            let again = self.engine.judge_case(&again, &views, &looks).await?;
+            for_the_next(unmet, &again, &self.deployment);
+        }
         Ok(Judgement {
-            verdict: verdict(judged),
+            verdict,
             replanned,
             read: views.read,
         })
