@@ -83,12 +83,12 @@ fn an_unknown_key_and_a_wrong_type_at_once() {
     assert_snapshot!(check(&text), @r#"
     exit 2
     --- stderr
-    deploy.toml:10:1: unknown key `helthy_for` in [services.web.health.ready]
-       10 | helthy_for = "1s"
-          | ^^^^^^^^^^ did you mean `healthy_for`?
     deploy.toml:2:8: `name` is a number
         2 | name = 7
           |        ^ write another name
+    deploy.toml:10:1: unknown key `helthy_for` in [services.web.health.ready]
+       10 | helthy_for = "1s"
+          | ^^^^^^^^^^ did you mean `healthy_for`?
     error: 2 problems in the manifest [DPL0002]
       next     correct the manifest, then `deploy check`
     "#);
@@ -500,6 +500,42 @@ fn a_service_inside_another_and_environments_in_one_place() {
     )]);
     assert!(home.run(&["check", "-e", "staging"]).starts_with("exit 0\n"));
     assert!(home.run(&["check", "-e", "production"]).starts_with("exit 2\n"));
+}
+
+#[test]
+fn what_is_almost_a_table() {
+    let text = LOCAL
+        .replace("[project]\nname = \"shop\"", "project = \"shop\"")
+        .replace("[vars]\n", "[services.web]\nstrategy = \"rolling\"\n[vars]\n")
+        .replace("\nhere = { local = true }", "\nweb-1 = \"deploy@h\"")
+        .replace(
+            "[services.web.health.ready]\ncommand",
+            "[services.web.health]\nhttp = \"http://localhost/\"\ncommand",
+        );
+    assert_snapshot!(check(&text), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:1:11: `project` is a string
+        1 | project = "shop"
+          |           ^^^^^^ write it as a table: `[project]`, and below it `name = "shop"`
+    deploy.toml:3:12: `strategy` is a string
+        3 | strategy = "rolling"
+          |            ^^^^^^^^^ write `strategy = { kind = "rolling" }`
+    deploy.toml:10:8: `http` is a string
+       10 | http = "http://localhost/"
+          |        ^^^^^^^^^^^^^^^^^^^ write it into a probe, which has a name: `[services.web.health.ready]`, and below it `http = …`
+    deploy.toml:11:11: `command` is a string
+       11 | command = "true"
+          |           ^^^^^^ write it into a probe, which has a name: `[services.web.health.ready]`, and below it `command = …`
+    deploy.toml:12:15: `healthy_for` is a string
+       12 | healthy_for = "1s"
+          |               ^^^^ write it into a probe, which has a name: `[services.web.health.ready]`, and below it `healthy_for = …`
+    deploy.toml:14:9: `web-1` is a string
+       14 | web-1 = "deploy@h"
+          |         ^^^^^^^^^^ write `web-1 = { ssh = "deploy@h" }`
+    error: 6 problems in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
 }
 
 #[test]

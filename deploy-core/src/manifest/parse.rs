@@ -78,7 +78,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Manifest, Problems> {
             root,
             environments,
         }),
-        judged => Err(Problems::led_by(slips, judged.problems)),
+        judged => Err([slips, judged.problems].concat().into()),
     }
 }
 
