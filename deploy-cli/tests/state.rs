@@ -490,6 +490,13 @@ fn a_manifest_that_is_not_committed_says_what_to_do() {
 fn a_service_that_is_removed_is_told_to_be() {
     let home = checkout();
     assert!(home.run(&["up", "-e", "development"]).starts_with("exit 0\n"));
+    // Before anything is asked.
+    assert_snapshot!(home.run(&["retire", "weeb", "-e", "development"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no service `weeb` in development [DPL0003]
+      next     did you mean `web`?
+    "#);
     let said = home.run(&["retire", "web", "-e", "development", "--confirm", "development"]);
     let told: Vec<&str> = said.lines().filter(|line| line.contains("remove")).collect();
     assert!(told[0].ends_with("→ development, now v1; removes web"), "{said}");

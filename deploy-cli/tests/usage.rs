@@ -286,7 +286,7 @@ fn an_answer_that_cannot_be_written_is_an_error() {
         &["check", "--json"],
         &["config", "-e", "development"],
         &["completions", "bash"],
-        &["explain", "environments"],
+        &["explain", "soak"],
         &["man"],
         &["schema"],
         &["status"],
@@ -301,4 +301,31 @@ fn an_answer_that_cannot_be_written_is_an_error() {
     // What failed besides says more.
     let (code, said) = run(&["check", "-e", "nowhere", "--json"], "> /dev/full");
     assert_eq!((code, said.as_str()), (Some(2), full));
+}
+
+#[test]
+fn a_key_is_found_by_its_last_part() {
+    let home = Home::new();
+    let soak = home.run(&["explain", "soak"]);
+    assert!(soak.contains("\nenvironments.*.soak  "), "{soak}");
+    assert!(
+        home.run(&["explain", "confirm"])
+            .contains("\nenvironments.*.confirm  ")
+    );
+    assert_snapshot!(home.run(&["explain", "hosts"]), @r#"
+    exit 0
+    --- stdout
+    hosts is a key of 4 tables:
+
+      environments.*.hosts           The servers.
+      project.records.hosts          The host group.
+      services.*.golden-image.hosts  The host group that holds the image; without it, every host of the environment.
+      services.*.ssh.hosts           The host group, or one host by its name; without it, every host of the environment.
+
+    deploy explain environments.*.hosts says more
+    "#);
+    let (several, code) = home.json(&["explain", "hosts", "--json"]);
+    assert_eq!(code, 0);
+    assert_eq!(several["keys"][0]["key"], "environments.*.hosts");
+    assert!(home.run(&["explain", "soook"]).starts_with("exit 2\n"));
 }
