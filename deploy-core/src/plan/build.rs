@@ -288,14 +288,14 @@ impl Planner<'_> {
                 cut: None,
             };
         }
-        match &service.strategy {
-            StrategyInput::Rolling {
-                max_failures: 1.., ..
-            } => self.notices.push(of(
+        if let StrategyInput::Rolling {
+            max_failures: 1.., ..
+        } = &service.strategy
+        {
+            self.notices.push(of(
                 &service.name,
                 "`max_failures` does not act in this version: the first failure counts",
-            )),
-            _ => {}
+            ));
         }
         let seen: Vec<_> = service
             .slices

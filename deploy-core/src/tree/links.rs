@@ -17,17 +17,17 @@ impl Listing {
     }
 
     fn leads_out(&self, path: &[u8], target: &[u8]) -> bool {
-        let mut at: Vec<&[u8]> = path.split(is_slash).collect();
+        let mut at: Vec<&[u8]> = path.split(|byte| is_slash(*byte)).collect();
         at.pop();
         // What is still to go, the next last.
         let mut rest: Vec<&[u8]> = Vec::new();
         let mut says = Some(target);
         for _ in 0..HOPS {
             let Some(text) = says.take() else { return false };
-            if text.first().is_some_and(is_slash) {
+            if text.first().copied().is_some_and(is_slash) {
                 return true;
             }
-            rest.extend(text.split(is_slash).rev());
+            rest.extend(text.split(|byte| is_slash(*byte)).rev());
             while let Some(part) = rest.pop() {
                 match part {
                     b"" | b"." => {}
@@ -55,8 +55,8 @@ impl Listing {
     }
 }
 
-fn is_slash(byte: &u8) -> bool {
-    *byte == b'/'
+fn is_slash(byte: u8) -> bool {
+    byte == b'/'
 }
 
 #[cfg(test)]
