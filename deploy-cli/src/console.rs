@@ -1,11 +1,13 @@
 //! Where output goes: data on stdout, messages on stderr; text, one JSON object, or one a line. Knows what the terminal can do.
-//! A reader that goes away (`| head`) is no error: a deployment goes on without it.
+//! A reader that goes away (`| head`) is no error: a deployment goes on without it. What a full disk did not take is one, told at the
+//! end.
 
 use crate::args::Global;
 use crate::render::Paint;
 use crate::render::json::unprintable_escaped;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 /// How answers are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +124,7 @@ impl Console {
                 "\n"
             };
             let text = self.paint().harmless(text);
-            emit(&mut io::stdout().lock(), &format!("{text}{end}"));
+            emit(&mut Stdout, &format!("{text}{end}"));
         }
     }
 
@@ -138,7 +140,7 @@ impl Console {
     /// One of several objects before the last.
     #[expect(clippy::unused_self, reason = "whoever speaks has a console")]
     pub(crate) fn object(&mut self, object: &impl Serialize) {
-        emit(&mut io::stdout().lock(), &format!("{}\n", json(object)));
+        emit(&mut Stdout, &format!("{}\n", json(object)));
     }
 
     /// The last object, once; with `--events` it says that it is the result.
@@ -149,7 +151,7 @@ impl Console {
                 Some(rest) if self.is_events() => format!(r#"{{"type":"result",{rest}"#),
                 _ => text,
             };
-            emit(&mut io::stdout().lock(), &format!("{text}\n"));
+            emit(&mut Stdout, &format!("{text}\n"));
         }
     }
 
@@ -189,19 +191,37 @@ fn emit(out: &mut impl Write, text: &str) {
     let _gone = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Stdout as a writer whose reader may go away.
+/// Why stdout did not take something: the first time of this process.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// Why a part of the answer is not on stdout, though somebody wants it.
+pub(crate) fn unwritten() -> Option<&'static str> {
+    UNWRITTEN.get().map(String::as_str)
+}
+
+/// What came of writing to stdout: a reader that went away does not want it, and anything else is told at the end.
+pub(crate) fn written(result: io::Result<()>) {
+    if let Err(error) = result
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        // As people say it, without the number of the system's error.
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        UNWRITTEN.get_or_init(|| text.to_owned());
+    }
+}
+
+/// Stdout as a writer that never fails: whoever speaks goes on, and what could not be written is told at the end.
 #[derive(Debug)]
 pub(crate) struct Stdout;
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match io::stdout().lock().write_all(bytes) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(bytes.len()),
-        }
+        written(io::stdout().lock().write_all(bytes));
+        Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {
-        let _gone = io::stdout().lock().flush();
+        written(io::stdout().lock().flush());
         Ok(())
     }
 }

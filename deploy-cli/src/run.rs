@@ -3,7 +3,7 @@
 
 use crate::args::{Cli, Global, command};
 use crate::commands;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::error::{CliError, Exit};
 use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
@@ -31,7 +31,19 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => run(cli),
         Err(error) => not_understood(&error),
     };
-    ExitCode::from(exit.code())
+    ExitCode::from(told(exit).code())
+}
+
+/// The exit, unless the answer could not be written: then nobody may take it for given. What failed besides says more.
+fn told(exit: Exit) -> Exit {
+    use std::io::Write as _;
+    // What is left in the buffer.
+    console::written(std::io::stdout().lock().flush());
+    let Some(why) = console::unwritten() else {
+        return exit;
+    };
+    tell(&format!("error: could not write the answer: {why}"));
+    if exit == Exit::Done { Exit::Failed } else { exit }
 }
 
 fn run(cli: Cli) -> Exit {
@@ -74,7 +86,7 @@ fn not_understood(error: &clap::Error) -> Exit {
     });
     let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if !console.is_machine() {
-        let _gone = error.print();
+        console::written(error.print());
     } else if is_help {
         console.last(&Text {
             schema: "deploy.text/1",

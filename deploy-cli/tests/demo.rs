@@ -124,3 +124,13 @@ fn without_git_it_says_so() {
     let said = String::from_utf8(output.stdout).unwrap();
     insta::assert_snapshot!(said.trim(), @"✗ the demo needs git, and there is none here; apt install git brings it");
 }
+
+#[test]
+fn without_a_folder_for_it_it_says_which() {
+    let output = demo().env("TMPDIR", "/nonexistent").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    insta::assert_snapshot!(said.trim(), @r#"
+    ✗ no folder can be made in /nonexistent: No such file or directory (os error 2); name one that you may write to: TMPDIR=/tmp deploy demo
+    "#);
+}

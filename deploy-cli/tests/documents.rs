@@ -1,5 +1,8 @@
 //! What README and ARCHITECTURE say is so: the manifest is valid, the commands exist, the files and tests named are there.
 
+mod common;
+
+use common::Home;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,6 +60,73 @@ fn the_readmes_manifest_is_valid() {
         let environment = manifest.resolve(name, &BTreeMap::new(), &|_| None).unwrap();
         assert_eq!(environment.services.len(), 2, "{name}");
     }
+    checked(block).unwrap_or_else(|problems| panic!("{problems}"));
+}
+
+/// The steps of the first deployment, as they stand there, up to where a server is needed; from there on each gets as far as that.
+#[test]
+fn the_readmes_first_deployment_works_as_it_stands() {
+    let readme = text("README.md");
+    let section = readme.split("## First deployment on a server").nth(1);
+    let steps: Vec<&str> = section
+        .and_then(|rest| rest.split("```sh\n").nth(1)?.split("```").next())
+        .expect("the steps")
+        .lines()
+        .collect();
+    assert!(steps.len() >= 6, "{steps:?}");
+    let home = Home::with(&[("index.html", "<h1>shop</h1>\n")]);
+    home.git(&["init", "-q"]);
+    home.git(&["add", "."]);
+    home.git(&["commit", "-qm", "Begin"]);
+    // There is no such server here: whatever goes there is told so at once.
+    let bin = home.path().join("bin");
+    std::fs::create_dir(&bin).expect("a folder");
+    let ssh = "#!/bin/sh\nwhile [ $# -gt 0 ]; do [ \"$1\" = -E ] && exec 2>>\"$2\"; shift; done\necho 'ssh: connect to host 10.0.0.1 port 22: Connection refused' >&2\nexit 255\n";
+    for (name, text) in [
+        ("ssh", ssh.to_owned()),
+        (
+            "deploy",
+            format!("#!/bin/sh\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_deploy")),
+        ),
+    ] {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::write(bin.join(name), text).expect("a file");
+        std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+    let path = std::env::var("PATH").expect("a PATH");
+    for step in steps {
+        let output = Command::new("sh")
+            .args(["-c", step])
+            .current_dir(home.project())
+            .env_clear()
+            .env("PATH", format!("{}:{path}", bin.display()))
+            .env("HOME", home.path())
+            .envs([
+                ("GIT_CONFIG_NOSYSTEM", "1"),
+                ("GIT_AUTHOR_NAME", "Alice"),
+                ("GIT_COMMITTER_NAME", "Alice"),
+            ])
+            .envs([
+                ("GIT_AUTHOR_EMAIL", "alice@shop.example"),
+                ("GIT_COMMITTER_EMAIL", "alice@shop.example"),
+            ])
+            .output()
+            .expect("a shell");
+        let needs_it = ["doctor", "plan", "up"]
+            .iter()
+            .any(|word| step.starts_with(&format!("deploy {word}")));
+        let all = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let wanted = if needs_it { [1, 8].as_slice() } else { &[0] };
+        assert!(
+            output.status.code().is_some_and(|code| wanted.contains(&code)),
+            "{step}: {all}"
+        );
+        assert_eq!(needs_it, all.contains("refused"), "{step}: {all}");
+    }
 }
 
 /// The blocks of TOML in a document.
@@ -68,10 +138,11 @@ fn blocks(markdown: &str) -> Vec<&str> {
 /// What `deploy check` says of a manifest, without the files that it names.
 fn checked(manifest: &str) -> Result<(), deploy_core::problem::Problems> {
     let manifest = deploy_core::manifest::parse("deploy.toml", manifest)?;
+    let mut all = Vec::new();
     for name in manifest.environments() {
-        manifest.check(name, &BTreeMap::new(), &|_| None)?;
+        all.push(manifest.check(name, &BTreeMap::new(), &|_| None)?);
     }
-    Ok(())
+    manifest.apart(&all, manifest.environments())
 }
 
 fn merged(mut base: toml::Table, more: toml::Table) -> toml::Table {

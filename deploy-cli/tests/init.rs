@@ -434,3 +434,21 @@ fn what_cannot_be_imported() {
         assert!(!home.project().join("deploy.toml").exists(), "{name}");
     }
 }
+
+#[test]
+fn a_server_where_nothing_runs_on_one() {
+    let home = Home::new();
+    let said = home.run(&["init", "--template", "fly", "--host", "deploy@10.0.0.1"]);
+    assert_snapshot!(said, @r#"
+    exit 2
+    --- stderr
+    error: --host names the server deploy@10.0.0.1, and this manifest would have none [DPL0005]
+      next     leave it out, or --template minimal
+    "#);
+    assert!(!home.project().join("deploy.toml").exists());
+    let ssh = made(&home, &["init", "--host", "ssh://deploy@10.0.0.1:2222"]);
+    assert!(
+        ssh.contains("production-1 = { ssh = \"ssh://deploy@10.0.0.1:2222\" }"),
+        "{ssh}"
+    );
+}

@@ -83,12 +83,12 @@ fn an_unknown_key_and_a_wrong_type_at_once() {
     assert_snapshot!(check(&text), @r#"
     exit 2
     --- stderr
-    deploy.toml:10:1: unknown key `helthy_for` in [services.web.health.ready]
-       10 | helthy_for = "1s"
-          | ^^^^^^^^^^ did you mean `healthy_for`?
     deploy.toml:2:8: `name` is a number
         2 | name = 7
           |        ^ write another name
+    deploy.toml:10:1: unknown key `helthy_for` in [services.web.health.ready]
+       10 | helthy_for = "1s"
+          | ^^^^^^^^^^ did you mean `healthy_for`?
     error: 2 problems in the manifest [DPL0002]
       next     correct the manifest, then `deploy check`
     "#);
@@ -199,8 +199,11 @@ fn two_services_in_one_folder() {
     --- stderr
     deploy.toml:7:8: api and web are both in live on here, in development
         7 | path = "live"
-          |        ^^^^^^ give each service a folder of its own
-    error: a problem in the manifest [DPL0002]
+          |        ^^^^^^ give each service a folder of its own, beside the other's
+    deploy.toml:13:8: api of development and api of production are both in live on there: what changes one environment changes the other, past its gates
+       13 | path = "./live/"
+          |        ^^^^^^^^^ put the environment into the path, as in `path = "${environment}/live"`, or give each environment a host of its own
+    error: 2 problems in the manifest [DPL0002]
       next     correct the manifest, then `deploy check`
     "#);
 }
@@ -456,4 +459,104 @@ fn every_shell_gets_a_script_and_every_command_a_page() {
     "#);
     let page = home.read("pages/deploy-up.1");
     assert!(page.contains(".TH") && page.contains("allow"), "{page}");
+}
+
+#[test]
+fn a_service_inside_another_and_environments_in_one_place() {
+    let text = LOCAL
+        .replace(
+            "[environments.development.hosts]",
+            "[services.api.ssh]\nsource = \".\"\npath = \"live/current/api\"\n[environments.development.hosts]",
+        )
+        .replace("\"live-production\"", "\"live\"");
+    assert_snapshot!(check(&text), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:13:8: api of development and api of production are both in live/current/api on there: what changes one environment changes the other, past its gates
+       13 | path = "live/current/api"
+          |        ^^^^^^^^^^^^^^^^^^ put the environment into the path, as in `path = "live/current/${environment}/api"`, or give each environment a host of its own
+    deploy.toml:13:8: api is in live/current/api on here, and live/current belongs to web, in development
+       13 | path = "live/current/api"
+          |        ^^^^^^^^^^^^^^^^^^ give each service a folder of its own, beside the other's
+    deploy.toml:13:8: api is in live/current/api on there, and live/current belongs to web, in production
+       13 | path = "live/current/api"
+          |        ^^^^^^^^^^^^^^^^^^ give each service a folder of its own, beside the other's
+    deploy.toml:22:8: web of development and web of production are both in live on there: what changes one environment changes the other, past its gates
+       22 | path = "live"
+          |        ^^^^^^ put the environment into the path, as in `path = "${environment}/live"`, or give each environment a host of its own
+    error: 4 problems in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+    // Only what the environment that is asked about is part of.
+    let three = text.replace("live/current/api", "api").replace(
+        "[environments.production]",
+        "[environments.staging.hosts]\nother = { ssh = \"h\" }\n[environments.production]",
+    );
+    let home = Home::with(&[(
+        "deploy.toml",
+        &three
+            .replace("\"live\"", "\"/x/live\"")
+            .replace("\"api\"", "\"/x/api\""),
+    )]);
+    assert!(home.run(&["check", "-e", "staging"]).starts_with("exit 0\n"));
+    assert!(home.run(&["check", "-e", "production"]).starts_with("exit 2\n"));
+}
+
+#[test]
+fn what_is_almost_a_table() {
+    let text = LOCAL
+        .replace("[project]\nname = \"shop\"", "project = \"shop\"")
+        .replace("[vars]\n", "[services.web]\nstrategy = \"rolling\"\n[vars]\n")
+        .replace("\nhere = { local = true }", "\nweb-1 = \"deploy@h\"")
+        .replace(
+            "[services.web.health.ready]\ncommand",
+            "[services.web.health]\nhttp = \"http://localhost/\"\ncommand",
+        );
+    assert_snapshot!(check(&text), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:1:11: `project` is a string
+        1 | project = "shop"
+          |           ^^^^^^ write it as a table: `[project]`, and below it `name = "shop"`
+    deploy.toml:3:12: `strategy` is a string
+        3 | strategy = "rolling"
+          |            ^^^^^^^^^ write `strategy = { kind = "rolling" }`
+    deploy.toml:10:8: `http` is a string
+       10 | http = "http://localhost/"
+          |        ^^^^^^^^^^^^^^^^^^^ write it into a probe, which has a name: `[services.web.health.ready]`, and below it `http = …`
+    deploy.toml:11:11: `command` is a string
+       11 | command = "true"
+          |           ^^^^^^ write it into a probe, which has a name: `[services.web.health.ready]`, and below it `command = …`
+    deploy.toml:12:15: `healthy_for` is a string
+       12 | healthy_for = "1s"
+          |               ^^^^ write it into a probe, which has a name: `[services.web.health.ready]`, and below it `healthy_for = …`
+    deploy.toml:14:9: `web-1` is a string
+       14 | web-1 = "deploy@h"
+          |         ^^^^^^^^^^ write `web-1 = { ssh = "deploy@h" }`
+    error: 6 problems in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+}
+
+#[test]
+fn hosts_that_nobody_is() {
+    let hosts =
+        |name: &str| LOCAL.replace("path = \"live\"", &format!("path = \"live\"\nhosts = \"{name}\""));
+    let several = hosts("web")
+        .replace(
+            "here = { local = true }",
+            "here = { local = true }\nweb-1 = { ssh = \"h\" }",
+        )
+        .replace("\"live", "\"/x/live");
+    assert_snapshot!(check(&several), @r#"
+    exit 2
+    --- stderr
+    deploy.toml:8:9: there is no host group `web`
+        8 | hosts = "web"
+          |         ^^^^^ did you mean `web-1`?
+    error: a problem in the manifest [DPL0002]
+      next     correct the manifest, then `deploy check`
+    "#);
+    let one = several.replace("hosts = \"web\"", "hosts = \"web-1\"");
+    assert!(check(&one).starts_with("exit 0\n"), "{}", check(&one));
 }

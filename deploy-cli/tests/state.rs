@@ -403,3 +403,105 @@ fn flags_that_make_no_sense_there_are_refused_by_name() {
     assert!(first.starts_with("exit 0\n"), "{first}");
     assert_eq!(home.read("live/current/index.html"), "hello\n");
 }
+
+/// A confirmation is asked of whoever does it: it neither holds nor is in the way before.
+#[test]
+fn gates_and_plans_say_that_a_confirmation_will_be_asked() {
+    let home = checkout();
+    let confirmed = LOCAL.replace(
+        "[environments.development.hosts]",
+        "[environments.development]\nconfirm = true\n[environments.development.hosts]",
+    );
+    home.write("deploy.toml", confirmed.as_bytes());
+    home.git(&["commit", "-aqm", "Ask"]);
+    let plan = home.run(&["plan", "-e", "development"]);
+    let last = plan.split("way back").nth(1).unwrap_or_default();
+    assert!(
+        last.ends_with("every other gate holds\nconfirmation: will be asked (--confirm development)\n"),
+        "{plan}"
+    );
+    let given = home.run(&["plan", "-e", "development", "--confirm", "development"]);
+    assert!(given.ends_with("every gate holds\n"), "{given}");
+    let gates = home.run(&["gates", "-e", "development"]);
+    assert!(
+        gates.starts_with("exit 0\n")
+            && gates.ends_with(
+                "  ? confirmation: asked when it is done: --confirm development\n✓ every other gate holds\n"
+            ),
+        "{gates}"
+    );
+    for args in [
+        ["gates", "-e", "development", "--json"],
+        ["plan", "-e", "development", "--json"],
+    ] {
+        let (answer, code) = home.json(&args);
+        assert_eq!(code, 0);
+        assert_eq!(
+            answer["asked"],
+            serde_json::json!([{ "gate": "confirmation", "by": "--confirm development" }]),
+            "{answer}"
+        );
+    }
+}
+
+/// Whoever is refused is not sent to approve what has ended.
+#[test]
+fn a_refusal_names_what_opens_it_for_the_next_request() {
+    let home = checkout();
+    let gated = LOCAL.replace(
+        "[environments.development.hosts]",
+        "[groups]\nlead = [\"bob@shop.example\"]\n[environments.development]\nbranches = [\"master\"]\n\
+         checklist = { plan = \"Rollback plan ready\" }\napprovals.release = { count = 1, from = [\"lead\"] }\n[environments.development.hosts]",
+    );
+    home.write("deploy.toml", gated.as_bytes());
+    home.git(&["commit", "-aqm", "Ask"]);
+    let (answer, code) = home.json(&["up", "-e", "development", "--json"]);
+    assert_eq!(
+        (answer["outcome"].as_str(), code),
+        (Some("refused"), 6),
+        "{answer}"
+    );
+    let id = &answer["deployment"].as_str().expect("an id")[..10];
+    let next: Vec<&str> = answer["unmet"]
+        .as_array()
+        .expect("some")
+        .iter()
+        .filter_map(|unmet| unmet["next"].as_str())
+        .collect();
+    assert_eq!(next.len(), 3, "{answer}");
+    assert!(next.iter().all(|next| !next.contains(id)), "{id}: {next:?}");
+    assert!(
+        next.contains(&"deploy up -e development asks for it, then: deploy approve"),
+        "{next:?}"
+    );
+}
+
+#[test]
+fn a_manifest_that_is_not_committed_says_what_to_do() {
+    let home = checkout();
+    home.git(&["rm", "-q", "--cached", "deploy.toml"]);
+    home.git(&["commit", "-qm", "Forget"]);
+    let said = home.run(&["up", "-e", "development", "--allow-dirty"]);
+    let next = "  next     git add deploy.toml && git commit, then again: what is deployed is a commit";
+    assert!(said.starts_with("exit 2\n") && said.contains(next), "{said}");
+}
+
+#[test]
+fn a_service_that_is_removed_is_told_to_be() {
+    let home = checkout();
+    assert!(home.run(&["up", "-e", "development"]).starts_with("exit 0\n"));
+    // Before anything is asked.
+    assert_snapshot!(home.run(&["retire", "weeb", "-e", "development"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no service `weeb` in development [DPL0003]
+      next     did you mean `web`?
+    "#);
+    let said = home.run(&["retire", "web", "-e", "development", "--confirm", "development"]);
+    let told: Vec<&str> = said.lines().filter(|line| line.contains("remove")).collect();
+    assert!(told[0].ends_with("→ development, now v1; removes web"), "{said}");
+    assert!(
+        said.contains("✓ web is removed: nothing serves any more · "),
+        "{said}"
+    );
+}

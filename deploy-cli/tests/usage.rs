@@ -256,3 +256,76 @@ fn the_deployment_may_be_left_out_where_there_is_one() {
       next     deploy history shows what happened
     "#);
 }
+
+/// An answer that nobody has is no success; a reader that went away is.
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    let home = Home::with(&[("deploy.toml", LOCAL)]);
+    home.run(&["freeze", "-e", "development", "--reason", "fair"]);
+    let run = |args: &[&str], redirect: &str| {
+        let line = format!("\"$@\" {redirect}");
+        let output = std::process::Command::new("bash")
+            .args(["-o", "pipefail", "-c", &line, "sh", env!("CARGO_BIN_EXE_deploy")])
+            .args(args)
+            .current_dir(home.project())
+            .env("HOME", home.path())
+            .output()
+            .expect("a shell");
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).expect("UTF-8"),
+        )
+    };
+    let full = "error: could not write the answer: No space left on device\n";
+    for args in [
+        &["audit", "export"][..],
+        &["audit", "export", "--json"],
+        &["audit", "export", "--events"],
+        &["audit", "verify"],
+        &["check"],
+        &["check", "--json"],
+        &["config", "-e", "development"],
+        &["completions", "bash"],
+        &["explain", "soak"],
+        &["man"],
+        &["schema"],
+        &["status"],
+        &["history"],
+        &["releases"],
+        &["--help"],
+        &["--version"],
+    ] {
+        assert_eq!(run(args, "> /dev/full"), (Some(1), full.to_owned()), "{args:?}");
+        assert_eq!(run(args, "| true"), (Some(0), String::new()), "{args:?}");
+    }
+    // What failed besides says more.
+    let (code, said) = run(&["check", "-e", "nowhere", "--json"], "> /dev/full");
+    assert_eq!((code, said.as_str()), (Some(2), full));
+}
+
+#[test]
+fn a_key_is_found_by_its_last_part() {
+    let home = Home::new();
+    let soak = home.run(&["explain", "soak"]);
+    assert!(soak.contains("\nenvironments.*.soak  "), "{soak}");
+    assert!(
+        home.run(&["explain", "confirm"])
+            .contains("\nenvironments.*.confirm  ")
+    );
+    assert_snapshot!(home.run(&["explain", "hosts"]), @r#"
+    exit 0
+    --- stdout
+    hosts is a key of 4 tables:
+
+      environments.*.hosts           The servers.
+      project.records.hosts          The host group.
+      services.*.golden-image.hosts  The host group that holds the image; without it, every host of the environment.
+      services.*.ssh.hosts           The host group, or one host by its name; without it, every host of the environment.
+
+    deploy explain environments.*.hosts says more
+    "#);
+    let (several, code) = home.json(&["explain", "hosts", "--json"]);
+    assert_eq!(code, 0);
+    assert_eq!(several["keys"][0]["key"], "environments.*.hosts");
+    assert!(home.run(&["explain", "soook"]).starts_with("exit 2\n"));
+}

@@ -88,7 +88,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a file, in the order of its lines, slips of the pen first; never empty when it is an error.
+/// Everything that is wrong with a file, in the order of its lines; never empty when it is an error.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, thiserror::Error)]
 pub struct Problems(Vec<Problem>);
 
@@ -108,12 +108,6 @@ impl Problems {
     /// One by one.
     pub fn into_vec(self) -> Vec<Problem> {
         self.0
-    }
-    /// Those that others may follow from come before the others; each in the order of the file.
-    pub fn led_by(first: Vec<Problem>, others: Vec<Problem>) -> Self {
-        let mut problems = Self::from(first);
-        problems.0.extend(Self::from(others).0);
-        problems
     }
     /// Those of several environments: each once, with the environments that it is in.
     pub fn of_environments(found: impl IntoIterator<Item = (EnvName, Self)>) -> Self {

@@ -55,6 +55,7 @@ fn the_manifests_of_real_systems_are_read_and_resolved() {
         manifest
             .project(&|_| None)
             .unwrap_or_else(|problems| panic!("{problems}"));
+        let mut all = Vec::new();
         for name in manifest.environments() {
             let resolved = manifest.resolve(name, &BTreeMap::new(), &|_| None);
             let environment = resolved.unwrap_or_else(|problems| panic!("{file} {name}:\n{problems}"));
@@ -74,7 +75,10 @@ fn the_manifests_of_real_systems_are_read_and_resolved() {
                 manifest::config_version(&back),
                 manifest::config_version(&environment)
             );
+            all.push(environment);
         }
+        let apart = manifest.apart(&all, manifest.environments());
+        assert!(apart.is_ok(), "{file}:\n{}", apart.unwrap_err());
     }
 }
 

@@ -149,8 +149,10 @@ pub struct Preview {
     pub release: Release,
     /// The plan.
     pub plan: Plan,
-    /// The gates, as of now.
+    /// The gates, as of now, but for what is asked.
     pub verdict: Verdict,
+    /// What is asked before it is done, and was not answered beforehand.
+    pub asked: Vec<Asked>,
     /// How long the release was healthy in each environment before, where a soak is wanted and was long enough; and what is known
     /// of the time between the looks.
     pub soaked: Vec<String>,
@@ -306,6 +308,8 @@ pub struct GateReport {
     pub unmet: Vec<Unmet>,
     /// The gates that hold.
     pub met: Vec<Met>,
+    /// What is asked only when it is done: neither met nor in the way.
+    pub asked: Vec<Asked>,
 }
 
 /// A gate that holds.
@@ -315,6 +319,15 @@ pub struct Met {
     pub gate: GateKind,
     /// By what evidence.
     pub reason: String,
+}
+
+/// A gate that is asked of whoever does it: the confirmation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Which gate.
+    pub gate: GateKind,
+    /// The flag that answers beforehand: `--confirm production`.
+    pub by: String,
 }
 
 /// One deployment in full.

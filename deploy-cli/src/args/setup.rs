@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use clap_complete::Shell;
 use deploy_core::id::{EnvName, ServiceName};
+use deploy_core::manifest::SshAddress;
 use std::path::PathBuf;
 
 /// `deploy demo`.
@@ -19,6 +20,9 @@ pub(crate) struct Init {
     /// Starts from minimal, ssh, local, k8s, fly or compose
     #[arg(long, value_name = "KIND", hide_possible_values = true)]
     pub(crate) template: Option<Template>,
+    /// Production's server, as deploy@10.0.0.1
+    #[arg(long, value_name = "DESTINATION", value_parser = SshAddress::new)]
+    pub(crate) host: Option<SshAddress>,
 }
 
 /// Manifests to start from.

@@ -1,6 +1,7 @@
 //! `deploy demo`: the guided real thing on this machine. A program gets the story on stderr and its end on stdout.
 
 use crate::args::setup::Demo;
+use crate::console::Stdout;
 use crate::context::Context;
 use crate::demo::{self, Outcome};
 use crate::error::Exit;
@@ -11,7 +12,7 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Demo) -> Exit {
         context.console.last(&report);
         report
     } else {
-        demo::run(args.keep, &mut std::io::stdout())
+        demo::run(args.keep, &mut Stdout)
     };
     match report.outcome {
         Outcome::AsAnnounced => Exit::Done,

@@ -4,7 +4,7 @@ use crate::args::setup::Explain;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use deploy_core::failure::Code;
-use deploy_core::manifest::{Explanation, explain};
+use deploy_core::manifest::{Explanation, explain, keys_called};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -24,6 +24,18 @@ struct OfKey<'a> {
     kind: &'a str,
     example: Option<&'a str>,
     keys: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct OfSeveral<'a> {
+    key: &'a str,
+    description: String,
+}
+
+#[derive(Serialize)]
+struct Several<'a> {
+    schema: &'static str,
+    keys: Vec<OfSeveral<'a>>,
 }
 
 pub(crate) fn run(context: &mut Context<'_>, args: &Explain) -> Result<Exit, CliError> {
@@ -59,7 +71,16 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Explain) -> Result<Exit, Cli
         return Ok(Exit::Done);
     }
     let key = args.what.trim_matches(['[', ']', '.']);
-    let Some(found) = explain(key) else {
+    let called = if key.contains('.') {
+        Vec::new()
+    } else {
+        keys_called(key)
+    };
+    let whole = explain(key);
+    if let (None, [_, _, ..]) = (&whole, called.as_slice()) {
+        return Ok(several(context, key, &called));
+    }
+    let Some(found) = whole.or_else(|| explain(called.first()?)) else {
         let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
         let known = explain(parent).map(|parent| parent.keys).unwrap_or_default();
         let known: Vec<&str> = known.iter().map(|(key, _)| key.as_str()).collect();
@@ -79,6 +100,33 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Explain) -> Result<Exit, Cli
     let paint = context.console.paint();
     context.console.answer(&answer, || text(&found, paint));
     Ok(Exit::Done)
+}
+
+/// Keys of several tables that have one name: each with its first line.
+fn several(context: &mut Context<'_>, key: &str, called: &[String]) -> Exit {
+    let keys: Vec<OfSeveral<'_>> = called
+        .iter()
+        .map(|key| OfSeveral {
+            key,
+            description: explain(key).map(|found| found.description).unwrap_or_default(),
+        })
+        .collect();
+    let answer = Several {
+        schema: "deploy.explain/1",
+        keys,
+    };
+    let paint = context.console.paint();
+    context.console.answer(&answer, || {
+        let width = called.iter().map(String::len).max().unwrap_or(0);
+        let mut text = format!("{} is a key of {} tables:\n\n", paint.bold(key), called.len());
+        for one in &answer.keys {
+            let line = one.description.lines().next().unwrap_or_default();
+            let _ = writeln!(text, "  {:<width$}  {line}", one.key);
+        }
+        let _ = writeln!(text, "\ndeploy explain {} says more", called[0]);
+        text
+    });
+    Exit::Done
 }
 
 fn text(found: &Explanation, paint: crate::render::Paint) -> String {

@@ -21,11 +21,19 @@ struct Answer<'a> {
 
 pub(crate) fn run(context: &mut Context<'_>, args: &Init) -> Result<Exit, CliError> {
     let folder = context.folder();
-    let server = server();
+    let server = args.host.as_ref().map(ToString::to_string).or_else(server);
     let draft = match args.template {
         Some(kind) => write::template(kind, &look::look(&folder).name, server.as_deref()),
         None => write::draft(&look::look(&folder), server.as_deref()),
     };
+    if let Some(host) = args
+        .host
+        .as_ref()
+        .filter(|host| !draft.text.contains(&host.to_string()))
+    {
+        let message = format!("--host names the server {host}, and this manifest would have none");
+        return Err(CliError::usage(message, "leave it out, or --template minimal"));
+    }
     save(context, &draft)
 }
 

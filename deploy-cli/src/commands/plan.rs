@@ -6,13 +6,13 @@ use super::up::{asked, branch, chosen, commit};
 use crate::args::deploying::{How, Plan as Args};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
-use crate::render::Paint;
+use crate::render::{Paint, word};
 use deploy_core::digest::Digest;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Verdict;
 use deploy_core::id::{EnvName, ServiceName};
 use deploy_core::plan::{Kind, Plan, render_text};
-use deploy_engine::api::{DeployAsk, Preview, What};
+use deploy_engine::api::{Asked, DeployAsk, Preview, What};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -37,6 +37,9 @@ pub(crate) struct PlanFile {
     pub(crate) changes: bool,
     pub(crate) way_back: String,
     pub(crate) gates: Verdict,
+    /// What is asked before it is done.
+    #[serde(default)]
+    pub(crate) asked: Vec<Asked>,
     pub(crate) steps: Plan,
 }
 
@@ -71,6 +74,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, C
         changes: !preview.plan.changes_nothing(),
         way_back: preview.way_back.clone(),
         gates: preview.verdict.clone(),
+        asked: preview.asked.clone(),
         steps: preview.plan.clone(),
     };
     if let Some(path) = &args.out {
@@ -94,7 +98,11 @@ pub(crate) fn text(preview: &Preview, paint: Paint) -> String {
         let _ = writeln!(text, "soak      {soaked}");
     }
     if unmet.is_empty() {
-        text.push_str("every gate holds\n");
+        let other = if preview.asked.is_empty() { "" } else { "other " };
+        let _ = writeln!(text, "every {other}gate holds");
+    }
+    for asked in &preview.asked {
+        let _ = writeln!(text, "{}: will be asked ({})", word(&asked.gate), asked.by);
     }
     text + &answers::unmet(unmet, paint)
 }

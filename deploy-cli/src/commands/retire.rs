@@ -15,6 +15,8 @@ pub(crate) async fn run(
 ) -> Result<Exit, CliError> {
     let engine = context.open(Access::Write).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
+    // A service that nobody knows is nothing to confirm.
+    engine.knows(&args.service, &environment).await?;
     let confirmed = confirm::given(context, &environment)?;
     // Removing is what no rollback undoes by itself: it is always confirmed.
     if !confirmed && !context.console.asks() {

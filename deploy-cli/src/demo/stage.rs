@@ -73,7 +73,13 @@ impl Stage {
     /// If either cannot be had; nothing is left then.
     pub(super) fn open() -> Result<Self, Trouble> {
         let exe = std::env::current_exe()?;
-        let folder = fresh_folder(&std::env::temp_dir())?;
+        let below = std::env::temp_dir();
+        let folder = fresh_folder(&below).map_err(|error| {
+            let below = below.display();
+            Trouble::Failed(format!(
+                "no folder can be made in {below}: {error}; name one that you may write to: TMPDIR=/tmp deploy demo"
+            ))
+        })?;
         Self::start(exe, &folder).inspect_err(|_| sweep::sweep(&folder))
     }
 

@@ -5,7 +5,7 @@ use super::line::{Line, Mark};
 use super::story::{Story, details};
 use super::{span, word};
 use deploy_core::gate::Unmet;
-use deploy_core::plan::{Base, Kind};
+use deploy_core::plan::{Base, Kind, Plan, names};
 use deploy_core::time::Timestamp;
 use deploy_core::view::DeploymentView;
 use deploy_core::view::result::{OutcomeWord, ending};
@@ -85,6 +85,7 @@ fn headline(view: &DeploymentView, outcome: OutcomeWord) -> (Mark, String) {
     };
     match outcome {
         OutcomeWord::Succeeded => match plan {
+            Some(plan) if !plan.removed().is_empty() => (Mark::Good, removed(plan, &release)),
             Some(plan) if plan.changes_nothing() => (
                 Mark::Good,
                 format!("nothing to do: {release} serves everywhere, verified"),
@@ -124,6 +125,18 @@ fn headline(view: &DeploymentView, outcome: OutcomeWord) -> (Mark, String) {
             format!("open: left {}, to be resumed", word(&view.phase())),
         ),
     }
+}
+
+/// What a release that removed services is told by.
+fn removed(plan: &Plan, release: &str) -> String {
+    let removed = plan.removed();
+    let is = if removed.len() == 1 { "is" } else { "are" };
+    let rest = if removed.len() == plan.services.len() {
+        "nothing serves any more".to_owned()
+    } else {
+        format!("{release} serves everywhere else, verified")
+    };
+    format!("{} {is} removed: {rest}", names(&removed))
 }
 
 /// What no slice of was touched: slices of services that were, else whole services.

@@ -9,7 +9,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{ReleaseNumber, SliceIx};
 use deploy_core::machine::{Ask, TurnReason, Verb};
 use deploy_core::model::Release;
-use deploy_core::plan::{Base, Kind, Plan};
+use deploy_core::plan::{Base, Plan, header};
 use deploy_core::port::target::HealthSeen;
 use deploy_core::time::Timestamp;
 use deploy_core::view::DeploymentView;
@@ -398,33 +398,6 @@ impl Story {
         };
         (service, name)
     }
-}
-
-/// `v42 3f9ac1e "Add basket" (develop) → production, now v41`.
-fn header(plan: &Plan, release: Option<&Release>) -> String {
-    let mut text = plan.release.number.to_string();
-    if let Some(source) = release.and_then(|release| release.sources.first()) {
-        text = format!(
-            "{text} {} \"{}\"",
-            source.commit.short(),
-            source.subject.chars().take(60).collect::<String>()
-        );
-        if let Some(branch) = &source.branch {
-            text = format!("{text} ({branch})");
-        }
-    }
-    let arrow = if plan.kind == Kind::Rollback {
-        "← back in"
-    } else {
-        "→"
-    };
-    let now = match plan.base {
-        Base::Nothing => "now nothing".to_owned(),
-        Base::Release(release) => format!("now {}", release.number),
-        Base::Uniform => "now something that was not verified here".to_owned(),
-        Base::Mixed => "now different things".to_owned(),
-    };
-    format!("{text} {arrow} {}, {now}", plan.environment)
 }
 
 fn step(mark: Mark, note: impl Into<String>) -> Line {

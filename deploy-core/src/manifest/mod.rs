@@ -47,6 +47,6 @@ pub use model::{
 };
 pub use named::{Found, Unfilled, stands_for_a_server};
 pub use parse::{MAX_BYTES, Manifest, parse};
-pub use schema::{Explanation, explain, schema};
+pub use schema::{Explanation, explain, keys_called, schema};
 pub use suggest::nearest;
 pub use template::{Fact, Facts, Part, Template, Unexpanded, VarName};

@@ -134,6 +134,7 @@ impl Host {
         match selection {
             HostSelection::All => true,
             HostSelection::Group(group) => self.groups.is_empty() || self.groups.contains(group),
+            HostSelection::Host(name) => self.name == *name,
         }
     }
 }

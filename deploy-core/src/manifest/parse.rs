@@ -78,7 +78,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Manifest, Problems> {
             root,
             environments,
         }),
-        judged => Err(Problems::led_by(slips, judged.problems)),
+        judged => Err([slips, judged.problems].concat().into()),
     }
 }
 
@@ -249,6 +249,18 @@ impl Manifest {
         caller: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Environment, Problems> {
         self.judged(environment, env_file, caller, Judging::Check)
+    }
+
+    /// Whether no services of different environments, as they were resolved, are in each other's way on one machine. Judged is what
+    /// one of `asked` is part of.
+    ///
+    /// # Errors
+    /// Each with the environments that it is between: what changes one of them would change the other, past its gates.
+    pub fn apart(&self, environments: &[Environment], asked: &[EnvName]) -> Result<(), Problems> {
+        match assemble::apart(self.draft(), environments, asked) {
+            problems if problems.is_empty() => Ok(()),
+            problems => Err(problems.into()),
+        }
     }
 
     fn judged(

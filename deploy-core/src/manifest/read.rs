@@ -38,6 +38,18 @@ pub(crate) struct Slip {
     pub(crate) problem: Problem,
 }
 
+/// Keys of a probe that are written where its name belongs.
+const PROBE: &[&str] = &[
+    "http",
+    "tcp",
+    "command",
+    "from",
+    "healthy_for",
+    "timeout",
+    "interval",
+    "deadline",
+];
+
 /// A scalar after expansion.
 pub(crate) enum Scalar {
     /// A string that stood in the manifest as it is.
@@ -196,9 +208,27 @@ impl<'a> Cx<'a> {
     pub(crate) fn table<'n>(&mut self, node: &'n Node) -> Option<&'n Table> {
         let table = node.as_table();
         if table.is_none() {
-            self.wrong_type(node, "a table");
+            let shape = self.shape(node).unwrap_or_else(|| "a table".to_owned());
+            self.wrong_type(node, &shape);
         }
         table
+    }
+
+    /// The table that was meant by a single value, where people write one.
+    fn shape(&self, node: &Node) -> Option<String> {
+        let path = self.path();
+        let parts: Vec<&str> = path.split('.').collect();
+        let text = node.as_str().map(|text| format!("{text:?}"));
+        Some(match (parts.as_slice(), text) {
+            (["project"], Some(name)) => format!("it as a table: `[project]`, and below it `name = {name}`"),
+            ([.., "strategy"], Some(kind)) => format!("`strategy = {{ kind = {kind} }}`"),
+            ([.., "hosts", host], Some(ssh)) => format!("`{host} = {{ ssh = {ssh} }}`"),
+            ([above @ .., "health", key], _) if PROBE.contains(key) => format!(
+                "it into a probe, which has a name: `[{}.health.ready]`, and below it `{key} = …`",
+                above.join(".")
+            ),
+            _ => return None,
+        })
     }
 
     /// Reports each key that is not one of these.

@@ -97,6 +97,42 @@ pub fn explain(key: &str) -> Option<Explanation> {
     explain_in(&generate(true), key)
 }
 
+/// Every key whose last part is this, those nearest to the manifest's top first. The layers over a service are left out: they have a
+/// service's keys.
+pub fn keys_called(last: &str) -> Vec<String> {
+    let root = generate(true);
+    let mut found = Vec::new();
+    let mut open = vec![(String::new(), &root)];
+    while let Some((path, at)) = open.pop() {
+        let depth = path.split('.').count();
+        let mut next: Vec<(String, &Value)> = Vec::new();
+        for (name, _) in keys(at) {
+            let key = if path.is_empty() {
+                name.clone()
+            } else {
+                format!("{path}.{name}")
+            };
+            if name == last && !found.contains(&key) {
+                found.push(key.clone());
+            }
+            let is_layer = name == "defaults" || key == "environments.*.services";
+            if let Some((node, _)) = below(at, &name).filter(|_| !is_layer && depth < DEEPEST) {
+                next.push((key, node));
+            }
+        }
+        // A table of any name: below it are keys again.
+        if let Some((node, "*")) = below(at, "*").filter(|_| depth < DEEPEST && !path.is_empty()) {
+            next.push((format!("{path}.*"), node));
+        }
+        open.extend(next);
+    }
+    found.sort_by_key(|key| (key.split('.').count(), key.clone()));
+    found
+}
+
+/// How deep keys are looked for: deeper than any is.
+const DEEPEST: usize = 8;
+
 fn explain_in(root: &Value, key: &str) -> Option<Explanation> {
     let mut at = root;
     let mut path = Vec::new();

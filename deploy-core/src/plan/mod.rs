@@ -26,8 +26,9 @@ pub use input::{
 };
 pub use limits::Limits;
 pub use lint::{LintFinding, Rule, Severity, lint};
+pub use notice::names;
 pub use problem::{MOST_SLICES, PlanProblem};
-pub use render::render_text;
+pub use render::{header, render_text};
 pub use steps::Step;
 
 use crate::digest::Digest;
@@ -224,6 +225,15 @@ impl Plan {
         let kept = self.services.iter().all(|service| service.change == Change::Keep);
         let is_there = self.base == Base::Release(self.release);
         kept || (is_there && self.service_indices().all(|ix| self.leaves(ix)))
+    }
+
+    /// The services that it removes.
+    pub fn removed(&self) -> Vec<&ServiceName> {
+        let removed = self
+            .services
+            .iter()
+            .filter(|service| service.change == Change::Remove);
+        removed.map(|service| &service.name).collect()
     }
 
     /// Whether a service stays as it is: kept, or its target was asked and names no change of any of its slices.

@@ -8,7 +8,7 @@ use crate::port::target::{Fence, Runs};
 use std::fmt::Display;
 
 /// At most four names, then how many more there are.
-pub(super) fn names<T: Display>(all: &[T]) -> String {
+pub fn names<T: Display>(all: &[T]) -> String {
     let shown: Vec<_> = all.iter().take(4).map(ToString::to_string).collect();
     let more = all.len() - shown.len();
     match (more, shown.as_slice()) {

@@ -130,8 +130,8 @@ fn with<'a>(
         .filter(move |(ix, _)| Shown::of(plan, *ix) == shown)
 }
 
-/// `v42 3f9ac1e "Add basket" (develop) → production, now v41`.
-fn header(plan: &Plan, release: Option<&Release>) -> String {
+/// The plan in a line: `v42 3f9ac1e "Add basket" (develop) → production, now v41`; with what it removes.
+pub fn header(plan: &Plan, release: Option<&Release>) -> String {
     let mut text = plan.release.number.to_string();
     if let Some(source) = release.and_then(|release| release.sources.first()) {
         let _ = write!(
@@ -155,6 +155,10 @@ fn header(plan: &Plan, release: Option<&Release>) -> String {
         Base::Mixed => "now different things".to_owned(),
     };
     let _ = write!(text, " {arrow} {}, {now}", plan.environment);
+    let removed = plan.removed();
+    if !removed.is_empty() {
+        let _ = write!(text, "; removes {}", names(&removed));
+    }
     text
 }
 

@@ -78,7 +78,9 @@ impl ConfigureError {
             }
             Self::NotUtf8 { .. } => unreadable("save it as UTF-8"),
             Self::TooLarge { .. } => unreadable("is it the right file? -f FILE names another"),
-            Self::NotInCommit { .. } => unreadable("git add it and commit"),
+            Self::NotInCommit { path, .. } => unreadable(&format!(
+                "git add {path} && git commit, then again: what is deployed is a commit"
+            )),
             Self::Git(error) => error.failure(),
         }
     }
@@ -181,7 +183,17 @@ pub async fn check(
         Ok(one) => Problems::of_environments(one),
         Err(several) => Problems::of_environments(several),
     };
-    let problems = Problems::from([missing.into_vec(), wrong.into_vec()].concat());
+    // One that cannot be resolved is told above, or is not asked about.
+    let mut resolved = Vec::new();
+    for name in manifest.environments() {
+        resolved.extend(
+            environment(manifest, name, &From::WorkTree(folder), caller)
+                .await
+                .ok(),
+        );
+    }
+    let together = manifest.apart(&resolved, names).err().unwrap_or_default();
+    let problems = Problems::from([missing.into_vec(), wrong.into_vec(), together.into_vec()].concat());
     if problems.is_empty() {
         Ok(right)
     } else {

@@ -1,6 +1,6 @@
 //! Deploying: from a request to a deployment, and driving one as far as it goes.
 
-use super::judge::{Bench, Case, verdict};
+use super::judge::{Bench, Case, verdict, without_asked};
 use super::plan::Shape;
 use super::wired::Wired;
 use super::{Engine, usage};
@@ -74,6 +74,10 @@ impl Engine {
         );
         let looks = self.look_upstream(ask.kind, &rules, &release, &views).await;
         let judged = self.judge_case(&case, &views, &looks).await?;
+        let (judged, mut asked) = without_asked(judged, &ask.environment);
+        if ask.confirmed {
+            asked.clear();
+        }
         let soaked = judged
             .iter()
             .filter_map(|judged| match judged {
@@ -90,6 +94,7 @@ impl Engine {
             release,
             plan,
             verdict,
+            asked,
             soaked,
             way_back,
         })

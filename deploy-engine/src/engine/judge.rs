@@ -5,11 +5,11 @@ use super::looks::Looks;
 use super::plan::Shape;
 use super::rules::rules;
 use super::scene::{Scene, Views};
-use crate::api::EngineError;
+use crate::api::{Asked, EngineError};
 use crate::drive::{Judge, Judgement, Moment};
 use deploy_core::event::{EventKind, Request};
 use deploy_core::failure::Failure;
-use deploy_core::gate::{self, GateInput, PlanFacts, Rules, Trigger, Unmet, Verdict};
+use deploy_core::gate::{self, GateInput, GateKind, PlanFacts, Rules, Trigger, Unmet, Verdict};
 use deploy_core::id::{Actor, DeploymentId, EnvName};
 use deploy_core::manifest::Environment;
 use deploy_core::model::Release;
@@ -130,6 +130,20 @@ impl Engine {
     }
 }
 
+/// What was judged of a case that counts as confirmed: each rule but those that are asked when it is done, and these.
+pub(super) fn without_asked(
+    judged: Vec<gate::Judged>,
+    environment: &EnvName,
+) -> (Vec<gate::Judged>, Vec<Asked>) {
+    let is_asked = |judged: &gate::Judged| matches!(judged, gate::Judged::Met { gate, .. } if *gate == GateKind::Confirmation);
+    let (asked, judged): (Vec<_>, _) = judged.into_iter().partition(is_asked);
+    let by = |judged: gate::Judged| Asked {
+        gate: judged.gate(),
+        by: format!("--confirm {environment}"),
+    };
+    (judged, asked.into_iter().map(by).collect())
+}
+
 /// The verdict of what was judged.
 pub(super) fn verdict(judged: Vec<gate::Judged>) -> Verdict {
     Verdict::of(unmet(judged))
@@ -142,6 +156,23 @@ pub(super) fn unmet(judged: Vec<gate::Judged>) -> Vec<Unmet> {
         gate::Judged::Met { .. } => None,
     };
     judged.into_iter().filter_map(unmet).collect()
+}
+
+/// Has each unmet rule name what opens it for the next request, where it named a deployment that ends here. `again`: the same, judged
+/// for nobody's deployment.
+fn for_the_next(unmet: &mut [Unmet], again: &[gate::Judged], ended: &DeploymentId) {
+    let rule = |reason: &str| reason.split(':').next().unwrap_or_default().to_owned();
+    for one in unmet.iter_mut().filter(|one| one.next.contains(ended.short())) {
+        let same = again.iter().find_map(|judged| match judged {
+            gate::Judged::Unmet(other) if other.gate == one.gate => {
+                (rule(&other.reason) == rule(&one.reason)).then_some(other)
+            }
+            _ => None,
+        });
+        if let Some(same) = same {
+            one.next.clone_from(&same.next);
+        }
+    }
 }
 
 /// The judge of one deployment.
@@ -189,9 +220,18 @@ impl Bench {
             release: &self.release,
             at: self.engine.clock.now(),
         };
-        let judged = self.engine.judge_case(&case, &views, &looks).await?;
+        let mut verdict = verdict(self.engine.judge_case(&case, &views, &looks).await?);
+        if let Verdict::Refuses { unmet } = &mut verdict {
+            // It ends here: what is next is next for whoever asks again.
+            let again = Case {
+                deployment: None,
+                ..case
+            };
+            let again = self.engine.judge_case(&again, &views, &looks).await?;
+            for_the_next(unmet, &again, &self.deployment);
+        }
         Ok(Judgement {
-            verdict: verdict(judged),
+            verdict,
             replanned,
             read: views.read,
         })

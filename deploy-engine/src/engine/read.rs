@@ -1,6 +1,6 @@
 //! Reading: history, releases, gates, health now, the audit. Everything is a fold of the core's; nothing here knows a rule.
 
-use super::judge::Case;
+use super::judge::{Case, without_asked};
 use super::looks::Looks;
 use super::{Engine, failed, journal_error, usage};
 use crate::api::{EngineError, GateReport, Met, Shown, SliceHealth};
@@ -164,6 +164,7 @@ impl Engine {
         looks: &Looks,
     ) -> Result<GateReport, EngineError> {
         let judged = self.judge_case(case, views, looks).await?;
+        let (judged, asked) = without_asked(judged, case.environment);
         let (mut unmet, mut met) = (Vec::new(), Vec::new());
         for judged in judged {
             match judged {
@@ -178,6 +179,7 @@ impl Engine {
             at: case.at,
             unmet,
             met,
+            asked,
         })
     }
 

@@ -4,9 +4,38 @@ use super::{Engine, usage};
 use crate::api::{DeployAsk, EngineError, What};
 use deploy_core::failure::Code;
 use deploy_core::id::{EnvName, ServiceName};
+use deploy_core::manifest::nearest;
 use deploy_core::plan::Kind;
+use std::collections::BTreeSet;
 
 impl Engine {
+    /// Whether a service is one of an environment: runs there, or would by the manifest.
+    ///
+    /// # Errors
+    /// It is neither: which one was probably meant.
+    pub async fn knows(&self, service: &ServiceName, name: &EnvName) -> Result<(), EngineError> {
+        let view = self.views().await?.environment(name);
+        let environment = self.environment(name).await?;
+        let known: BTreeSet<&ServiceName> = view
+            .observed
+            .keys()
+            .chain(environment.services.keys())
+            .chain(&environment.disabled)
+            .collect();
+        if known.contains(service) {
+            return Ok(());
+        }
+        let next = match nearest(service.as_str(), known.iter().map(|known| known.as_str())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("deploy status -e {name} shows what runs"),
+        };
+        Err(usage(
+            Code::UnknownName,
+            format!("there is no service `{service}` in {name}"),
+            next,
+        ))
+    }
+
     /// What to ask for to remove a service from an environment: a deployment that can be looked at before, watched, resumed and
     /// audited like any other.
     ///

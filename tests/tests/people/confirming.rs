@@ -47,7 +47,8 @@ fn the_plan_is_seen_before_it_is_confirmed() {
       ! web: interrupted for a moment: its only slice moves
     plan [digest], at most 35m from the start of activation
     way back  back to v1 by its checkpoints
-    every gate holds
+    every other gate holds
+    confirmation: will be asked (--confirm development)
     This changes development. Type its name to go on:
     "#);
     assert_eq!(serves(&shop), "v1", "nothing begins before the answer");
@@ -92,7 +93,7 @@ fn what_is_removed_is_seen_before_it_is_confirmed() {
     let mut terminal = asked(&shop, &["retire", "web"]);
     insta::assert_snapshot!(redacted(&shop, &terminal.shown()), @r#"
     · environment development: the only one there is
-    v1 27d7aac "v1" (main) → development, now v1
+    v1 27d7aac "v1" (main) → development, now v1; removes web
     unchanged
       api  ssh here
     removed at the end

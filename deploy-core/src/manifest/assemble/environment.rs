@@ -9,7 +9,7 @@ use super::super::read::{Cx, FromNode};
 use super::super::scope::{Expanded, Given, Judging, Realm, Scope, VarOrigin};
 use super::super::template::{Fact, Template, VarName};
 use super::service::{self, Around, Assembled};
-use super::{Inputs, references, settings, variables};
+use super::{Inputs, places, references, settings, variables};
 use crate::id::{EnvName, ServiceName};
 use crate::problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +56,7 @@ pub(in super::super) fn environment(
     let keys = cx.within(&place, |cx| EnvironmentKeys::from_node(node, cx));
     let secrets = secret_references(manifest, node, &mut cx);
     let vars = expanded(&scope, &mut cx);
-    let groups = host_groups(node, &scope);
+    let groups = host_groups(manifest, node, &scope);
     let around = Around {
         manifest,
         inputs,
@@ -65,10 +65,7 @@ pub(in super::super) fn environment(
         variables: scope.given.clone(),
         secrets: secrets.clone().unwrap_or_default(),
         groups,
-        no_hosts: node
-            .at(&["hosts"])
-            .and_then(Node::as_table)
-            .is_none_or(|table| table.0.is_empty()),
+        hosts: node.entries(&["hosts"]).map(|(name, _)| name.clone()).collect(),
     };
     let mut assembled: BTreeMap<ServiceName, Assembled> = BTreeMap::new();
     for service in service::names(manifest) {
@@ -79,14 +76,14 @@ pub(in super::super) fn environment(
     }
     cx.within(&place, |cx| references::names_exist(manifest, node, cx));
     references::needs(&assembled, &mut cx);
-    if around.no_hosts {
+    if around.hosts.is_empty() {
         cx.within(&place, |cx| {
             references::hosts_there(manifest, name, &assembled, cx);
         });
     }
-    references::folders(node, &assembled, &mut cx);
+    places::folders(node, &assembled, &mut cx);
     if inputs.judging == Judging::Check {
-        references::one_service_a_folder(node, &assembled, &mut cx);
+        places::one_service_a_folder(name, node, &assembled, &mut cx);
     }
     let whole = (|| {
         let read = Read {
@@ -319,21 +316,18 @@ fn secret_references(
     Some(references)
 }
 
-fn host_groups(node: &Node, scope: &Scope<'_>) -> Option<BTreeSet<String>> {
+/// The groups that have hosts in an environment.
+fn host_groups(manifest: Draft<'_>, node: &Node, scope: &Scope<'_>) -> BTreeSet<String> {
     let mut groups = BTreeSet::new();
-    for entry in node
-        .at(&["hosts"])
-        .and_then(Node::as_table)
-        .into_iter()
-        .flat_map(|table| table.0.values())
-    {
-        let named = graph::names(entry.node.at(&["groups"]));
+    for (_, host) in node.entries(&["hosts"]) {
+        let named = graph::names(host.node.at(&["groups"]));
         if named.is_empty() {
-            return None;
+            let all = graph::host_groups(manifest.root);
+            groups.extend(all.into_iter().filter_map(|name| super::literal(scope, name)));
         }
         groups.extend(named.iter().filter_map(|(name, _)| super::literal(scope, name)));
     }
-    Some(groups)
+    groups
 }
 
 /// A text as far as it is known now.

@@ -5,6 +5,7 @@ mod decide;
 mod environment;
 mod facts;
 mod kind;
+mod places;
 mod probes;
 mod references;
 mod service;
@@ -26,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use environment::environment;
 use environment::literal;
+pub(super) use places::apart;
 pub use variables::parse_env_file;
 
 /// What the caller brings.

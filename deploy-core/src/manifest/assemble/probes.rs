@@ -40,6 +40,11 @@ pub(super) fn read(
     };
     let mut probes = Some(BTreeMap::new());
     for (name, entry) in &table.0 {
+        if entry.node.as_table().is_none() {
+            // Told where it is read by its form.
+            probes = None;
+            continue;
+        }
         let probe = cx.within(format!("health.{name}"), |cx| {
             let kinds: Vec<&str> = ["http", "tcp", "command"]
                 .into_iter()

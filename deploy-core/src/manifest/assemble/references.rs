@@ -1,12 +1,9 @@
 //! What an environment's keys refer to: groups, tests, services, hosts that must be there.
 
 use super::super::graph::{self, Graph};
-use super::super::keys::environment::HostKeys;
 use super::super::node::{Node, Span};
 use super::super::parse::Draft;
-use super::super::read::{Cx, FromNode};
-use super::super::template::{Fact, Part, Template};
-use super::super::{HostSelection, TargetConfig};
+use super::super::read::Cx;
 use super::service::Assembled;
 use crate::id::{EnvName, ServiceName};
 use std::collections::BTreeMap;
@@ -137,125 +134,4 @@ pub(super) fn hosts_there(
         ),
         format!("add `[environments.{name}.hosts]`, or `enabled = false` for such a service there"),
     );
-}
-
-/// A host as it is written, with its name's place.
-struct Written<'n> {
-    name: &'n str,
-    at: Span,
-    keys: HostKeys,
-}
-
-impl Written<'_> {
-    fn takes(&self, selection: Option<&HostSelection>) -> bool {
-        match selection {
-            Some(HostSelection::Group(group)) => {
-                self.keys.groups.is_empty() || self.keys.groups.contains(group)
-            }
-            _ => true,
-        }
-    }
-
-    /// What makes it the same machine as another; `None` for this machine.
-    fn machine(&self) -> Option<(&str, Option<u16>)> {
-        self.keys.ssh.as_ref().map(|ssh| (ssh.host.as_str(), ssh.port))
-    }
-}
-
-fn written<'n>(node: &'n Node, cx: &mut Cx<'_>) -> Vec<Written<'n>> {
-    node.entries(&["hosts"])
-        .filter_map(|(name, entry)| {
-            let keys = cx.quietly(|cx| HostKeys::from_node(&entry.node, cx))?;
-            Some(Written {
-                name,
-                at: entry.key,
-                keys,
-            })
-        })
-        .collect()
-}
-
-/// Two services in one folder of one host: each would put its release where the other's is.
-pub(super) fn one_service_a_folder(
-    node: &Node,
-    assembled: &BTreeMap<ServiceName, Assembled>,
-    cx: &mut Cx<'_>,
-) {
-    let hosts = written(node, cx);
-    let on_hosts: Vec<_> = assembled
-        .iter()
-        .filter_map(|(name, one)| match &one.service.as_ref()?.target {
-            TargetConfig::Ssh(ssh) => {
-                let selection = one.service.as_ref()?.hosts.as_ref();
-                let here: Vec<_> = hosts.iter().filter(|host| host.takes(selection)).collect();
-                Some((name, one.path_span, folder(&ssh.path), here))
-            }
-            _ => None,
-        })
-        .collect();
-    for (index, (name, span, path, here)) in on_hosts.iter().enumerate() {
-        for (other, _, _, there) in on_hosts[..index].iter().filter(|(_, _, there, _)| there == path) {
-            let shared = here
-                .iter()
-                .find(|host| there.iter().any(|one| one.machine() == host.machine()));
-            if let Some(host) = shared {
-                let message = format!("{other} and {name} are both in {path} on {}", host.name);
-                cx.within(format!("services.{name}.ssh.path"), |cx| {
-                    cx.problem(*span, message, "give each service a folder of its own");
-                });
-            }
-        }
-    }
-}
-
-/// A path with what makes no difference left out.
-fn folder(path: &Template) -> String {
-    let text = path.to_string();
-    let parts = text.split('/').filter(|part| !part.is_empty() && *part != ".");
-    let root = if text.starts_with('/') { "/" } else { "" };
-    format!("{root}{}", parts.collect::<Vec<_>>().join("/"))
-}
-
-/// Each service's folder on the environment's hosts: absolute where it is reached by ssh (on this machine it may be relative to the
-/// manifest), and of one host alone.
-pub(super) fn folders(node: &Node, assembled: &BTreeMap<ServiceName, Assembled>, cx: &mut Cx<'_>) {
-    let hosts = written(node, cx);
-    for (name, one) in assembled {
-        let Some(service) = &one.service else { continue };
-        let TargetConfig::Ssh(ssh) = &service.target else {
-            continue;
-        };
-        let mut here: Vec<&Written<'_>> = hosts
-            .iter()
-            .filter(|host| host.takes(service.hosts.as_ref()))
-            .collect();
-        here.sort_by_key(|host| host.at);
-        let first = ssh.path.parts().first();
-        let relative =
-            matches!(first, Some(Part::Text(text)) if !text.starts_with('/') && !text.starts_with("${"));
-        if relative && here.iter().any(|host| !host.keys.local) {
-            let message = format!("`{}` is relative, and a folder on a host is absolute", ssh.path);
-            cx.within(format!("services.{name}.ssh.path"), |cx| {
-                cx.problem(one.path_span, message, "write `/opt/…`");
-            });
-        }
-        if ssh.path.facts().any(|fact| fact == Fact::Host) {
-            continue;
-        }
-        for (index, host) in here.iter().enumerate() {
-            let same = here[..index]
-                .iter()
-                .find(|other| other.machine() == host.machine());
-            if let Some(same) = same {
-                let message = format!(
-                    "`{}` and `{}` are one machine, and {name} would run twice in {}",
-                    same.name, host.name, ssh.path
-                );
-                let help = "remove one, or put `${host}` into the service's `path`";
-                cx.within(format!("hosts.{}", host.name), |cx| {
-                    cx.problem(host.at, message, help);
-                });
-            }
-        }
-    }
 }

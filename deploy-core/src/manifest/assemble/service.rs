@@ -16,7 +16,7 @@ use super::probes;
 use super::variables::{self, Variables};
 use super::{Inputs, settings};
 use super::{decide, facts};
-use crate::id::ServiceName;
+use crate::id::{GroupName, HostName, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the services of one environment have in common.
@@ -27,10 +27,24 @@ pub(super) struct Around<'a> {
     pub(super) facts: BTreeMap<Fact, String>,
     pub(super) variables: Variables,
     pub(super) secrets: BTreeMap<VarName, super::super::SecretRef>,
-    /// The groups that have hosts here; `None`: a host without groups makes every name good.
-    pub(super) groups: Option<BTreeSet<String>>,
-    /// Whether there is any host.
-    pub(super) no_hosts: bool,
+    /// The groups that have hosts here: those that hosts name, and of a host without groups all that any environment knows.
+    pub(super) groups: BTreeSet<String>,
+    /// The hosts, by name: each is a group of one.
+    pub(super) hosts: BTreeSet<String>,
+}
+
+impl Around<'_> {
+    /// What a name in `hosts` selects. A group of that name comes before a host.
+    fn selection(&self, named: Option<GroupName>) -> HostSelection {
+        let Some(group) = named else {
+            return HostSelection::All;
+        };
+        let is_host = !self.groups.contains(group.as_str()) && self.hosts.contains(group.as_str());
+        match HostName::new(group.as_str()) {
+            Ok(host) if is_host => HostSelection::Host(host),
+            _ => HostSelection::Group(group),
+        }
+    }
 }
 
 /// The services of the manifest, by name.
@@ -253,7 +267,7 @@ fn read(
         content,
         needs: keys.needs,
         dropped_needs: Vec::new(),
-        hosts: hosts.map(|group| group.map_or(HostSelection::All, HostSelection::Group)),
+        hosts: hosts.map(|group| around.selection(group)),
         strategy,
         hooks: hooks.into_iter().map(|(_, hook)| hook).collect(),
         health,
@@ -292,13 +306,14 @@ fn artifact_exists(manifest: Draft<'_>, node: &Node, scope: &Scope<'_>, cx: &mut
 fn hosts_exist(around: &Around<'_>, kind: TargetKind, node: &Node, cx: &mut Cx<'_>) {
     let path = hosts_key(kind);
     let named = node.at(path).and_then(|node| Some((node, node.as_str()?)));
-    if around.no_hosts {
+    if around.hosts.is_empty() {
         // One problem for all services: the environment's.
         return;
     }
-    if let (Some((node, text)), Some(groups), Some(scope)) = (named, &around.groups, cx.scope)
+    if let (Some((node, text)), Some(scope)) = (named, cx.scope)
         && let Some(name) = super::literal(scope, text)
-        && !groups.contains(&name)
+        && !around.groups.contains(&name)
+        && !around.hosts.contains(&name)
     {
         // A name that is wrong everywhere is one slip, not one for each environment.
         let message = if graph::host_groups(around.manifest.root).contains(&name.as_str()) {
@@ -306,12 +321,15 @@ fn hosts_exist(around: &Around<'_>, kind: TargetKind, node: &Node, cx: &mut Cx<'
         } else {
             format!("there is no host group `{name}`")
         };
-        let help = match super::super::suggest::nearest(&name, groups.iter().map(String::as_str)) {
+        let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+        let known = || around.groups.iter().chain(&around.hosts).map(String::as_str);
+        let help = match super::super::suggest::nearest(&name, known()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!(
-                "its groups are {}",
-                groups.iter().cloned().collect::<Vec<_>>().join(", ")
+            None if around.groups.is_empty() => format!(
+                "leave `hosts` out for all, or name a host: {}",
+                list(&around.hosts)
             ),
+            None => format!("its groups are {}", list(&around.groups)),
         };
         cx.within(path.join("."), |cx| cx.problem(node.span, message, help));
     }

@@ -71,7 +71,7 @@ keys! {
         ssh: Option<SshAddress> => "'deploy@10.0.0.1'",
         /// This machine itself, without ssh.
         local: bool = false => "true",
-        /// Its groups; without them it is in all.
+        /// Its groups; without them it is in all. Its own name is a group of one besides.
         groups: Vec<GroupName> => "['web']",
         /// Its ssh password, by reference; keys are better.
         password: Option<SecretRef> => "{ env = 'DEPLOY_PASSWORD' }",

@@ -1,7 +1,7 @@
 //! Strategies: how a service moves, and which kinds of target can move that way.
 
 use super::target::TargetKind;
-use crate::id::GroupName;
+use crate::id::{GroupName, HostName};
 use crate::manifest::leaf::{Amount, Period};
 use crate::manifest::node::Node;
 use crate::manifest::read::{Cx, choices, keys};
@@ -161,11 +161,13 @@ impl StrategyKind {
     }
 }
 
-/// The hosts a service runs on: a group, or all of the environment.
+/// The hosts a service runs on: a group, one by its name, or all of the environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostSelection {
     /// Every host of the environment.
     All,
     /// The hosts of a group, and those without groups.
     Group(GroupName),
+    /// The host of this name: a group of one.
+    Host(HostName),
 }

@@ -84,7 +84,7 @@ keys! {
     /// Plain servers: `<path>/current` is switched between release directories.
     #[derive(Eq)]
     pub struct SshConfig {
-        /// The host group; without it, every host of the environment.
+        /// The host group, or one host by its name; without it, every host of the environment.
         hosts: Option<GroupName> => "'web'",
         /// The service's folder on each host.
         path: Template => "'/opt/shop/web'",
