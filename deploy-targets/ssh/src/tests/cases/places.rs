@@ -1,6 +1,6 @@
 //! Folders as they are found: somebody else's files in them, owners, clocks, odd `current`s, and one folder under two names.
 
-use super::super::common::{World, bring, claim, end, place, request, seen, slice};
+use super::super::common::{World, bring, claim, end, examined, place, request, seen, slice};
 use super::machine::{Machine, Setting, address};
 use crate::{CheckState, HostBinding, SshTarget};
 use deploy_core::failure::Code;
@@ -87,7 +87,7 @@ async fn a_path_of_somebody_else_is_refused_and_serves_on() {
     machine.root("chown -R root \"$P\"");
     let error = machine.refused("claim", Code::PermissionDenied).await;
     assert!(error.failure.next.contains("rights on the path"), "{error:?}");
-    let checks = machine.target().doctor().await;
+    let checks = examined(&machine.target()).await;
     let rights = checks.iter().find(|check| check.name == "rights").unwrap();
     assert!(
         matches!(&rights.state, CheckState::Bad { fix } if fix.contains("chown alice")),
@@ -122,7 +122,7 @@ async fn clocks_that_are_hours_off_change_nothing() {
             [3, 2]
         );
         assert_eq!(seen.inside, deploy_core::port::target::Inside::default());
-        let checks = target.doctor().await;
+        let checks = examined(&target).await;
         let clock = checks.iter().find(|check| check.name == "clock").unwrap();
         assert!(matches!(clock.state, CheckState::Warning { .. }), "{clock:?}");
         assert!(clock.detail.contains(which), "{clock:?}");
