@@ -6,6 +6,7 @@ mod common;
 mod doctor;
 mod edited;
 mod fences;
+mod jumps;
 mod killed;
 mod over_ssh;
 mod secrets;

@@ -1,6 +1,7 @@
 //! Running one step on one host and reading its framed answer. The border between what a step says and how it gets
 //! there: this machine ([`local`]) or a connection ([`ssh`]). Nothing here knows what a step is for.
 
+mod jump;
 pub(crate) mod local;
 mod refusal;
 pub(crate) mod ssh;

@@ -1,6 +1,7 @@
 //! Steps over one multiplexed connection to a host, by the user's own `ssh`: its configuration, agent, jump hosts and known
 //! hosts hold. The connection is made at the first step, and made anew after it broke.
 
+use super::jump::refused_on_the_way;
 use super::refusal::{refused, runs_nothing};
 use super::{Broken, Call, Reply, Shell, argv, converse};
 use crate::config::SshAddress;
@@ -147,10 +148,10 @@ async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
         if let Some(file) = &address.config_file {
             builder.config_file(file);
         }
-        builder
-            .connect(&address.destination)
-            .await
-            .map_err(|error| refused(address, &chain(&error)))?
+        match builder.connect(&address.destination).await {
+            Ok(session) => session,
+            Err(error) => return Err(refused_on_the_way(address, &chain(&error)).await),
+        }
     };
     Ok(Connection {
         session: Arc::new(session),
@@ -205,7 +206,7 @@ async fn with_password(address: &SshAddress, password: &str, folder: &Path) -> R
         .map_err(broken)?;
     if !status.success() {
         let said = tokio::fs::read_to_string(&log).await.unwrap_or_default();
-        return Err(refused(address, &said));
+        return Err(refused_on_the_way(address, &said).await);
     }
     Ok(Session::resume(
         socket.into_boxed_path(),
