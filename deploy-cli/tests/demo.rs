@@ -134,3 +134,60 @@ fn without_a_folder_for_it_it_says_which() {
     ✗ no folder can be made in /nonexistent: No such file or directory (os error 2); name one that you may write to: TMPDIR=/tmp deploy demo
     "#);
 }
+
+/// The word of the line that begins so.
+fn line_of<'a>(said: &'a str, word: &str) -> &'a str {
+    said.lines()
+        .find_map(|line| {
+            line.strip_prefix(word)?
+                .starts_with(' ')
+                .then(|| line[word.len()..].trim())
+        })
+        .unwrap_or_else(|| panic!("no line begins with {word}: {said}"))
+}
+
+#[test]
+fn kept_it_serves_on_until_it_is_stopped_as_it_says() {
+    let _alone = alone();
+    let output = demo().arg("--keep").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let folder = PathBuf::from(line_of(&said, "folder"));
+    assert!(
+        folder.exists() && processes_of(&folder) >= 3,
+        "the machine and its services run: {said}"
+    );
+    assert!(!said.contains("nothing is left behind"), "{said}");
+    let in_shell = |command: &str| {
+        let output = Command::new("sh").arg("-c").arg(command).output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let status = in_shell(line_of(&said, "kept"));
+    assert!(status.contains("production"), "{status}");
+    in_shell(line_of(&said, "stop"));
+    is_gone(&folder);
+}
+
+/// A `git` that knows no commit when `deploy` asks for one.
+#[test]
+fn an_act_that_does_not_end_as_announced_ends_it_with_1() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let _alone = alone();
+    let before = std::env::var("PATH").unwrap();
+    let bin = tempfile::tempdir().unwrap();
+    let git = bin.path().join("git");
+    let text =
+        format!("#!/bin/sh\ncase $* in *--end-of-options*) exit 1;; esac\nPATH='{before}' exec git \"$@\"\n");
+    std::fs::write(&git, text).unwrap();
+    std::fs::set_permissions(&git, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = demo()
+        .env("PATH", format!("{}:{before}", bin.path().display()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("act 1 did not end as announced"), "{said}");
+    let folder = PathBuf::from(line_of(&said, "folder"));
+    assert!(!folder.exists() && processes_of(&folder) == 0, "{said}");
+}

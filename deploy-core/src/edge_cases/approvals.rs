@@ -1,12 +1,14 @@
 //! C1 to C10: releases and approvals.
 
 use crate::digest::Digest;
-use crate::event::EventKind;
-use crate::fixture::{World, actor, env, fails, group, minutes};
+use crate::event::{EventKind, RequestOptions};
+use crate::fixture::{World, actor, env, fails, group, minutes, release, source};
 use crate::gate::rules::{Act, ApprovalRule, Moved};
 use crate::gate::{Approval, GateKind, Opens, Rules, Verdict};
 use crate::id::DeploymentId;
 use crate::machine::{Answer, Ask, Failed, Guard, Outcome, Rejected, Work};
+use crate::manifest::StrategyKind;
+use crate::model::Source;
 use crate::plan::Kind;
 use crate::view::Phase;
 
@@ -106,6 +108,52 @@ pub(super) fn c02() {
     }
     world.approve(&id, "bob");
     assert!(holds(&world, &id));
+
+    // Each alone, where all three are somebody else: of one commit out of two, too.
+    for (who, involved) in [
+        ("ann@shop.example", true),
+        ("cid@shop.example", true),
+        ("eve@shop.example", true),
+        ("fay@shop.example", true),
+        ("dan@shop.example", true),
+        ("bob@shop.example", false),
+    ] {
+        let mut world = World::new();
+        let rules = Rules {
+            approvals: [("release".to_owned(), rule(1, &[], true))].into(),
+            ..Rules::default()
+        };
+        world.rules.insert(env("production"), rules);
+        let mut release = release(1);
+        release.sources = vec![
+            written('1', "ann@shop.example", "Cid <cid@shop.example>"),
+            written('2', "Eve <eve@shop.example>", "fay@shop.example"),
+        ];
+        world.tell_project(
+            "ci",
+            EventKind::ReleaseMade {
+                release: Box::new(release.clone()),
+            },
+        );
+        let id = world.ask("production", Kind::Promote, &release, "dan@shop.example");
+        world.run(&id);
+        world.approve(&id, who);
+        assert_eq!(holds(&world, &id), !involved, "{who}");
+        let text = world
+            .unmet(&id)
+            .pop()
+            .map(|unmet| unmet.reason)
+            .unwrap_or_default();
+        assert_eq!(text.contains("(wrote it or asked for it)"), involved, "{text}");
+    }
+}
+
+/// A commit that one wrote and another put there.
+fn written(digit: char, author: &str, committer: &str) -> Source {
+    Source {
+        committer: committer.to_owned(),
+        ..source(digit, author)
+    }
 }
 
 #[test]
@@ -318,4 +366,41 @@ pub(super) fn c10() {
         (unmet[0].gate, unmet[0].opens),
         (GateKind::Approval, Opens::ByPeople)
     );
+}
+
+#[test]
+pub(super) fn c11() {
+    let asked_with = |options: RequestOptions| {
+        let mut world = World::new();
+        let rules = Rules {
+            after: [env("staging")].into(),
+            soak: minutes(10),
+            approvals: [("release".to_owned(), rule(1, &["managers"], true))].into(),
+            ..Rules::default()
+        };
+        world.rules.insert(env("production"), rules);
+        let release = world.make(1);
+        let id = world.ask("production", Kind::Promote, &release, "dan");
+        let stream = world
+            .streams
+            .get_mut(&env("production"))
+            .expect("it was asked for there");
+        for event in stream {
+            if let EventKind::Requested { request } = &mut event.kind {
+                request.options = options.clone();
+            }
+        }
+        world.unmet(&id)
+    };
+    // Named one by one: an option that is added has to be asked here whether it waives anything.
+    let all = RequestOptions {
+        strategy: Some(StrategyKind::AllAtOnce),
+        timeout: Some(minutes(600)),
+        confirmed: true,
+        retire: Some("web".parse().expect("a name")),
+        allow_dirty: true,
+    };
+    let none = asked_with(RequestOptions::default());
+    assert_eq!(none.len(), 2, "{none:?}");
+    assert_eq!(asked_with(all), none);
 }

@@ -1,5 +1,5 @@
 //! The edge cases that a system for promotions has to decide, C1 to C58, each with the test that shows how this one does, or with
-//! the part of the project that brings it. A number without either fails.
+//! tests elsewhere that do. A number without either fails, and so does one whose test is not there.
 
 mod approvals;
 mod freezes;
@@ -9,12 +9,13 @@ mod targets;
 mod together;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 enum Case {
     /// Shown by a test of this crate.
     Here(fn()),
-    /// Shown by another part of the project.
-    Elsewhere(&'static str),
+    /// Shown by tests of other parts: `file::function`, from the root of the repository.
+    Elsewhere(&'static [&'static str]),
 }
 
 use Case::{Elsewhere, Here};
@@ -73,8 +74,8 @@ const CASES: &[(u8, &str, Case)] = &[
     ),
     (
         11,
-        "a bypass names what it waives",
-        Elsewhere("there is none: no option of a request waives a gate"),
+        "there is no bypass: no option of a request waives a gate",
+        Here(approvals::c11),
     ),
     // Gates and evidence
     (
@@ -220,12 +221,14 @@ const CASES: &[(u8, &str, Case)] = &[
     (
         42,
         "behind a point of no return there is no going back",
-        Elsewhere("the migrations target and the planner: the rollback floor"),
+        Elsewhere(&["deploy-core/src/plan/tests/examples.rs::what_cannot_be_planned_is_said_all_at_once"]),
     ),
     (
         43,
         "what can be gone back to is kept",
-        Elsewhere("the contract suite of targets: prune never removes what runs, ran before, or is in use"),
+        Elsewhere(&[
+            "deploy-targets/ssh/src/tests/trouble.rs::prune_keeps_what_runs_what_ran_and_what_is_in_use",
+        ]),
     ),
     (44, "a rollback needs no approval", Here(rollbacks::c44)),
     // Targets, crashes and time
@@ -283,12 +286,14 @@ const CASES: &[(u8, &str, Case)] = &[
     (
         56,
         "an environment is not dropped under a deployment",
-        Elsewhere("the engine, before a deployment is made; tests/tests/environments.rs"),
+        Elsewhere(&["tests/tests/environments.rs::c56_an_environment_is_not_dropped_under_a_deployment"]),
     ),
     (
         57,
         "a transient error does not use up patience at once",
-        Elsewhere("the engine: retries by the cause that a target tells"),
+        Elsewhere(&[
+            "deploy-engine/src/drive/retry.rs::only_what_certainly_did_not_happen_and_may_pass_is_repeated",
+        ]),
     ),
     (
         58,
@@ -306,7 +311,38 @@ fn every_case_is_decided() {
         assert!(title.len() > 20, "C{number} says too little");
         match case {
             Here(test) => test(),
-            Elsewhere(part) => assert!(part.len() > 20, "C{number}: {title}: where?"),
+            Elsewhere(tests) => {
+                assert!(!tests.is_empty(), "C{number}: {title}: where?");
+                for test in *tests {
+                    assert!(is_a_test(test), "C{number}: {title}: there is no test {test}");
+                }
+            }
         }
     }
+}
+
+/// Whether a file has a test function of that name: `file::function`.
+fn is_a_test(name: &str) -> bool {
+    let (file, function) = name.split_once("::").expect("a file and a function");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.iter().enumerate().any(|(at, line)| {
+        let begins = line
+            .strip_prefix("async ")
+            .unwrap_or(line)
+            .strip_prefix("fn ")
+            .is_some_and(|rest| rest.starts_with(&format!("{function}(")));
+        let mut above = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
+        begins && above.any(|line| *line == "#[test]" || line.starts_with("#[tokio::test"))
+    })
+}
+
+#[test]
+fn a_test_that_is_not_there_is_missed() {
+    let file = "deploy-core/src/edge_cases/mod.rs";
+    assert!(is_a_test(&format!("{file}::a_test_that_is_not_there_is_missed")));
+    assert!(!is_a_test(&format!("{file}::is_a_test")), "no test");
+    assert!(!is_a_test(&format!("{file}::every_case")), "a part of a name");
+    assert!(!is_a_test("no/such/file.rs::every_case_is_decided"));
 }

@@ -1,5 +1,6 @@
 //! Each gate by its table, all of them together as a person reads them, and the laws that hold for any rules.
 
+mod loosening;
 mod soak;
 
 use super::rules::{Act, ApprovalRule, CheckRule, Freeze, Item, Moved, When};

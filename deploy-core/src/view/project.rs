@@ -193,8 +193,8 @@ impl ProjectView {
         ReleaseNumber(self.releases.keys().next_back().map_or(1, |last| last.0 + 1))
     }
 
-    /// The release that a text names: `v41`, a digest, a version (git tag), or a commit or the beginning of one (at least four
-    /// digits).
+    /// The release that a text names: `v41`, a version (git tag), a commit or a digest, or the beginning of either (at least four
+    /// digits). `sha256:` before it says that it is a digest.
     ///
     /// # Errors
     /// [`NoSuchRelease`] with what there is.
@@ -209,12 +209,16 @@ impl ProjectView {
             return Ok(release);
         }
         let versions = self.fitting(|release| release.version.as_deref() == Some(text));
-        let hex = text.len() >= 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let (digits, of_commits) = text
+            .strip_prefix("sha256:")
+            .map_or((text, true), |digits| (digits, false));
+        let hex = digits.len() >= 4 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         let fits = if versions.is_empty() && hex {
-            let prefix = text.to_ascii_lowercase();
+            let prefix = digits.to_ascii_lowercase();
             self.fitting(|release| {
                 let mut commits = release.sources.iter().map(|source| source.commit.as_str());
-                commits.any(|commit| commit.starts_with(&prefix))
+                of_commits && commits.any(|commit| commit.starts_with(&prefix))
+                    || release.digest().to_string().starts_with(&prefix)
             })
         } else {
             versions

@@ -353,6 +353,9 @@ fn a_text_names_one_release_or_says_what_there_is() {
         ("2.0.0", 2),
         (&digest.to_string(), 2),
         (&format!("sha256:{digest}"), 2),
+        (&digest.short(), 2),
+        (&digest.short().to_uppercase(), 2),
+        (&format!("sha256:{}", digest.short()), 2),
     ] {
         assert_eq!(
             project.resolve(text).map(|release| release.number.0),
@@ -363,6 +366,10 @@ fn a_text_names_one_release_or_says_what_there_is() {
     assert!(
         matches!(project.resolve("222"), Err(NoSuchRelease::NotFound { .. })),
         "too short"
+    );
+    assert!(
+        project.resolve("sha256:2222").is_err(),
+        "the beginning of a commit, and of no digest"
     );
     // v1 and v17 come from the same commit.
     let message = project.resolve("1111").expect_err("two fit").to_string();

@@ -138,7 +138,8 @@ impl World {
         Ok(true)
     }
 
-    fn append(
+    /// What the journal takes of a decision; `asleep`: its writer has lost the lease.
+    pub(crate) fn append(
         &mut self,
         config: &Config,
         side: u8,
@@ -251,14 +252,20 @@ impl World {
     }
 }
 
-type Decided = Result<Decision, Rejected>;
+pub(crate) type Decided = Result<Decision, Rejected>;
 
 fn decide(machine: &Machine, input: &Input) -> Result<Decided, Violation> {
     // Every limit is zero, so that any timer may elapse at any point and no time is part of a state.
-    catch_unwind(AssertUnwindSafe(|| {
+    unless_it_panics(input, || {
         machine.decide(Timestamp(0), std::slice::from_ref(input))
-    }))
-    .or_else(|panic| {
+    })
+}
+
+pub(crate) fn unless_it_panics(
+    input: &Input,
+    decide: impl FnOnce() -> Decided,
+) -> Result<Decided, Violation> {
+    catch_unwind(AssertUnwindSafe(decide)).or_else(|panic| {
         let text = panic
             .downcast_ref::<String>()
             .cloned()

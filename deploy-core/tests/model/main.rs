@@ -4,6 +4,7 @@
 //! `DEPLOY_MODEL_DEEP=1` searches the same worlds with more faults; `DEPLOY_MODEL_ONLY=NAME,…` only some of them.
 
 mod actions;
+mod can_fail;
 mod config;
 mod driver;
 mod faults;

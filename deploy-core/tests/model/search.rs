@@ -120,6 +120,26 @@ pub(crate) fn search(config: &Config, limit: usize) -> Found {
     found
 }
 
+/// The first world, by the shortest run, of which this holds.
+pub(crate) fn first(config: &Config, wanted: impl Fn(&World) -> bool) -> World {
+    let start = World::new(config);
+    let mut seen = BTreeSet::from([start.key(config)]);
+    let mut open = VecDeque::from([start]);
+    while let Some(world) = open.pop_front() {
+        if wanted(&world) {
+            return world;
+        }
+        for action in world.actions(config) {
+            if let Ok(Some(next)) = world.after(config, action)
+                && seen.insert(next.key(config))
+            {
+                open.push_back(next);
+            }
+        }
+    }
+    panic!("there is no such world in {:?}", config.name);
+}
+
 /// Over, or waiting for people.
 fn rests(world: &World) -> bool {
     world.sides.iter().all(|side| {
@@ -139,7 +159,7 @@ fn run_to(from: &[(u32, Option<Action>)], mut at: u32) -> Vec<Action> {
 }
 
 /// The first state from which no end can be reached.
-fn cannot_end(states: usize, steps: &[(u32, u32)], ends: &[u32]) -> Option<u32> {
+pub(crate) fn cannot_end(states: usize, steps: &[(u32, u32)], ends: &[u32]) -> Option<u32> {
     let mut first = vec![0u32; states + 1];
     for (_, to) in steps {
         first[*to as usize + 1] += 1;

@@ -35,6 +35,8 @@ pub(crate) fn all(deep: bool) -> Vec<Config> {
         parallel("no fault", 2_363, Budget::none()),
         world("any fault", 446_478, of(1, ANY)),
         parallel("in parallel", 74_376, of(1, &[Crash, Lose, Fire])),
+        parallel("late and lost answers", 421_613, of(2, &[Delay, Lose])),
+        parallel("a late answer and a crash", 743_427, of(2, &[Delay, Crash])),
         world("two crashes", 269_933, of(2, &[Crash])),
         Config {
             arms: false,

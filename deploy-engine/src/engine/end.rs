@@ -1,6 +1,6 @@
 //! What the end of a drive means: for the project, and for whoever waited for it.
 
-use super::Engine;
+use super::{Engine, journal_error};
 use crate::api::{Driven, EngineError};
 use crate::drive::{DriveError, Told};
 use crate::failpoint;
@@ -9,34 +9,21 @@ use deploy_core::event::EventKind;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{DeploymentId, EnvName};
 use deploy_core::machine::barred;
-use deploy_core::port::journal::Stream;
+use deploy_core::port::journal::{Append, Condition, JournalError, Stream};
 use tokio::sync::mpsc;
 
 impl Engine {
-    /// What an end means for the project: a failed health verdict bars the release. A kill before it is made good when the environment
-    /// is deployed to next.
+    /// What an end means for the project: a failed health verdict bars the release. A kill before it is made good when the state is
+    /// next opened for writing.
     pub(super) async fn after_the_end(
         &self,
         id: &DeploymentId,
         tell: &mpsc::Sender<Told>,
     ) -> Result<(), EngineError> {
         failpoint::hit("engine.end.before");
-        let view = self.deployment_view(id).await?;
-        // Once for each deployment: a bar that was lifted since stays lifted.
-        let written = self
-            .events_of(id)
-            .await?
-            .iter()
-            .any(|event| matches!(event.kind, EventKind::Yanked { .. }));
-        if !written
-            && let (Some(release), Some(environment)) = (view.release(), &view.environment)
-            && let Some(yanked) = barred(id, release, environment, view.turned_back)
-        {
-            self.append_facts(&Stream::Project, vec![self.draft(Some(id.clone()), yanked)])
-                .await?;
-            let barred = self
-                .events_of(id)
-                .await?
+        if self.bar_if_due(id).await? {
+            let events = self.events_of(id).await?;
+            let barred = events
                 .into_iter()
                 .rev()
                 .find(|event| event.kind.belongs_to_project());
@@ -47,6 +34,57 @@ impl Engine {
         }
         failpoint::hit("engine.end.after");
         Ok(())
+    }
+
+    /// Makes good what drivers that were killed at the very end left out, in every environment. Where the journal cannot be read, what
+    /// is asked for says so.
+    pub(super) async fn make_ends_good(&self) -> Result<(), EngineError> {
+        let Ok(views) = self.views().await else {
+            return Ok(());
+        };
+        for view in views.environments.values() {
+            if let Some(last) = view.last_moved.as_ref().filter(|last| last.ended) {
+                self.bar_if_due(&last.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bars the deployment's release if its end asks for that; answers whether it was done just now.
+    async fn bar_if_due(&self, id: &DeploymentId) -> Result<bool, EngineError> {
+        let view = self.deployment_view(id).await?;
+        let due = match (view.release(), &view.environment) {
+            (Some(release), Some(environment)) => barred(id, release, environment, view.turned_back),
+            _ => None,
+        };
+        let Some(yanked) = due else {
+            return Ok(false);
+        };
+        loop {
+            let expected = self.store.head(&Stream::Project).await.map_err(journal_error)?;
+            // Once for each deployment: a bar that was lifted since stays lifted.
+            let events = self.events_of(id).await?;
+            if events
+                .iter()
+                .any(|event| matches!(event.kind, EventKind::Yanked { .. }))
+            {
+                return Ok(false);
+            }
+            let append = Append {
+                stream: Stream::Project,
+                expected,
+                lease: None,
+                condition: Condition::default(),
+                events: vec![self.draft(Some(id.clone()), yanked.clone())],
+                answers: Vec::new(),
+            };
+            match self.store.append(append).await {
+                Ok(_) => return Ok(true),
+                // Somebody wrote in between: it may have been this.
+                Err(JournalError::Moved { .. }) => {}
+                Err(error) => return Err(journal_error(error)),
+            }
+        }
     }
 
     /// The end told: what it means for the project, the record of it, and the answer. `resume` of what has ended comes here too, so a

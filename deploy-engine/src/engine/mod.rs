@@ -129,6 +129,7 @@ impl Engine {
         };
         if matches!(opening.access, Access::Write | Access::WriteExisting) {
             engine.record_state().await?;
+            engine.make_ends_good().await?;
         }
         Ok(engine)
     }

@@ -4,6 +4,7 @@ use super::judge::{Case, without_asked};
 use super::looks::Looks;
 use super::{Engine, failed, journal_error, usage};
 use crate::api::{EngineError, GateReport, Met, Shown, SliceHealth};
+use crate::source::git::GitError;
 use deploy_core::digest::Digest;
 use deploy_core::event::{Event, Recorded};
 use deploy_core::failure::Code;
@@ -122,7 +123,14 @@ impl Engine {
             ));
         }
         let git = self.git()?;
-        let commit = git.resolve(branch).await.map_err(super::git_error)?;
+        let commit = match git.resolve(branch).await {
+            Ok(commit) => commit,
+            // It is the call that is wrong, and nothing that was looked at.
+            Err(error @ GitError::CommitMissing { .. }) => {
+                return Err(EngineError::Usage(Box::new(error.failure())));
+            }
+            Err(error) => return Err(super::git_error(error)),
+        };
         let views = self.views().await?;
         let release = match views.project.by_commit(&commit) {
             Some(release) => release.clone(),

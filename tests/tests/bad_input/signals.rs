@@ -59,11 +59,14 @@ fn while_services_are_switched() {
     recovers(&shop);
 }
 
-/// Wherever the beginning is interrupted: either nothing was begun, or it says what is left.
+/// Wherever the beginning is interrupted: either nothing was begun, or it says what is left. And it is interrupted: a run that is told
+/// to stop right after its first step does not go on to the end.
 #[test]
 fn at_any_moment_of_the_beginning() {
     let shop = up(MANIFEST);
-    for lines in 0..14_usize {
+    let (mut in_time, mut heard) = (0, 0);
+    // Up to where the first service is prepared.
+    for lines in (0..42_usize).step_by(3) {
         next(&shop, &format!("v{}", lines + 2));
         let log = shop.root().join(format!("log-{lines}"));
         let mut command = shop.command(&["up", "-e", "development"]);
@@ -73,6 +76,7 @@ fn at_any_moment_of_the_beginning() {
             run.ended()
                 || std::fs::read_to_string(&log).map_or(lines == 0, |text| text.lines().count() >= lines)
         });
+        in_time += u32::from(!run.ended());
         run.signal(Signal::INT);
         let output = run.wait(SOON);
         let resumed = shop.deploy(&["resume"]);
@@ -83,12 +87,62 @@ fn at_any_moment_of_the_beginning() {
                 assert!(resumed.stderr.contains("no deployment is open"), "{resumed:?}");
             }
             Some(9) => {
+                heard += 1;
                 assert!(output.stderr.contains("deploy resume 01"), "{lines}: {output:?}");
                 assert_eq!(resumed.code, Some(0), "{lines}: {resumed:?}");
             }
-            Some(0) => {}
+            // It was told too late.
+            Some(0) => in_time = in_time.saturating_sub(1),
             _ => panic!("{lines}: {output:?}"),
         }
     }
+    println!("told in time {in_time} times, of which {heard} left a deployment to go on with");
+    assert!(
+        in_time >= 7 && heard >= 1,
+        "told in time {in_time} times, heard {heard} times"
+    );
+    recovers(&shop);
+}
+
+/// Past the commit point nothing goes back: whoever is told to stop while it cleans up leaves that to be gone on with, or has ended.
+#[test]
+fn while_it_finishes() {
+    let shop = up(MANIFEST);
+    let mut stopped = 0;
+    for round in 0..4 {
+        let page = format!("v{}", round + 2);
+        next(&shop, &page);
+        let log = shop.root().join(format!("finishing-{round}"));
+        let mut command = shop.command(&["up", "-e", "development"]);
+        command.env("DEPLOY_FAILPOINT_LOG", &log);
+        let mut run = shop.spawn_command(command);
+        let seen = |point: &str| std::fs::read_to_string(&log).is_ok_and(|text| text.contains(point));
+        deploy_tests::wait::until(deploy_tests::wait::PATIENCE, "it to finish", || {
+            run.ended() || seen("effect.finish.before")
+        });
+        // Held still, so that it is told before it goes on.
+        run.stop();
+        let in_time = !run.ended();
+        run.signal(Signal::INT);
+        run.cont();
+        let output = run.wait(SOON);
+        assert_eq!(serves(&shop, "web"), format!("{page}\n"), "{output:?}");
+        assert_eq!(serves(&shop, "api"), format!("{page}\n"), "{output:?}");
+        match output.code {
+            Some(9) => {
+                stopped += 1;
+                assert!(in_time, "{output:?}");
+                assert!(output.stderr.contains("deploy resume 01"), "{output:?}");
+                shop.deploy(&["resume"]).expect_code(0);
+            }
+            Some(0) => {
+                let resumed = shop.deploy(&["resume"]).expect_code(2);
+                assert!(resumed.stderr.contains("no deployment is open"), "{resumed:?}");
+            }
+            _ => panic!("{round}: {output:?}"),
+        }
+        assert_eq!(serves(&shop, "web"), format!("{page}\n"));
+    }
+    println!("{stopped} of 4 were left to be gone on with");
     recovers(&shop);
 }

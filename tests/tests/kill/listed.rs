@@ -32,7 +32,12 @@ pub(crate) fn complete(killed: &BTreeSet<String>) {
         .iter()
         .chain(deploy_engine::drive::POINTS)
         .chain(deploy_target_ssh::FAILPOINTS)
-        .chain(&["artifact.made", "artifact.kept"])
+        .chain(&[
+            "artifact.made",
+            "artifact.kept",
+            "engine.end.before",
+            "engine.end.after",
+        ])
         .copied()
         .collect();
     let never: BTreeSet<&str> = NEVER.iter().map(|(name, _)| *name).collect();

@@ -1,5 +1,6 @@
 //! One round: a release, a run that is killed, and another process that brings it to an end.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use deploy_tests::process::Output;
@@ -92,11 +93,48 @@ impl<'a> Round<'a> {
         if self.health == Health::Down && end == End::New {
             return Err(self.wrong("a release that is down was left in place", run));
         }
+        if self.health == Health::Down
+            && let Err(missing) = self.consequences()
+        {
+            return Err(self.wrong(&missing, run));
+        }
         let verified = self.shop.scratch.deploy(&["audit", "verify"]);
         if verified.code != Some(0) {
             return Err(self.wrong("the journal is not whole", &verified));
         }
         Ok(end)
+    }
+
+    /// Whether all that was turned back for its health and has ended is barred, and has stopped automatic promotion: wherever its
+    /// driver was killed, the next command that writes makes that good.
+    fn consequences(&self) -> Result<(), String> {
+        let rows = self
+            .shop
+            .scratch
+            .deploy(&["audit", "export", "--events"])
+            .expect_code(0)
+            .events();
+        let of = |wanted: &str| -> BTreeSet<&str> {
+            rows.iter()
+                .filter(|row| row["type"] == wanted)
+                .filter_map(|row| row["deployment"].as_str())
+                .collect()
+        };
+        let (ended, yanked, frozen) = (of("ended"), of("yanked"), of("automatic_promotion_frozen"));
+        let unwell = rows
+            .iter()
+            .filter(|row| row["type"] == "turned_back" && row["reason"] == "unhealthy")
+            .filter_map(|row| row["deployment"].as_str());
+        for id in unwell.filter(|id| ended.contains(id)) {
+            for (facts, what) in [(&yanked, "yanked"), (&frozen, "automatic promotion frozen")] {
+                if !facts.contains(id) {
+                    return Err(format!(
+                        "{id} was not healthy and has ended, and nothing says: {what}"
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn wrong(&self, what: &str, run: &Output) -> Wrong {

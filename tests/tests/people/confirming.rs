@@ -5,7 +5,7 @@ use deploy_tests::scratch::Scratch;
 use deploy_tests::terminal::Terminal;
 use deploy_tests::wait::PATIENCE;
 
-use crate::world::{next, serves, up};
+use crate::world::{held_up, next, serves, told, up};
 
 const CONFIRM: &str = "[environments.development]\nconfirm = true\n";
 const QUESTION: &str = "Type its name to go on: ";
@@ -85,6 +85,37 @@ fn what_was_confirmed_is_done_or_nothing() {
         "{output:?}"
     );
     assert_eq!(serves(&shop), "v1");
+}
+
+/// Only going back asks for it, where the rules say so: by a script, which names the environment, and at a terminal.
+#[test]
+fn going_back_alone_may_ask_for_it() {
+    let shop = up("[environments.development]\nconfirm = [\"rollback\"]\n");
+    told(&shop, &["up"], 0);
+    assert_eq!(serves(&shop), "v2");
+    held_up(&shop, &["rollback"], 6, "confirmation");
+    let refused = shop
+        .deploy(&["rollback", "--confirm", "production"])
+        .expect_code(2);
+    assert!(
+        refused.stderr.contains("--confirm names production"),
+        "{refused:?}"
+    );
+    assert_eq!(serves(&shop), "v2");
+    told(&shop, &["rollback", "--confirm", "development"], 0);
+    assert_eq!(serves(&shop), "v1");
+
+    next(&shop, "v3");
+    told(&shop, &["up"], 0);
+    let mut terminal = asked(&shop, &["rollback"]);
+    assert!(terminal.shown().contains("now v3"), "{}", terminal.shown());
+    terminal.types("no");
+    terminal.end(PATIENCE).expect_code(6);
+    assert_eq!(serves(&shop), "v3");
+    let mut terminal = asked(&shop, &["rollback"]);
+    terminal.types("development");
+    terminal.end(PATIENCE).expect_code(0);
+    assert_ne!(serves(&shop), "v3");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod evidence;
 mod going_on;
 mod line;
 mod meanwhile;
+mod naming;
 mod newer;
 mod plans;
 mod words;

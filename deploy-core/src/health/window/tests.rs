@@ -127,6 +127,36 @@ fn the_deadline_says_the_last_reason_and_the_counts() {
     ");
 }
 
+/// The last reason, and how many looks in a row gave just that: what was wrong first and is not any more counts for nothing.
+#[test]
+fn the_reason_is_the_last_one_seen() {
+    let late_after = |whats: &[&str]| {
+        let mut window = Window::new(PACE);
+        for (at, what) in whats.iter().enumerate() {
+            window.take(s(at as u64), &if what.is_empty() { pass() } else { bad(what) });
+        }
+        late(&window, s(60))
+    };
+    for (whats, what, same) in [
+        (&["503", "503", "404"][..], "404", 1),
+        (&["503", "404", "404", "404"], "404", 3),
+        (&["503", "404", "503"], "503", 1),
+        (&["404", "503", "", "503"], "503", 2),
+    ] {
+        let late = late_after(whats);
+        let reason = late.reason.as_ref().expect("one failed");
+        assert_eq!((reason.what.as_str(), late.same), (what, same), "{whats:?}");
+        let text = late.to_string();
+        assert!(text.starts_with(what), "{whats:?}: {text}");
+    }
+    // The code and the body are the last one's, too.
+    let mut window = Window::new(PACE);
+    window.take(s(0), &bad("503"));
+    let reason = Reason::new(Code::WrongVersion, "version 1.0, wanted 1.1").with_body("1.0");
+    window.take(s(1), &Look::new(Verdict::Unhealthy(reason.clone()), ms(1)));
+    assert_eq!(late(&window, s(60)).reason, Some(reason));
+}
+
 #[test]
 fn out_of_reach_is_not_unhealthy() {
     for (script, fault) in [

@@ -8,6 +8,7 @@ mod crowded;
 mod doctor;
 mod edited;
 mod fences;
+mod jumps;
 mod killed;
 mod linked;
 mod over_ssh;

@@ -2,6 +2,7 @@
 //! there: this machine ([`local`]) or a connection ([`ssh`]). Nothing here knows what a step is for.
 
 pub(crate) mod crowd;
+mod jump;
 pub(crate) mod local;
 mod refusal;
 pub(crate) mod ssh;

@@ -6,7 +6,7 @@ use deploy_core::failure::{Code, Failure, printable};
 use deploy_core::port::target::Cause;
 
 /// What `ssh` says of a network that does not get there, why that is, and what to do about it.
-const NO_WAY: [(&str, &str, &str); 8] = [
+const NO_WAY: [(&str, &str, &str); 7] = [
     (
         "Can't open user config file",
         "there is no such ssh configuration",
@@ -41,11 +41,6 @@ const NO_WAY: [(&str, &str, &str); 8] = [
         "no answer in time",
         "it does not answer",
         "look whether it is on, and whether a firewall drops what is sent to it",
-    ),
-    (
-        "UNKNOWN port 65535",
-        "the jump host does not get there",
-        "look whether the jump host gets there",
     ),
 ];
 
@@ -152,8 +147,14 @@ pub(crate) fn runs_nothing(address: &SshAddress, said: &str) -> Broken {
 
 /// Why there is no connection.
 pub(crate) fn refused(address: &SshAddress, said: &str) -> Broken {
+    blamed(address, said, "")
+}
+
+/// The same, with where on the way that is before it.
+pub(super) fn blamed(address: &SshAddress, said: &str, on_the_way: &str) -> Broken {
     let (cause, code, message, next) = why(address, said);
-    Broken::NotSent(cause, Box::new(Failure::new(code, message, next).with_log(said)))
+    let failure = Failure::new(code, format!("{on_the_way}{message}"), next);
+    Broken::NotSent(cause, Box::new(failure.with_log(said)))
 }
 
 fn why(address: &SshAddress, said: &str) -> (Cause, Code, String, String) {

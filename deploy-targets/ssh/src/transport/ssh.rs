@@ -2,6 +2,7 @@
 //! hosts hold. The connection is made at the first step, and made anew after it broke.
 
 use super::crowd::{Crowd, Pauses};
+use super::jump::refused_on_the_way;
 use super::refusal::{refused, runs_nothing};
 use super::{Broken, Call, Reply, Shell, argv, converse};
 use crate::config::SshAddress;
@@ -207,7 +208,7 @@ async fn begin_master(address: &SshAddress, socket: &Path, folder: &Path) -> Res
         return Ok(());
     }
     let said = tokio::fs::read_to_string(&log).await.unwrap_or_default();
-    Err(refused(address, &said))
+    Err(refused_on_the_way(address, &said).await)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
