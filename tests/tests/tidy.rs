@@ -132,11 +132,15 @@ fn the_core_builds_where_there_is_no_system() {
     let targets = installed
         .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
         .unwrap_or_default();
+    let there = targets.is_empty() || targets.contains("wasm32-unknown-unknown");
+    // `tests/run` brings it, and says so where it cannot.
+    if !there && std::env::var_os("DEPLOY_TEST_WITHOUT_WASM").is_some() {
+        return;
+    }
     // A toolchain that rustup did not bring may have it, and cargo says so if not.
     assert!(
-        targets.is_empty() || targets.contains("wasm32-unknown-unknown"),
-        "this toolchain lacks the target that rust-toolchain.toml lists, so nothing can be said of the core: \
-         rustup target add wasm32-unknown-unknown"
+        there,
+        "this toolchain lacks the target, so nothing can be said of the core: rustup target add wasm32-unknown-unknown"
     );
     let mut command = Command::new(env!("CARGO"));
     command
