@@ -35,6 +35,13 @@ pub(crate) struct Body {
     pub(crate) cut: bool,
 }
 
+/// Where a redirect leads, without what may hold more than the way: servers send back the query that they were asked with, spelled in
+/// ways of their own, and there may be a secret in it.
+fn without_query(location: &str) -> &str {
+    let end = location.find(['?', '#']).unwrap_or(location.len());
+    &location[..end]
+}
+
 impl Status {
     fn is_good(&self, wanted: &[u16]) -> bool {
         match self {
@@ -63,7 +70,7 @@ impl Status {
             Self::Http { code, location } => {
                 if let Some(location) = location {
                     text.push_str(" to ");
-                    text.push_str(location);
+                    text.push_str(without_query(location));
                 }
                 *code >= 400 && wanted.iter().all(|wanted| (200..300).contains(wanted))
             }

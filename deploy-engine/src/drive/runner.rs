@@ -25,8 +25,12 @@ use deploy_core::port::target::{
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// The longest rest between two attempts at what cannot be reached is this power of two, in seconds.
+const LONGEST_REST: u32 = 5;
 
 /// The longest one call on a target may take where no configuration says more: an upload over a slow line.
 pub(super) const STEP_LIMIT: Duration = Duration::from_secs(600);
@@ -47,6 +51,8 @@ pub(super) struct Runner {
     tell: mpsc::Sender<Told>,
     /// Values of secrets that a service was given: no answer may quote them.
     masks: Masks,
+    /// How often it was waited for what could not be reached.
+    rests: AtomicU32,
     /// What goes back by itself unless it is renewed.
     pub(super) kept: Kept,
 }
@@ -77,6 +83,7 @@ impl Runner {
             known: drive.wiring.epochs().await,
             tell: drive.tell.clone(),
             masks,
+            rests: AtomicU32::new(0),
             kept: Kept::new(machine.plan()),
         })
     }
@@ -187,7 +194,13 @@ impl Runner {
             }
             Work::Reach => {
                 let scope = self.scope(machine, facts);
-                Box::pin(async move { scope.until_reachable().await })
+                // A place that answers looks and takes no writes (a full disk) is reached again and again: each time a little later.
+                let rests = self.rests.fetch_add(1, Ordering::Relaxed);
+                let rest = Duration::from_secs(1 << rests.min(LONGEST_REST)) - Duration::from_secs(1);
+                Box::pin(async move {
+                    tokio::time::sleep(rest).await;
+                    scope.until_reachable().await
+                })
             }
             Work::Finish(place) => self.finish(effect, place, machine, false),
             Work::Release(place) => self.finish(effect, place, machine, true),

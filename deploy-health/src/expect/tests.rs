@@ -86,6 +86,17 @@ fn statuses() {
         say(&judge(&only(&[]), &redirect).verdict),
         "unhealthy DPL0601: 302 to /login[31m instead of 2xx"
     );
+    let echoing = Answer {
+        status: Status::Http {
+            code: 302,
+            location: Some("http://evil.test/health?token=S3cr+t%20%22#top".to_owned()),
+        },
+        ..answer(302, "")
+    };
+    assert_eq!(
+        say(&judge(&only(&[]), &echoing).verdict),
+        "unhealthy DPL0601: 302 to http://evil.test/health instead of 2xx"
+    );
 }
 
 #[test]

@@ -64,5 +64,5 @@ if ! write_claim "$ours" "$deployment" "$epoch" "$note"; then
 fi
 recover
 # What older attempts left aside; whoever still writes there is fenced by now.
-rm -rf "$store/tmp" || :
+rm -rf "$store/tmp" "$store"/*.new.* || :
 emit epoch "$epoch"
