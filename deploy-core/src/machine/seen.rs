@@ -120,6 +120,8 @@ fn seen_held(slice: SliceState, runs: Sight) -> At {
         (Sight::Foreign, _) => At::Overtaken,
         (Sight::Both, at) | (Sight::New, at @ (At::Verified | At::Confirmed)) => at,
         (Sight::New, _) => At::Activated,
+        // It is back and was looked at: that is no reason for a human.
+        (Sight::Old, At::Back) => At::Back,
         (Sight::Old, _) if slice.touched() => At::Restored,
         (Sight::Old, at) => at,
     }

@@ -32,40 +32,40 @@ pub(crate) fn all(deep: bool) -> Vec<Config> {
         ..world(name, states, budget)
     };
     let mut worlds = vec![
-        parallel("no fault", 2_363, Budget::none()),
-        world("any fault", 446_478, of(1, ANY)),
-        parallel("in parallel", 74_376, of(1, &[Crash, Lose, Fire])),
-        parallel("late and lost answers", 421_613, of(2, &[Delay, Lose])),
-        parallel("a late answer and a crash", 743_427, of(2, &[Delay, Crash])),
-        world("two crashes", 269_933, of(2, &[Crash])),
+        parallel("no fault", 3_219, Budget::none()),
+        world("any fault", 575_904, of(1, ANY)),
+        parallel("in parallel", 94_172, of(1, &[Crash, Lose, Fire])),
+        parallel("late and lost answers", 562_113, of(2, &[Delay, Lose])),
+        parallel("a late answer and a crash", 967_601, of(2, &[Delay, Crash])),
+        world("two crashes", 329_705, of(2, &[Crash])),
         Config {
             arms: false,
-            ..world("nothing arms", 178_012, of(1, ANY))
+            ..world("nothing arms", 179_040, of(1, ANY))
         },
         Config {
             bakes: true,
-            ..world("bake", 113_195, of(1, &[Crash, Fail, Sicken, Hand, Ask, Cut]))
+            ..world("bake", 144_883, of(1, &[Crash, Fail, Sicken, Hand, Ask, Cut]))
         },
         Config {
             holds: true,
-            ..world("hold", 65_043, of(1, &[Crash, Fail, Sicken, Fire]))
+            ..world("hold", 80_845, of(1, &[Crash, Fail, Sicken, Fire]))
         },
         Config {
             keeps_a: true,
             start: [1, 1, 0, 0],
-            ..world("A stays", 60_818, of(1, ANY))
+            ..world("A stays", 64_604, of(1, ANY))
         },
         Config {
             start: [1, 0, 0, 0],
-            ..world("half is there", 24_704, of(1, &[Crash, Lose, Fire, Sicken]))
+            ..world("half is there", 27_768, of(1, &[Crash, Lose, Fire, Sicken]))
         },
         Config {
             shares_unit: true,
-            ..world("one unit", 61_881, of(1, &[Crash, Fail, Lose]))
+            ..world("one unit", 76_287, of(1, &[Crash, Fail, Lose]))
         },
         Config {
             approval: true,
-            ..world("approval", 102_582, of(1, &[Hand, Revoke, Delay, Ask, Crash]))
+            ..world("approval", 132_230, of(1, &[Hand, Revoke, Delay, Ask, Crash]))
         },
         Config {
             kind: Kind::Rollback,
@@ -77,11 +77,11 @@ pub(crate) fn all(deep: bool) -> Vec<Config> {
         },
         Config {
             fence: Fence::None,
-            ..world("no fence", 60_633, of(1, &[Crash, Lose, Fail]))
+            ..world("no fence", 60_423, of(1, &[Crash, Lose, Fail]))
         },
         Config {
             stores: 2,
-            ..world("two stores", 167_438, of(1, &[Crash]))
+            ..world("two stores", 215_382, of(1, &[Crash]))
         },
     ];
     if deep {

@@ -98,7 +98,9 @@ fn half_the_hosts_fail() {
             .contains("the restart command on web-3 ended with status 1"),
         "{output:?}"
     );
-    assert!(output.stdout.contains("port in use"), "{output:?}");
+    // Of the two that fail at the same moment one is named with what it said, or with where that is.
+    let said = ["port in use", "failed.log"].map(|what| output.stdout.contains(what));
+    assert!(said.contains(&true), "{output:?}");
     assert_eq!(servers.serve(), ["v1"; 4]);
 }
 

@@ -2,6 +2,7 @@
 //! that takes nobody just now.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -17,6 +18,8 @@ const STEPS: usize = 128;
 pub(crate) struct Crowd {
     pub(crate) connecting: Semaphore,
     pub(crate) steps: Semaphore,
+    /// How many hosts there are: one alone is no crowd, and is not asked again by itself.
+    pub(crate) hosts: AtomicUsize,
 }
 
 impl Default for Crowd {
@@ -24,6 +27,7 @@ impl Default for Crowd {
         Self {
             connecting: Semaphore::new(CONNECTING),
             steps: Semaphore::new(STEPS),
+            hosts: AtomicUsize::new(0),
         }
     }
 }
