@@ -243,7 +243,8 @@ impl Artifacts {
     /// Brings a folder aside, flushed, and lists it: what is nobody else's moves, what a build made is copied, for the build may have
     /// other names for it.
     async fn take(&self, output: &Path, aside: &Path, moves: bool) -> Result<Listing, ArtifactError> {
-        let (output, tree) = (output.to_owned(), aside.join("tree"));
+        // By its name: what ends in `.` cannot be moved.
+        let (output, tree) = (output.components().collect::<PathBuf>(), aside.join("tree"));
         let taking = tokio::task::spawn_blocking(move || -> Result<Listing, TreeError> {
             let listing = tree::list(&output)?;
             if moves {
