@@ -37,6 +37,7 @@ put_back() {
         *" $linked "*) ;;
         *) [ -z "$linked" ] && [ -z "$back" ] || fail overtaken "${linked:-nothing}" ;;
     esac
+    spend_spare back
     emit touched
     went=yes
     # Until the restart has ended, what was brought counts as running, so that a repeated step does it again.

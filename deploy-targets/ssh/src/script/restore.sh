@@ -5,7 +5,6 @@ store_id=$1 deployment=$2 epoch=$3 wait=$4 reference=$5 known=$6 ours=$7 restart
 shift 9
 fence "$store_id" "$deployment" "$epoch" "$wait"
 recover
-spend_spare back
 put_back
 while [ $# -gt 0 ] && [ "$went" = yes ]; do
     hook "$1" "$folder" "$store/environments/$deployment" "$2"
