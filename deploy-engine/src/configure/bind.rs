@@ -279,8 +279,9 @@ impl Binder<'_> {
 fn service_version(service: &Service) -> deploy_core::digest::Digest {
     let mut target = service.target.clone();
     if let TargetConfig::Ssh(config) = &mut target {
-        // Where somebody reads what it writes changes nothing of what runs.
+        // Where somebody reads what it writes, and how files come to a host, changes nothing of what runs.
         config.logs = None;
+        config.links = false;
     }
     deploy_core::digest::Digest::of_json(&(
         "deploy.service/1",

@@ -196,7 +196,7 @@ impl Runner {
                 let scope = self.scope(machine, facts);
                 // A place that answers looks and takes no writes (a full disk) is reached again and again: each time a little later.
                 let rests = self.rests.fetch_add(1, Ordering::Relaxed);
-                let rest = Duration::from_secs(1 << rests.min(LONGEST_REST)) - Duration::from_secs(1);
+                let rest = Duration::from_secs((1 << rests.min(LONGEST_REST)) - 1);
                 Box::pin(async move {
                     tokio::time::sleep(rest).await;
                     scope.until_reachable().await

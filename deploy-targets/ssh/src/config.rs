@@ -26,6 +26,8 @@ pub struct SshBinding {
     pub restart: Option<HostScript>,
     /// Folders that outlive releases, relative to the release's root.
     pub shared: Vec<String>,
+    /// Whether releases share the files that are the same in both, as hard links.
+    pub links: bool,
     /// Commands at certain moments, in the order they run.
     pub hooks: Vec<Hook>,
     /// Called before and after every step on a host with a name of [`crate::FAILPOINTS`]; for tests that kill.

@@ -200,7 +200,7 @@ impl Sending<'_> {
     /// Sends it, and does all of `prepare` with it.
     pub(crate) async fn bring(&self, target: &SshTarget, step: &Move) -> Result<Reply, TargetError> {
         // What a hook writes into must be no other release's.
-        let how = if target.binding.hooks.is_empty() {
+        let how = if target.binding.links && target.binding.hooks.is_empty() {
             "link"
         } else {
             "copy"

@@ -79,6 +79,7 @@ impl Ground for HostGround {
                 limit: Duration::from_secs(30),
             }),
             shared: Vec::new(),
+            links: false,
             hooks: Vec::new(),
             failpoint: None,
         };

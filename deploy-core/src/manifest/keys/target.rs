@@ -98,6 +98,10 @@ keys! {
         /// of the units that `restart` names.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         logs: Option<Template> => "'journal:shop-web'",
+        /// Whether a file that is the same in two releases is one file on the host (a hard link): less is written. Only where nothing
+        /// ever writes into a file of a release in place, or it writes into the one to go back to as well.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        links: bool = false => "true",
     } rules ssh_rules
 }
 

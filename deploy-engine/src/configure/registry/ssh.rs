@@ -100,6 +100,7 @@ async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Fa
             .restart
             .as_ref()
             .map(|command| script(command, RESTART_LIMIT)),
+        links: config.links,
         shared: config
             .shared
             .iter()

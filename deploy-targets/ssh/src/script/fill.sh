@@ -15,9 +15,9 @@ unpack() {
 take_over() {
     [ -n "$1" ] && [ -s "$aside/.deploy/copy" ] || return 0
     [ -d "$releases/$1" ] || fail base-gone
-    how=-l
-    [ "$2" = link ] && [ -s "$releases/$1/.deploy/sealed" ] || how=-p
-    if (cd "$releases/$1" && tr '\n' '\0' <"$aside/.deploy/copy" | xargs -0 cp "$how" -P --parents -t "$aside") 2>/dev/null; then
+    how=-l as=--preserve=links
+    [ "$2" = link ] && [ -s "$releases/$1/.deploy/sealed" ] || how=-p as=--reflink=auto
+    if (cd "$releases/$1" && tr '\n' '\0' <"$aside/.deploy/copy" | xargs -0 cp "$how" "$as" -P --parents -t "$aside") 2>/dev/null; then
         return 0
     fi
     # Where links cannot be made, or `cp` knows no lists.

@@ -79,6 +79,7 @@ impl World {
                 "echo \"$DEPLOY_DIR\" >>\"$(dirname \"$DEPLOY_PATH\")/restarts\"",
             )),
             shared: Vec::new(),
+            links: false,
             hooks: Vec::new(),
             failpoint: None,
         };

@@ -2,7 +2,7 @@
 
 use super::common::{World, slice};
 use super::sshd::Sshd;
-use crate::{Connections, together};
+use crate::{Address, Connections, together};
 use deploy_core::port::target::Target as _;
 
 const AT_ONCE: usize = 6;
@@ -13,11 +13,19 @@ async fn a_server_that_takes_few_at_once_is_asked_again() {
         let sshd = Sshd::start(limit);
         let connections = Connections::default();
         let worlds: Vec<_> = (0..AT_ONCE)
-            .map(|_| {
-                let mut world = World::at(sshd.address());
-                if shared {
-                    world.connections = connections.clone();
+            .map(|number| {
+                let Address::Ssh(mut address) = sshd.address() else {
+                    unreachable!("it is reached over ssh")
+                };
+                if !shared {
+                    // As many hosts behind one server.
+                    let config = address.config_file.clone().unwrap();
+                    let own = config.with_extension(number.to_string());
+                    std::fs::copy(config, &own).unwrap();
+                    address.config_file = Some(own);
                 }
+                let mut world = World::at(Address::Ssh(address));
+                world.connections = connections.clone();
                 world
             })
             .collect();

@@ -8,6 +8,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
+fn sharing() -> World {
+    let mut world = World::local();
+    world.binding.links = true;
+    world
+}
+
 fn home(world: &World, prepared: &Prepared) -> PathBuf {
     world
         .path()
@@ -31,7 +37,7 @@ fn facts(home: &std::path::Path) -> (String, String) {
 
 #[tokio::test]
 async fn what_did_not_change_is_one_file_and_both_releases_stay_sealed() {
-    let world = World::local();
+    let world = sharing();
     let target = world.target();
     let (op, _, first) = bring(
         &world,
@@ -76,7 +82,7 @@ async fn what_did_not_change_is_one_file_and_both_releases_stay_sealed() {
 #[tokio::test]
 async fn what_somebody_changed_is_never_taken_over() {
     for change in ["content", "mode", "symlink"] {
-        let world = World::local();
+        let world = sharing();
         let target = world.target();
         let (op, ..) = bring(
             &world,
@@ -110,7 +116,7 @@ async fn what_somebody_changed_is_never_taken_over() {
 #[tokio::test]
 async fn a_hook_writes_into_no_other_release() {
     for at in [HookPoint::Prepare, HookPoint::Before, HookPoint::After] {
-        let mut world = World::local();
+        let mut world = sharing();
         let files = |b| [("b", b), ("log", "l")];
         let target = world.target();
         let (op, _, first) = bring(&world, &target, 1, &world.release(1, &files("1"))).await;
@@ -138,7 +144,7 @@ async fn a_hook_writes_into_no_other_release() {
 /// A service that writes into a file of its own release writes into the one before as well, where they share it: that is noticed.
 #[tokio::test]
 async fn what_a_service_writes_into_a_shared_file_is_noticed_in_both() {
-    let world = World::local();
+    let world = sharing();
     let target = world.target();
     let (op, _, first) = bring(
         &world,
@@ -164,7 +170,7 @@ async fn what_a_service_writes_into_a_shared_file_is_noticed_in_both() {
 /// Looks and steps of several hosts need the artifact's list once.
 #[tokio::test]
 async fn a_release_that_is_kept_is_not_sent_again_and_a_hint_that_is_old_does_no_harm() {
-    let world = World::local();
+    let world = sharing();
     let target = world.target();
     let to = world.release(1, &[("a", "1")]);
     let (op, _, first) = bring(&world, &target, 1, &to).await;

@@ -449,12 +449,11 @@ async fn a_kept_release_that_was_edited_is_sent_anew() {
     assert_eq!(text(&world, "current/a"), "1");
 }
 
-/// What writes in place damages neither what comes after it nor what came before, where commands of the manifest run in a release.
-/// (Elsewhere releases share what is the same: `linked.rs`.)
+/// What writes in place damages neither what comes after it nor what came before. (Where the manifest says `links`, releases share what
+/// is the same: `linked.rs`.)
 #[tokio::test]
-async fn releases_share_no_file_where_hooks_run_in_them() {
-    let mut world = World::local();
-    world.binding.hooks = vec![hook("h", HookPoint::After, "true")];
+async fn releases_share_no_file() {
+    let world = World::local();
     let target = world.target();
     let (op, ..) = bring(
         &world,
