@@ -123,6 +123,12 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
             let next = "if you mean to take it over, say --adopt";
             (Cause::Held, new(Code::ClaimForeign, message, next))
         }
+        "unclaimed" => {
+            let message =
+                format!("somebody removed the claim of {path} on {host} while this deployment held it");
+            let next = "find out who else writes there: deploy status --refresh";
+            (Cause::Held, new(Code::ClaimForeign, message, next))
+        }
         "same-folder" => {
             let other = words::unword(word(1)).unwrap_or_default();
             let other = printable(&String::from_utf8_lossy(&other), 300);

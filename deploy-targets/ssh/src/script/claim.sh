@@ -13,7 +13,11 @@ fi
 accept() {
     lock "$wait"
     read_claim
-    [ -n "$held_store" ] || return 0
+    if [ -z "$held_store" ]; then
+        # This deployment had it: whoever removed it may have changed what is here as well.
+        [ ! -e "$store/checkpoints/$deployment" ] || fail unclaimed
+        return 0
+    fi
     if [ "$held_store" != "$ours" ]; then
         if [ "$adopt" != take ]; then
             emit_claim

@@ -1,8 +1,9 @@
 //! The claim and what serves are compared where the write is: they change between two steps, while a release is sent, and while a
 //! hook runs.
 
-use super::common::{World, back, bring, claim, end, hook, step};
+use super::common::{World, back, bring, claim, deployment, end, hook, place, request, step};
 use crate::{Failpoint, HookPoint};
+use deploy_core::failure::Code;
 use deploy_core::port::target::{Cause, Certainty, Op, ProgressSink, Target as _};
 use deploy_tests::wait;
 use std::fs;
@@ -118,4 +119,24 @@ async fn what_changes_while_a_hook_runs_before_the_switch_is_not_overwritten() {
     assert_eq!(world.restarts(), 1, "only the first release was started");
     let error = target.restore(&op, &back(&prepared)).await.unwrap_err();
     assert_eq!(error.cause, Cause::Overtaken, "going back leaves it too");
+}
+
+/// A claim that is gone is somebody's doing: it is not simply taken again.
+#[tokio::test]
+async fn a_claim_that_was_removed_under_a_deployment_is_not_taken_again() {
+    let world = World::local();
+    let target = world.target();
+    bring(&world, &target, 1, &world.release(1, &[("a", "1")])).await;
+    std::fs::remove_file(world.path().join(".deploy/claim")).unwrap();
+    let mut again = request(1);
+    again.may_take = vec![deployment(1)];
+    let error = target.claim(&place(&target).await, &again).await.unwrap_err();
+    assert_eq!(
+        (error.cause, error.failure.code),
+        (Cause::Held, Code::ClaimForeign),
+        "{error:?}"
+    );
+    assert!(error.failure.message.contains("removed the claim"), "{error:?}");
+    // Another one, which looks first, may begin.
+    target.claim(&place(&target).await, &request(2)).await.unwrap();
 }
