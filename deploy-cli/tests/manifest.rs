@@ -455,7 +455,7 @@ fn every_shell_gets_a_script_and_every_command_a_page() {
     assert_snapshot!(home.run(&["man", "--dir", "pages"]), @r#"
     exit 0
     --- stdout
-    ✓ 34 pages written to pages
+    ✓ 38 pages written to pages
     "#);
     let page = home.read("pages/deploy-up.1");
     assert!(page.contains(".TH") && page.contains("allow"), "{page}");
