@@ -68,7 +68,8 @@ scrub() {
             text = shown(line)
             printed += length(text) + 1
             lines++
-            print tag text
+            # At once, with its end: another one writes to the same place.
+            printf "%s", tag text "\n"
             fflush()
         }
         BEGIN { scrub = ENVIRON["MARK"] " scrub"; over = ENVIRON["MARK"] " over"; tag = ENVIRON["TAG"] }
