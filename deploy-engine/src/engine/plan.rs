@@ -117,6 +117,7 @@ impl Engine {
             }
             match first.code {
                 Code::Unreachable | Code::HostKey => EngineError::Unreachable(Box::new(first)),
+                Code::ClaimHeld => EngineError::Held(Box::new(first)),
                 Code::PermissionDenied | Code::ToolMissing => failed(first),
                 Code::Defect => EngineError::Defect(Box::new(first)),
                 _ => failed(first),
