@@ -1,5 +1,6 @@
 //! Limits that the machine keeps, and what they are where nobody says otherwise.
 
+use super::{Kind, ServiceInput};
 use crate::time::human;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -33,11 +34,15 @@ impl Default for Limits {
 
 impl Limits {
     /// As asked for: `timeout` is the time from the start of activation to the commit point. Where nobody says, what is only waited
-    /// for (`holds`: the steps of canaries) comes on top of the usual.
-    pub fn within(timeout: Option<Duration>, holds: Duration) -> Self {
+    /// for (the steps of canaries) comes on top of the usual; a rollback waits for none.
+    pub fn within(timeout: Option<Duration>, kind: Kind, services: &[ServiceInput]) -> Self {
         let usual = Self::default();
+        let waits = match kind {
+            Kind::Rollback => Duration::ZERO,
+            Kind::Deploy | Kind::Promote => services.iter().map(|service| service.strategy.waits()).sum(),
+        };
         Self {
-            activation: timeout.unwrap_or(usual.activation.saturating_add(holds)),
+            activation: timeout.unwrap_or(usual.activation.saturating_add(waits)),
             ..usual
         }
     }

@@ -39,11 +39,15 @@ impl Engine {
     /// Makes good what drivers that were killed at the very end left out, in every environment. Where the journal cannot be read, what
     /// is asked for says so.
     pub(super) async fn make_ends_good(&self) -> Result<(), EngineError> {
-        let Ok(views) = self.views().await else {
+        let Ok(streams) = self.store.streams().await else {
             return Ok(());
         };
-        for view in views.environments.values() {
-            if let Some(last) = view.last_moved.as_ref().filter(|last| last.ended) {
+        for stream in streams {
+            // The last deployments are enough, and a long journal holds nobody up who only wants to cancel.
+            if let Stream::Environment(name) = &stream
+                && let Ok(view) = self.recent(name).await
+                && let Some(last) = view.last_moved.as_ref().filter(|last| last.ended)
+            {
                 self.bar_if_due(&last.id).await?;
             }
         }

@@ -87,18 +87,13 @@ impl Engine {
             let seen = self.look_at(&binder, service, false).await?;
             services.push(input(service, &seen, shape, true, &view));
         }
-        let holds = if shape.kind == Kind::Rollback {
-            Duration::ZERO
-        } else {
-            services.iter().map(|service| service.strategy.waits()).sum()
-        };
         let input = PlanInput {
             kind: shape.kind,
             environment: environment.name.clone(),
             release: &scene.to.release,
             reference: scene.to.release.to_ref(),
             config: config_version(environment),
-            limits: Limits::within(shape.timeout, holds),
+            limits: Limits::within(shape.timeout, shape.kind, &services),
             services,
             disabled: environment.disabled.iter().cloned().collect(),
             facts: view.base_facts(),

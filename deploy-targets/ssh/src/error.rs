@@ -79,7 +79,7 @@ fn no_tool(host: &str, tool: &str, package: &str) -> Failure {
 
 /// An answer that is a failure.
 pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> TargetError {
-    let touched = reply.get("touched").is_some() && reply.get("untouched").is_none();
+    let touched = reply.get("touched").is_some();
     let words = reply.get("fail").unwrap_or_default();
     let word = |at: usize| words.get(at).map_or("", String::as_str);
     let new = |code, message: String, next: &str| Failure::new(code, message, next);

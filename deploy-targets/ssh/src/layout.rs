@@ -4,8 +4,8 @@
 //! `environments/`, `tmp/`, and `spare/`: room for going back on a disk that became full; for what goes back by itself `armed`,
 //! `reverted`, `revert`, `watch.lock` and `unit`, see `arm.rs`); for a live folder that was adopted, `<path>` is the symlink and all of
 //! it is in `<path>.deploy`.
-//! In each release `.deploy/` holds `listing`, `sums`, `odd`, `links`, `refs`, `hooks`, `env`, `run-env`, `sealed`, `targets` and,
-//! last, `complete`; `own` where commands of the manifest changed files of it (`script/whole.sh` says what for), and
+//! In each release `.deploy/` holds `listing`, `sums`, `odd`, `links`, `names`, `refs`, `hooks`, `env`, `run-env`, `sealed`, `targets`
+//! and, last, `complete`; `restart` once it was switched to; `own` where commands of the manifest changed files of it (`script/whole.sh` says what for), and
 //! `hooking` while they may be about it.
 
 use crate::config::{HostBinding, SshBinding};

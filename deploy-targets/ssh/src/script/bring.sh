@@ -6,11 +6,7 @@
 store_id=$1 deployment=$2 epoch=$3 wait=$4 expect=$5 release=$6 base=$7 how=$8 digest=$9
 shift 9
 links=$1 ref=$2 known=$3
-read_claim
-if [ "$held_store" != "$store_id" ] || [ "$held_by" != "$deployment" ] || [ "$held_epoch" != "$epoch" ]; then
-    emit_claim
-    fail fenced
-fi
+still_held "$store_id" "$deployment" "$epoch"
 unpack
 fence "$store_id" "$deployment" "$epoch" "$wait"
 look

@@ -94,12 +94,7 @@ link_shared() {
     set -f
     for word in $links; do
         decode "$word"
-        up=../../
-        rest=$decoded
-        while [ "$rest" != "${rest#*/}" ]; do
-            up=../$up
-            rest=${rest#*/}
-        done
+        way_up "$decoded"
         case $decoded in */*) mkdir -p "$aside/${decoded%/*}" ;; esac
         rm -rf "${aside:?}/$decoded"
         ln -s "${up}shared/$decoded" "$aside/$decoded"

@@ -5,10 +5,7 @@ store_id=$1 deployment=$2 epoch=$3 wait=$4 mode=$5 keep=$6 restart_limit=$7 rest
 lock "$wait"
 read_claim
 if [ "$held_store" = "$store_id" ] && [ "$held_by" = - ] && [ "$held_epoch" = "$epoch" ]; then exit 0; fi
-if [ "$held_store" != "$store_id" ] || [ "$held_by" != "$deployment" ] || [ "$held_epoch" != "$epoch" ]; then
-    emit_claim
-    fail fenced
-fi
+still_held "$store_id" "$deployment" "$epoch"
 recover
 disarm_ours
 look_at_link

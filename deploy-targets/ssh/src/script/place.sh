@@ -153,15 +153,29 @@ lock() {
         tries=$((tries - 1))
     done
 }
-# Compares the claim under the lock: fence STORE DEPLOYMENT EPOCH SECONDS.
-fence() {
-    [ -d "$store" ] || fail fenced
-    lock "$4"
+# Compares the claim: still_held STORE DEPLOYMENT EPOCH. Under the lock it holds for what follows; without it, it spares whoever is
+# fenced already the work that comes before the lock.
+still_held() {
     read_claim
     if [ "$held_store" != "$1" ] || [ "$held_by" != "$2" ] || [ "$held_epoch" != "$3" ]; then
         emit_claim
         fail fenced
     fi
+}
+# Compares the claim under the lock: fence STORE DEPLOYMENT EPOCH SECONDS.
+fence() {
+    [ -d "$store" ] || fail fenced
+    lock "$4"
+    still_held "$1" "$2" "$3"
+}
+# The way from the folder of $1, a path in a release, up to where `shared` is: $up.
+way_up() {
+    up=../../
+    rest=$1
+    while [ "$rest" != "${rest#*/}" ]; do
+        up=../$up
+        rest=${rest#*/}
+    done
 }
 # Makes the symlink say $1, atomically; on disk before and after.
 switch() {

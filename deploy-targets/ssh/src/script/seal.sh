@@ -2,11 +2,7 @@
 # Arguments: claim (3), seconds to wait for the lock, expected fingerprint (empty: nothing), release (empty: none), reference line
 # `DIGEST NUMBER`, digest of the journal's checkpoint (empty: none). Stdin: the environment, ended by a line `.`.
 store_id=$1 deployment=$2 epoch=$3 wait=$4 expect=$5 release=$6 ref=$7 known=$8
-read_claim
-if [ "$held_store" != "$store_id" ] || [ "$held_by" != "$deployment" ] || [ "$held_epoch" != "$epoch" ]; then
-    emit_claim
-    fail fenced
-fi
+still_held "$store_id" "$deployment" "$epoch"
 aside=$store/tmp/env.$$.$nonce
 drop=$aside
 receive "$aside"

@@ -8,12 +8,7 @@ adopt_shared() {
         case $decoded in */*) mkdir -p "$shared/${decoded%/*}" ;; esac
         rmdir "$shared/$decoded" 2>/dev/null || :
         if [ -e "$shared/$decoded" ]; then continue; fi
-        up=../../
-        rest=$decoded
-        while [ "$rest" != "${rest#*/}" ]; do
-            up=../$up
-            rest=${rest#*/}
-        done
+        way_up "$decoded"
         mv -T "$live" "$shared/$decoded"
         ln -s "${up}shared/$decoded" "$live"
     done

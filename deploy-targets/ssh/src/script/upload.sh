@@ -2,11 +2,7 @@
 # (3), seconds to wait for the lock, release, release to copy unchanged files from (or empty), digest of the listing, its shared folders
 # (encoded words).
 store_id=$1 deployment=$2 epoch=$3 wait=$4 release=$5 base=$6 digest=$7 links=$8
-read_claim
-if [ "$held_store" != "$store_id" ] || [ "$held_by" != "$deployment" ] || [ "$held_epoch" != "$epoch" ]; then
-    emit_claim
-    fail fenced
-fi
+still_held "$store_id" "$deployment" "$epoch"
 unpack
 fence "$store_id" "$deployment" "$epoch" "$wait"
 # What a hook writes into must be no other release's.
