@@ -195,10 +195,15 @@ impl Engine {
             .map_err(|error| failed(error.failure()))
     }
 
-    /// Appends facts to a stream, again where somebody else wrote in between.
+    /// Appends facts to a stream, again where somebody else wrote in between. It is read before, and so is
+    /// the project's: nothing is written into a damaged state.
     async fn append_facts(&self, stream: &Stream, drafts: Vec<Draft>) -> Result<(), EngineError> {
         loop {
-            let expected = self.store.head(stream).await.map_err(journal_error)?;
+            let project = self.project_view().await?.last;
+            let expected = match stream {
+                Stream::Project => project,
+                Stream::Environment(name) => self.environment_view(name).await?.last,
+            };
             let append = Append {
                 stream: stream.clone(),
                 expected,
