@@ -9,7 +9,7 @@ use super::keys::project::Records;
 use super::keys::service::{HookPoint, OnFailure};
 use super::keys::strategy::{CanaryStep, HostSelection, Proxy, StrategyKind};
 use super::keys::target::{TargetConfig, TargetKind};
-use super::leaf::{Amount, Command, Glob, RelPath};
+use super::leaf::{Amount, Command, Glob, InnerPath, RelPath};
 use super::template::{Template, VarName};
 use crate::digest::Digest;
 use crate::id::{Actor, ArtifactName, EnvName, EvidenceName, GroupName, HostName, ProjectName, ServiceName};
@@ -237,7 +237,7 @@ pub struct NamedHook {
     /// Runs only if one of these differs from the previous release; empty means always.
     pub if_changed: Vec<Glob>,
     /// What it makes; carried over when it is skipped.
-    pub produces: Vec<RelPath>,
+    pub produces: Vec<InnerPath>,
     /// What runs.
     pub command: Command,
     /// How long it may take.
