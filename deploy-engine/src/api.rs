@@ -180,6 +180,35 @@ pub struct WaitsFor {
     pub until: Option<Timestamp>,
 }
 
+/// What goes on before there is a deployment that could be told of. Told when it begins, and with each line that its command writes:
+/// what is told is a sign of life, and nothing depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Before {
+    /// An artifact is built.
+    Builds {
+        /// Its name.
+        artifact: String,
+        /// What its command wrote last.
+        line: String,
+    },
+    /// A check is run.
+    Checks {
+        /// Its name.
+        check: EvidenceName,
+        /// What its command wrote last.
+        line: String,
+    },
+    /// Hosts are looked at.
+    LooksAt {
+        /// Their names.
+        hosts: Vec<HostName>,
+    },
+}
+
+/// Who hears of that.
+pub type Hear<'a> = &'a mut (dyn FnMut(Before) + Send);
+
 /// What became of something that was asked of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AskOutcome {

@@ -61,7 +61,9 @@ impl Story {
         match outcome {
             OutcomeWord::Open => {
                 lines.push(tail("next", format!("deploy resume {id}  goes on")));
-                lines.push(tail("", format!("deploy cancel {id}  goes back")));
+                if view.can_be_cancelled() {
+                    lines.push(tail("", format!("deploy cancel {id}  goes back")));
+                }
             }
             OutcomeWord::Waiting => lines.push(tail("then", format!("deploy resume {id}"))),
             _ => {}

@@ -175,6 +175,9 @@ impl Story {
                             "the outcome of a step is unknown: looking, then trying again",
                         )]
                     }
+                    AttemptReason::Reachable if self.was_reached() => {
+                        vec![step(Mark::Note, "trying again")]
+                    }
                     AttemptReason::Reachable => vec![step(Mark::Note, "can be reached again: going on")],
                     AttemptReason::Fenced => {
                         vec![step(
@@ -321,6 +324,14 @@ impl Story {
             *note = format!("{during}{note}");
         }
         lines
+    }
+
+    /// Whether all places that it was kept out of last could be reached, and something else was in the way.
+    fn was_reached(&self) -> bool {
+        let kept_out = self.view.as_ref().map(|view| &view.kept_out);
+        kept_out.is_some_and(|kept_out| {
+            !kept_out.is_empty() && kept_out.values().all(|failure| failure.code != Code::Unreachable)
+        })
     }
 
     /// A step of which it is not known what came of it: what it said, before looking.

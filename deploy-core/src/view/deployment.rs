@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::event::{AttemptReason, Driver, Event, EventKind, Request};
 use crate::failure::Failure;
 use crate::gate::{Approval, Unmet};
-use crate::id::{Actor, Attempt, DeploymentId, EnvName, Epoch, PlaceId, Seq};
+use crate::id::{Actor, Attempt, DeploymentId, EnvName, Epoch, PlaceId, PlaceIx, Seq};
 use crate::machine::{Ask, Outcome, Refusal, TurnReason};
 use crate::model::ReleaseRef;
 use crate::plan::{Base, Kind, Plan};
@@ -95,6 +95,9 @@ pub struct DeploymentView {
     pub warnings: Vec<Failure>,
     /// How a place refused its claim, if one did.
     pub claim_refused: Option<Refusal>,
+    /// What keeps it out of places that it asked for last: they are away, or full, or somebody else's.
+    #[serde(default)]
+    pub kept_out: BTreeMap<PlaceIx, Failure>,
     /// Why it turned back, if it did.
     pub turned_back: Option<TurnReason>,
     /// Slices that are not where they should be.
@@ -152,6 +155,7 @@ impl DeploymentView {
             failure: None,
             warnings: Vec::new(),
             claim_refused: None,
+            kept_out: BTreeMap::new(),
             turned_back: None,
             strays: Vec::new(),
             superseded_by: None,
@@ -178,6 +182,18 @@ impl DeploymentView {
             Some(outcome) if self.ended => outcome.into(),
             _ if self.paused && forward => Phase::Paused,
             _ => self.step,
+        }
+    }
+
+    /// Whether `cancel` still means something: it ends it, or turns it back. Not for what goes back already, and not past the point
+    /// where nothing turns back.
+    pub fn can_be_cancelled(&self) -> bool {
+        match self.step {
+            Phase::Requested | Phase::Waiting | Phase::Gated | Phase::Preparing | Phase::Prepared => true,
+            Phase::Activating | Phase::Verified | Phase::Committed | Phase::Baking => {
+                self.plan.as_ref().is_none_or(|plan| plan.kind != Kind::Rollback)
+            }
+            _ => false,
         }
     }
 
@@ -265,12 +281,18 @@ impl DeploymentView {
                 at: event.at,
             }),
             EventKind::Claimed { place, epoch, .. } => {
+                self.kept_out.remove(place);
                 if let Some(place) = self.plan.as_ref().and_then(|plan| plan.places.get(place.at())) {
                     self.epochs.insert(place.clone(), *epoch);
                 }
             }
-            EventKind::ClaimFailed { refusal, failure, .. } => {
+            EventKind::ClaimFailed {
+                place,
+                refusal,
+                failure,
+            } => {
                 self.claim_refused = Some(*refusal);
+                self.kept_out.insert(*place, failure.clone());
                 self.failure.get_or_insert_with(|| failure.clone());
             }
             EventKind::Surveyed { .. } if self.step == Phase::Gated => self.step = Phase::Preparing,

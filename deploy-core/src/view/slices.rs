@@ -219,7 +219,11 @@ impl DeploymentView {
         let view = self.slices.get(ix.at())?;
         let plan = self.plan.as_deref()?;
         let environment = &plan.environment;
-        let why = match (&view.failure, view.progress) {
+        let kept_out = plan
+            .slices
+            .get(ix.at())
+            .and_then(|slice| self.kept_out.get(&slice.place));
+        let why = match (kept_out.or(view.failure.as_ref()), view.progress) {
             (_, Progress::Overtaken) => "somebody else changed what runs there".to_owned(),
             (Some(failure), _) => failure.message.clone(),
             (None, _) if view.running == Running::Unknown && view.seen_at.is_some() => {

@@ -183,7 +183,26 @@ pub async fn check(
         Ok(one) => Problems::of_environments(one),
         Err(several) => Problems::of_environments(several),
     };
-    // One that cannot be resolved is told above, or is not asked about.
+    let together = apart(manifest, names, folder, caller)
+        .await
+        .err()
+        .unwrap_or_default();
+    let problems = Problems::from([missing.into_vec(), wrong.into_vec(), together.into_vec()].concat());
+    if problems.is_empty() {
+        Ok(right)
+    } else {
+        Err(ConfigureError::Manifest(problems))
+    }
+}
+
+/// Whether these environments have no place with another one. What cannot be resolved is nobody's neighbour: that is told where it is
+/// asked for.
+pub async fn apart(
+    manifest: &Manifest,
+    names: &[EnvName],
+    folder: &Path,
+    caller: &Caller,
+) -> Result<(), Problems> {
     let mut resolved = Vec::new();
     for name in manifest.environments() {
         resolved.extend(
@@ -192,13 +211,7 @@ pub async fn check(
                 .ok(),
         );
     }
-    let together = manifest.apart(&resolved, names).err().unwrap_or_default();
-    let problems = Problems::from([missing.into_vec(), wrong.into_vec(), together.into_vec()].concat());
-    if problems.is_empty() {
-        Ok(right)
-    } else {
-        Err(ConfigureError::Manifest(problems))
-    }
+    manifest.apart(&resolved, names)
 }
 
 /// The variables of an environment's file.

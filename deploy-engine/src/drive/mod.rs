@@ -30,7 +30,7 @@ pub use points::POINTS;
 use points::{after, before};
 pub use wiring::{Bound, Epochs, Eyes, Fate, Needs, Untold, Wiring};
 
-use crate::api::WaitsFor;
+use crate::api::{Before, WaitsFor};
 use crate::clock::Clock;
 use crate::failpoint;
 use crate::store::Store;
@@ -137,6 +137,8 @@ pub enum Told {
     Progress(Progress),
     /// Nothing is driven yet: somebody else holds the environment. Told at once, and again when the holder or its step changes.
     Waits(Box<WaitsFor>),
+    /// Nothing is driven yet: something else has to be done first.
+    Before(Before),
 }
 
 /// Everything a driver needs.

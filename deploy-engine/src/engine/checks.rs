@@ -2,7 +2,7 @@
 //! as evidence about the commit.
 
 use super::{Engine, defect, failed, git_error};
-use crate::api::EngineError;
+use crate::api::{Before, EngineError, Hear};
 use crate::source::process::{self, Program, plain_environment};
 use deploy_core::event::EventKind;
 use deploy_core::failure::{Code, Failure, printable};
@@ -27,7 +27,12 @@ pub struct JunitCount {
 
 impl Engine {
     /// Runs the checks that an environment asks for, that have a command, and that nothing is known of yet.
-    pub(super) async fn run_checks(&self, name: &EnvName, release: &Release) -> Result<(), EngineError> {
+    pub(super) async fn run_checks(
+        &self,
+        name: &EnvName,
+        release: &Release,
+        hear: Hear<'_>,
+    ) -> Result<(), EngineError> {
         let environment = self.environment(name).await?;
         let views = self.views().await?;
         let git = self.git()?;
@@ -48,7 +53,7 @@ impl Engine {
                 continue;
             }
             let commit = self.commit_of(git, release).await?;
-            let (finding, note) = self.run_check(name, check, command, &commit).await?;
+            let (finding, note) = self.run_check(name, check, command, &commit, hear).await?;
             let at = self.clock.now();
             let evidence = Evidence {
                 name: name.clone(),
@@ -73,6 +78,7 @@ impl Engine {
         check: &Check,
         command: &Command,
         commit: &CommitId,
+        hear: Hear<'_>,
     ) -> Result<(Finding, String), EngineError> {
         let git = self.git()?;
         let scratch = tempfile::tempdir().map_err(|error| {
@@ -98,7 +104,14 @@ impl Engine {
             env: plain_environment(),
             limit: check.timeout.get(),
         };
-        let ended = match process::run(&program, |line| tracing::debug!(check = %name, line)).await {
+        let mut say = |line: &str| {
+            hear(Before::Checks {
+                check: name.clone(),
+                line: line.to_owned(),
+            });
+        };
+        say("");
+        let ended = match process::run(&program, say).await {
             Ok(ended) => ended,
             Err(error) => return Ok((Finding::Inconclusive, error.to_string())),
         };

@@ -2,7 +2,7 @@
 
 use super::scene::Views;
 use super::{Engine, configure_error, failed, git_error, usage};
-use crate::api::EngineError;
+use crate::api::{Before, EngineError, Hear};
 use crate::configure;
 use crate::source::artifacts::Recipe;
 use crate::source::git::Git;
@@ -13,6 +13,7 @@ use deploy_core::id::{CommitId, ServiceName};
 use deploy_core::manifest::{Artifact, ArtifactKind, Content, Manifest, Project, TargetKind};
 use deploy_core::model::{ArtifactRef, Entry, Release};
 use deploy_core::port::journal::Stream;
+use deploy_core::view::NoSuchRelease;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a release is made from, beside the commit.
@@ -32,7 +33,7 @@ impl Engine {
         commit: &CommitId,
         making: &Making<'_>,
         views: &Views,
-        mut tell: impl FnMut(&str) + Send,
+        hear: Hear<'_>,
     ) -> Result<Release, EngineError> {
         let git = self.git()?;
         let manifest = configure::manifest_of(git, commit, &self.file)
@@ -49,7 +50,7 @@ impl Engine {
             let entry = match old {
                 Some(base) => base.entries.get(&service).cloned().unwrap_or(Entry::Absent),
                 None => {
-                    self.entry(git, commit, &project, &service, &content, kind, &mut tell)
+                    self.entry(git, commit, &project, &service, &content, kind, hear)
                         .await?
                 }
             };
@@ -143,7 +144,7 @@ impl Engine {
         service: &ServiceName,
         content: &Content,
         kind: TargetKind,
-        tell: &mut (impl FnMut(&str) + Send),
+        hear: Hear<'_>,
     ) -> Result<Entry, EngineError> {
         let recipe = match content {
             // Here an environment that enables such a kind is refused by name; a program that has it must not take this for absent.
@@ -163,9 +164,18 @@ impl Engine {
                 }
             },
         };
+        let mut say = |line: &str| {
+            if let Recipe::Build { name, .. } = &recipe {
+                hear(Before::Builds {
+                    artifact: name.clone(),
+                    line: line.to_owned(),
+                });
+            }
+        };
+        say("");
         let stored = self
             .artifacts
-            .make(git, commit, &recipe, tell)
+            .make(git, commit, &recipe, say)
             .await
             .map_err(|error| failed(error.failure().on(service, None)))?;
         Ok(Entry::Artifact(ArtifactRef::Tree {
@@ -221,15 +231,27 @@ impl Engine {
         Ok(commit)
     }
 
-    /// Names a release of the state.
-    pub(super) fn known_release(&self, views: &Views, text: &str) -> Result<Release, EngineError> {
-        views.project.resolve(text).cloned().map_err(|error| {
-            usage(
-                Code::UnknownName,
-                error.to_string(),
-                "deploy releases shows what there is",
-            )
-        })
+    /// Names a release of the state; also by what git calls its commit (`HEAD~1`, a branch), where there is a checkout.
+    pub(super) async fn known_release(&self, views: &Views, text: &str) -> Result<Release, EngineError> {
+        let unknown = |message| usage(Code::UnknownName, message, "deploy releases shows what there is");
+        let error = match views.project.resolve(text) {
+            Ok(release) => return Ok(release.clone()),
+            Err(error @ NoSuchRelease::Ambiguous { .. }) => return Err(unknown(error.to_string())),
+            Err(error) => error,
+        };
+        let commit = match &*self.git {
+            Ok(git) => git.resolve(text).await.ok(),
+            Err(_) => None,
+        };
+        match commit.map(|commit| (views.project.by_commit(&commit).cloned(), commit)) {
+            Some((Some(release), _)) => Ok(release),
+            Some((None, commit)) => Err(unknown(format!(
+                "{} is commit {}, and no release was made of it",
+                text.escape_debug(),
+                commit.short()
+            ))),
+            None => Err(unknown(error.to_string())),
+        }
     }
 }
 

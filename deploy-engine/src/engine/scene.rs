@@ -3,11 +3,12 @@
 
 use super::{Engine, configure_error, git_error, journal_error};
 use crate::api::EngineError;
-use crate::configure::{self, From, bind::Binder};
+use crate::configure::{self, ConfigureError, From, bind::Binder};
 use crate::source::git::Git;
 use deploy_core::id::{CommitId, EnvName, Seq};
 use deploy_core::manifest::Environment;
 use deploy_core::model::Release;
+use deploy_core::plan::Kind;
 use deploy_core::port::journal::Stream;
 use deploy_core::view::{EnvironmentView, ProjectView};
 use std::collections::BTreeMap;
@@ -111,6 +112,17 @@ impl Engine {
             },
             git_error,
         ))
+    }
+
+    /// Refuses to bring anything forward into a place that another environment has as well, as `check` does. Going back is held up by
+    /// no such thing.
+    pub(super) async fn keeps_apart(&self, kind: Kind, name: &EnvName) -> Result<(), EngineError> {
+        if kind == Kind::Rollback {
+            return Ok(());
+        }
+        let names = std::slice::from_ref(name);
+        let apart = configure::apart(&self.manifest, names, &self.folder, &self.caller).await;
+        apart.map_err(|problems| configure_error(ConfigureError::Manifest(problems)))
     }
 
     /// The scene of bringing a release to an environment.
