@@ -94,10 +94,10 @@ fn what_takes_long_to_build_says_so() {
         "echo fetching parts; until test -e {}; do sleep 0.1; done; mkdir out; cp api/page out",
         go.display()
     );
-    let built = format!(
+    let artifact = format!(
         "[artifacts.api]\nbuild = \"{build}\"\noutput = \"out\"\n[services.api]\nartifact = \"api\"\n[services.api.ssh]\n"
     );
-    let manifest = MANIFEST.replace("[services.api.ssh]\nsource = \"api/\"\n", &built);
+    let manifest = MANIFEST.replace("[services.api.ssh]\nsource = \"api/\"\n", &artifact);
     shop.write("deploy.toml", manifest);
     shop.commit("Build it");
     let mut run = shop.spawn(&["up", "-e", "development"]);
