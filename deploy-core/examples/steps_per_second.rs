@@ -139,6 +139,7 @@ fn answer(slices: usize, effect: Effect, checkpoint: &Checkpoint, new: &Runs) ->
             checkpoint: checkpoint.clone(),
             will_be: new.clone(),
             changes: true,
+            note: None,
         },
         Work::Activate(_) | Work::Restore(_) => Answer::Moved {
             runs: new.clone(),

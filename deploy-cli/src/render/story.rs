@@ -209,6 +209,11 @@ impl Story {
                     "something else runs than when it was planned: planning again",
                 )]
             }
+            EventKind::SlicePrepared {
+                slice,
+                note: Some(note),
+                ..
+            } => vec![self.slice(Mark::Warn, *slice, note, None)],
             EventKind::SlicePrepared { slice, changes, .. } if verbose => {
                 let note = if *changes {
                     "prepared"

@@ -99,6 +99,9 @@ pub enum EventKind {
         will_be: Runs,
         /// Whether activating it would change anything.
         changes: bool,
+        /// What people should know of how it was done: its artifact was gone and made again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
     /// Everything is prepared: from here no effect needs the sources, the artifacts or a secret that is not on the target.
     AllPrepared,

@@ -284,12 +284,14 @@ impl Machine {
                     checkpoint,
                     will_be,
                     changes,
+                    note,
                 },
             ) => Ok(vec![EventKind::SlicePrepared {
                 slice,
                 checkpoint: checkpoint.clone(),
                 will_be: will_be.clone(),
                 changes: *changes,
+                note: note.clone(),
             }]),
             (Work::Activate(slice), Answer::Moved { runs, armed }) => Ok(vec![EventKind::SliceActivated {
                 slice,

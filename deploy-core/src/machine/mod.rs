@@ -307,6 +307,8 @@ pub enum Answer {
         will_be: Runs,
         /// Whether activating would change anything.
         changes: bool,
+        /// What people should know of how it was done.
+        note: Option<String>,
     },
     /// To [`Work::Activate`] and [`Work::Restore`].
     Moved {

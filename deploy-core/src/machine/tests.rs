@@ -249,6 +249,7 @@ impl Story {
                 },
                 will_be: runs(),
                 changes: true,
+                note: None,
             },
             Work::Activate(slice) => {
                 self.sights[slice.at()].runs = Sight::New;

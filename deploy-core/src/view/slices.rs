@@ -73,6 +73,7 @@ impl DeploymentView {
                 checkpoint,
                 will_be,
                 changes,
+                note: _,
             } => {
                 if let Some(view) = self.slices.get_mut(slice(ix)) {
                     view.checkpoint.get_or_insert_with(|| checkpoint.clone());

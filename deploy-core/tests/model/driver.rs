@@ -82,6 +82,7 @@ impl World {
                     checkpoint: checkpoint(),
                     will_be: runs(1),
                     changes,
+                    note: None,
                 },
                 None,
             ),

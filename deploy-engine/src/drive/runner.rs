@@ -387,7 +387,28 @@ impl Runner {
                 }
             }
             let verb = retry(Patience::Transient(op.limit), || bound.target.prepare(&op, &step));
-            match limited(op.limit, verb).await {
+            let mut prepared = limited(op.limit, verb).await;
+            let mut note = None;
+            if let Err(error) = &prepared
+                && error.failure.code == Code::ArtifactMissing
+            {
+                match wiring.make_again(&plan, &name, &*op.progress).await {
+                    Ok((desired, told)) => {
+                        step.to = desired;
+                        note = Some(told);
+                        let verb = retry(Patience::Transient(op.limit), || bound.target.prepare(&op, &step));
+                        prepared = limited(op.limit, verb).await;
+                    }
+                    Err(failure) => {
+                        return Answer::Failed {
+                            how: Failed::NotDone,
+                            slice: Some(slice),
+                            failure,
+                        };
+                    }
+                }
+            }
+            match prepared {
                 Ok(prepared) => {
                     let changes = !keeps && !same(&prepared.checkpoint.was, &prepared.will_be);
                     let health = match (&step.checkpoint, &prepared.checkpoint.was) {
@@ -403,6 +424,7 @@ impl Runner {
                         checkpoint,
                         will_be: prepared.will_be,
                         changes,
+                        note,
                     }
                 }
                 Err(error) => failed(error),

@@ -9,7 +9,7 @@ use deploy_core::machine::Machine;
 use deploy_core::machine::state::Direction;
 use deploy_core::plan::{Kind, Plan};
 use deploy_core::port::probe::Probe;
-use deploy_core::port::target::{Desired, Target};
+use deploy_core::port::target::{Desired, ProgressSink, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -95,6 +95,18 @@ pub trait Wiring: Send + Sync {
     /// # Errors
     /// A secret that has no value.
     async fn with_secrets(&self, plan: &Plan, service: &ServiceName) -> Result<Arc<Desired>, Failure>;
+
+    /// Makes the artifact of a service again, where it is neither here nor where the service runs: from the commit that the release was
+    /// made of. `tell` hears what the build says. Answers with what the service shall run, and with what people should know of it.
+    ///
+    /// # Errors
+    /// It cannot be made here, or it comes out as something else than what was verified.
+    async fn make_again(
+        &self,
+        plan: &Plan,
+        service: &ServiceName,
+        tell: &dyn ProgressSink,
+    ) -> Result<(Arc<Desired>, String), Failure>;
 
     /// The last epochs of all places of the environment.
     async fn epochs(&self) -> Epochs;

@@ -17,7 +17,7 @@ use deploy_core::plan::Kind;
 use deploy_core::port::journal::LeaseToken;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// Where a frontend is told, and how it says stop.
 pub struct Wires {
@@ -274,6 +274,7 @@ impl Engine {
             wiring: Arc::new(Wired {
                 engine: self.clone(),
                 release,
+                making: Semaphore::new(1),
             }),
             judge: Arc::new(bench),
             just_planned,

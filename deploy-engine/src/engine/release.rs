@@ -13,6 +13,7 @@ use deploy_core::id::{CommitId, ServiceName};
 use deploy_core::manifest::{Artifact, ArtifactKind, Content, Manifest, Project, TargetKind};
 use deploy_core::model::{ArtifactRef, Entry, Release};
 use deploy_core::port::journal::Stream;
+use deploy_core::port::target::ProgressSink;
 use deploy_core::view::NoSuchRelease;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -181,6 +182,71 @@ impl Engine {
         Ok(Entry::Artifact(ArtifactRef::Tree {
             digest: stored.digest,
         }))
+    }
+
+    /// Makes the artifact of a service of a release again, which is gone: from a commit of the release, with that commit's manifest.
+    ///
+    /// # Errors
+    /// No such commit is here, it cannot be built, or something else comes out than what the release has.
+    pub(super) async fn make_artifact_again(
+        &self,
+        release: &Release,
+        service: &ServiceName,
+        tell: &dyn ProgressSink,
+    ) -> Result<CommitId, Failure> {
+        let failure = |error: EngineError| error.failure();
+        let gone = || {
+            let message = format!(
+                "{} of {} has no artifact that could be made again",
+                service, release.number
+            );
+            Failure::new(
+                Code::ArtifactMissing,
+                message,
+                "deploy releases shows what there is",
+            )
+        };
+        let Some(Entry::Artifact(wanted)) = release.entries.get(service) else {
+            return Err(gone());
+        };
+        let git = self.git().map_err(failure)?;
+        let commit = self.commit_of(git, release).await.map_err(failure)?;
+        let manifest = configure::manifest_of(git, &commit, &self.file)
+            .await
+            .map_err(|error| failure(configure_error(error)))?;
+        let look_up = |name: &str| self.caller.get(name).cloned();
+        let project = manifest
+            .project(&look_up)
+            .map_err(|problems| failure(EngineError::Manifest(problems)))?;
+        let Some((content, kind)) = self.contents(&manifest).remove(service) else {
+            return Err(gone());
+        };
+        let mut hear = |before| {
+            if let Before::Builds { line, .. } = before {
+                tell.line(&line);
+            }
+        };
+        let made = self
+            .entry(git, &commit, &project, service, &content, kind, &mut hear)
+            .await
+            .map_err(failure)?;
+        if let Entry::Artifact(made) = &made
+            && made.digest() == wanted.digest()
+        {
+            return Ok(commit);
+        }
+        Err(Failure::new(
+            Code::ArtifactMissing,
+            format!(
+                "the artifact of {service} in {} is gone, and its commit {} builds to something else than what was verified",
+                release.number,
+                commit.short()
+            ),
+            format!(
+                "deploy up --commit {}, which makes a release of it that is verified anew",
+                commit.short()
+            ),
+        ))
     }
 
     /// The project's own configuration files: the manifest, env files and scripts of all environments.

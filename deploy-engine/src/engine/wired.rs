@@ -11,13 +11,16 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{DeploymentId, ServiceName};
 use deploy_core::model::Release;
 use deploy_core::plan::Plan;
-use deploy_core::port::target::Desired;
+use deploy_core::port::target::{Desired, ProgressSink};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// The wiring of one deployment.
 pub(super) struct Wired {
     pub(super) engine: Engine,
     pub(super) release: Release,
+    /// An artifact that several slices miss is made again once.
+    pub(super) making: Semaphore,
 }
 
 impl Wired {
@@ -89,6 +92,25 @@ impl Wiring for Wired {
             )
         })?;
         binder.desired(configured, Secrets::Resolve).await.map(Arc::new)
+    }
+
+    async fn make_again(
+        &self,
+        plan: &Plan,
+        service: &ServiceName,
+        tell: &dyn ProgressSink,
+    ) -> Result<(Arc<Desired>, String), Failure> {
+        let _one_at_a_time = self.making.acquire().await.ok();
+        let commit = self
+            .engine
+            .make_artifact_again(&self.release, service, tell)
+            .await?;
+        let desired = self.with_secrets(plan, service).await?;
+        let note = format!(
+            "its artifact was neither there nor here: made again from {}",
+            commit.short()
+        );
+        Ok((desired, note))
     }
 
     async fn epochs(&self) -> Epochs {

@@ -290,6 +290,7 @@ impl Stream {
                     checkpoint,
                     will_be: runs(42),
                     changes: true,
+                    note: None,
                 },
             );
         }
