@@ -60,7 +60,7 @@ impl Context<'_> {
         name: &EnvName,
     ) -> Result<Environment, CliError> {
         known(manifest.environments(), name)?;
-        let caller = std::env::vars().collect();
+        let caller = configure::caller();
         let from = self.folder();
         configure::environment(manifest, name, &configure::From::WorkTree(&from), &caller)
             .await
@@ -73,7 +73,7 @@ impl Context<'_> {
         manifest: &Manifest,
         names: &[EnvName],
     ) -> Result<Vec<Environment>, CliError> {
-        let caller = std::env::vars().collect();
+        let caller = configure::caller();
         configure::check(manifest, names, &self.folder(), &caller)
             .await
             .map_err(unreadable)

@@ -13,6 +13,7 @@ use deploy_core::plan::{Kind, Plan};
 use deploy_core::port::journal::LeaseHolder;
 use deploy_core::port::target::{Adopt, HealthSeen};
 use deploy_core::time::Timestamp;
+use deploy_core::view::status::Drift;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -315,13 +316,24 @@ pub struct SliceHealth {
     pub service: ServiceName,
     /// The slice.
     pub slice: SliceName,
-    /// The word.
+    /// What the probes say.
     pub health: HealthSeen,
+    /// What it counts as, by what runs there and by its probes: one without a probe is well if it runs what it should.
+    pub counts_as: HealthSeen,
+    /// Whether it runs what it should, as it was put there.
+    pub drift: Drift,
     /// What was seen.
     pub note: String,
     /// What of the release is not as it was put there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edited: Vec<String>,
+}
+
+impl SliceHealth {
+    /// Healthy, and as it was put there.
+    pub fn is_well(&self) -> bool {
+        self.counts_as == HealthSeen::Healthy && self.drift == Drift::None
+    }
 }
 
 /// Gates of an environment for a release, at a time.

@@ -13,10 +13,18 @@ use deploy_core::id::{CommitId, EnvName};
 use deploy_core::manifest::{self, Environment, Manifest, VarName, parse_env_file};
 use deploy_core::problem::Problems;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 /// The caller's environment, taken once: nothing reads the process's own later.
 pub type Caller = BTreeMap<String, String>;
+
+/// The environment of this process. A variable that is not UTF-8 cannot be named in a manifest, and is left out.
+pub fn caller() -> Caller {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
+}
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]

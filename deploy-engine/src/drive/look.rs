@@ -116,7 +116,12 @@ impl Scope {
         }
         if health {
             for (slice, not_well) in self.unwell().await {
-                sights[slice.at()].healthy = false;
+                // Where nobody could look, nobody has seen that it is unwell.
+                if not_well.how == Failed::Unreachable {
+                    sights[slice.at()].runs = Sight::Unreachable;
+                } else {
+                    sights[slice.at()].healthy = false;
+                }
                 let planned = self.plan.slice(slice);
                 trouble.get_or_insert_with(|| {
                     not_well

@@ -6,7 +6,7 @@ use crate::api::{Before, EngineError, Hear};
 use crate::source::process::{self, Program, plain_environment};
 use deploy_core::event::EventKind;
 use deploy_core::failure::{Code, Failure, printable};
-use deploy_core::gate::{About, Evidence, Finding};
+use deploy_core::gate::{About, Evidence, Finding, Ledgers};
 use deploy_core::id::{CommitId, EnvName, EvidenceName};
 use deploy_core::manifest::{Check, Command, Period};
 use deploy_core::model::Release;
@@ -35,21 +35,20 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let environment = self.environment(name).await?;
         let views = self.views().await?;
+        let view = views.environment(name);
         let git = self.git()?;
         for name in &environment.checks {
             let Some(check) = self.project.checks.get(name) else {
                 continue;
             };
             let Some(command) = &check.command else { continue };
-            let known = views.project.evidence.last_word(name, release, &environment.name);
-            let fresh = known.is_some_and(|given| {
-                given.evidence.finding == Finding::Passed
-                    && given
-                        .evidence
-                        .valid_until
-                        .is_none_or(|until| until > self.clock.now())
-            });
-            if fresh {
+            let ledgers = Ledgers {
+                here: Some(&view.evidence),
+                everywhere: &views.project.evidence,
+            };
+            let valid_for = check.valid_for.map(Period::get);
+            let now = self.clock.now().max(view.latest);
+            if ledgers.hold(name, release, &environment.name, valid_for, now) {
                 continue;
             }
             let commit = self.commit_of(git, release).await?;

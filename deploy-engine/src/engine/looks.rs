@@ -18,6 +18,7 @@ use deploy_core::port::journal::Stream;
 use deploy_core::port::target::{HealthSeen, Inside, Runs, SliceSeen};
 use deploy_core::time::Timestamp;
 use deploy_core::view::EnvironmentView;
+use deploy_core::view::status::Drift;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -32,8 +33,6 @@ pub(super) type Looked = Result<Vec<(Seen, Option<SliceSeen>)>, Failure>;
 pub(super) struct Seen {
     /// For people.
     pub(super) health: SliceHealth,
-    /// What it counts as: one without a probe is well if it runs what it should.
-    word: HealthSeen,
     /// What is not well about it.
     note: String,
     unbroken_since: Option<Timestamp>,
@@ -42,24 +41,31 @@ pub(super) struct Seen {
 impl Seen {
     /// By what the platform says runs, what the journal says should, and what the probes say.
     pub(super) fn new(
-        health: SliceHealth,
+        mut health: SliceHealth,
         seen: Option<&SliceSeen>,
         should: Option<&Runs>,
         probes: usize,
     ) -> Self {
-        let (word, note) = match seen.map(|seen| &seen.runs) {
-            None => (HealthSeen::Unknown, "nothing was told of it".to_owned()),
-            Some(Err(failure)) => (HealthSeen::Unknown, failure.message.clone()),
+        let (word, drift, note) = match seen.map(|seen| &seen.runs) {
+            None => (HealthSeen::Unknown, Drift::Unknown, "nothing was told of it"),
+            Some(Err(failure)) => (HealthSeen::Unknown, Drift::Unknown, &*failure.message),
             Some(Ok(is)) if should.is_some_and(|should| !same(is, should)) => {
-                (HealthSeen::Unhealthy, "something else runs there".to_owned())
+                (HealthSeen::Unhealthy, Drift::Drifted, "something else runs there")
             }
-            Some(Ok(_)) if probes == 0 => (HealthSeen::Healthy, String::new()),
-            Some(Ok(_)) => (health.health, health.note.clone()),
+            Some(Ok(_)) if probes == 0 => (HealthSeen::Healthy, Drift::None, ""),
+            Some(Ok(_)) => (health.health, Drift::None, ""),
+        };
+        let said = [note, &*health.note].into_iter().filter(|part| !part.is_empty());
+        health.note = said.collect::<Vec<_>>().join("; ");
+        health.counts_as = word;
+        health.drift = if health.edited.is_empty() {
+            drift
+        } else {
+            Drift::Drifted
         };
         Self {
-            note: format!("{} {}: {note}", health.service, health.slice),
+            note: format!("{} {}: {}", health.service, health.slice, health.note),
             health,
-            word,
             unbroken_since: seen.and_then(|seen| seen.unbroken_since),
         }
     }
@@ -177,6 +183,8 @@ impl Engine {
                 service: service.name.clone(),
                 slice,
                 health,
+                counts_as: health,
+                drift: Drift::Unknown,
                 note,
                 edited,
             };
@@ -193,9 +201,10 @@ impl Engine {
         seen: &[Seen],
     ) -> Result<Event, String> {
         let first = |is: &dyn Fn(&Seen) -> bool| seen.iter().find(|seen| is(seen));
-        let bad = first(&|seen| matches!(seen.word, HealthSeen::Unhealthy | HealthSeen::Stopped));
-        let (health, note) = match (bad, first(&|seen| seen.word == HealthSeen::Unknown)) {
-            (Some(bad), _) => (bad.word, bad.note.clone()),
+        let bad = first(&|seen| matches!(seen.health.counts_as, HealthSeen::Unhealthy | HealthSeen::Stopped));
+        let unknown = first(&|seen| seen.health.counts_as == HealthSeen::Unknown);
+        let (health, note) = match (bad, unknown) {
+            (Some(bad), _) => (bad.health.counts_as, bad.note.clone()),
             (None, Some(untold)) => return Err(untold.note.clone()),
             (None, None) => (HealthSeen::Healthy, String::new()),
         };

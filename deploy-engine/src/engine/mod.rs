@@ -95,11 +95,7 @@ impl Engine {
         let git = Git::open(&folder).await;
         let (manifest, stand_in) =
             unreadable::read(&opening.manifest, &file, &git, opening.unreadable).await?;
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
-        // A variable that is not UTF-8 cannot be named in a manifest.
-        let caller: Caller = std::env::vars_os().filter_map(text).collect();
+        let caller = configure::caller();
         let look_up = |name: &str| caller.get(name).cloned();
         let project = manifest.project(&look_up).map_err(EngineError::Manifest)?;
         let configured = match opening.state {
