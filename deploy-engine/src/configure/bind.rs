@@ -9,6 +9,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, ServiceName, SliceName};
 use deploy_core::manifest::{Environment, Facts, HealthProbe, Project, Service, TargetConfig, VarName};
 use deploy_core::model::{Entry, Release};
+use deploy_core::port::probe::Probe;
 use deploy_core::port::target::{Desired, Secret};
 use deploy_health::Prober;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,8 @@ pub struct Binder<'a> {
     pub release: &'a Release,
     /// What ran before, with its configuration, where that is a release.
     pub before: Option<(&'a Release, &'a Environment)>,
+    /// As which release each slice was started that runs now, where that is known.
+    pub started: &'a Started,
     /// The manifest's folder.
     pub folder: &'a Path,
     /// The artifacts that are on this machine.
@@ -34,6 +37,9 @@ pub struct Binder<'a> {
     /// The kinds of targets, shared by all services.
     pub kit: &'a Kit,
 }
+
+/// As which release slices were started, by service and slice.
+pub type Started = BTreeMap<(ServiceName, SliceName), Release>;
 
 impl Binder<'_> {
     /// The facts of the release in this environment.
@@ -171,6 +177,7 @@ impl Binder<'_> {
         let mut eyes = BTreeMap::new();
         for spec in &made.slices {
             let facts = facts::on_host(new_facts.clone(), &spec.name);
+            let started = self.started.get(&(service.name.clone(), spec.name.clone()));
             let mut untold = Vec::new();
             let mut cannot = |new: bool, why: Vec<String>| {
                 untold.extend(why.into_iter().map(|why| Untold { new, why }));
@@ -178,11 +185,34 @@ impl Binder<'_> {
             let (new, why) = new_secrets.probes(service, &facts, needs)?;
             let new_untold = why.clone();
             cannot(true, why);
+            let prober = |facts: &Facts, service: &Service| -> Arc<dyn Probe> {
+                let prober = made
+                    .hosts
+                    .get(&spec.name)
+                    .map_or_else(Prober::here, |host| Prober::with_host(Arc::clone(host)));
+                Arc::new(prober.with_env(environment_of(service, facts)))
+            };
+            let probe = prober(&facts, service);
+            let kept = match started {
+                Some(started) if started.number != self.release.number => {
+                    let facts = facts::of_release(started, self.environment);
+                    let facts = facts::on_host(facts::of_service(facts, service), &spec.name);
+                    let (kept, _as_for_the_new) = new_secrets.probes(service, &facts, needs)?;
+                    Some((prober(&facts, service), kept))
+                }
+                _ => None,
+            };
+            let mut old_probe = Arc::clone(&probe);
             let old = match &before {
-                Some((facts, _, service)) => {
-                    let facts = facts::on_host(facts.clone(), &spec.name);
+                Some((facts, environment, service)) => {
+                    let facts = match started {
+                        Some(started) => facts::of_service(facts::of_release(started, environment), service),
+                        None => facts.clone(),
+                    };
+                    let facts = facts::on_host(facts, &spec.name);
                     let (old, why) = old_secrets.probes(service, &facts, needs)?;
                     cannot(false, why);
+                    old_probe = prober(&facts, service);
                     old
                 }
                 // What was there before is not a release of ours: it is looked at the same way, but for its version.
@@ -197,23 +227,13 @@ impl Binder<'_> {
                         .collect()
                 }
             };
-            let prober = made
-                .hosts
-                .get(&spec.name)
-                .map_or_else(Prober::here, |host| Prober::with_host(Arc::clone(host)));
-            let mut environment = facts::variables(&facts);
-            for (name, template) in &service.vars {
-                // One with a secret in it is for the service alone.
-                if let Ok(value) = template.expand(&facts) {
-                    environment.entry(name.to_string()).or_insert(value);
-                }
-            }
-            let prober = prober.with_env(environment.into_iter().collect());
             eyes.insert(
                 spec.name.clone(),
                 Eyes {
-                    probe: Arc::new(prober),
+                    probe,
                     new,
+                    kept,
+                    old_probe,
                     old,
                     untold,
                 },
@@ -290,6 +310,17 @@ fn service_version(service: &Service) -> deploy_core::digest::Digest {
         &service.secrets,
         &service.hooks,
     ))
+}
+
+/// What a command that looks gets: the facts, and variables without a secret in them, which are for the service alone.
+fn environment_of(service: &Service, facts: &Facts) -> Vec<(String, String)> {
+    let mut environment = facts::variables(facts);
+    for (name, template) in &service.vars {
+        if let Ok(value) = template.expand(facts) {
+            environment.entry(name.to_string()).or_insert(value);
+        }
+    }
+    environment.into_iter().collect()
 }
 
 /// Whether secrets are resolved.

@@ -1,6 +1,8 @@
 //! What the runner needs of a deployment's events beyond the machine's small state: checkpoints, what runs where, what a step said
 //! of which it is not known what came of it. A fold like every other; the machine never sees it.
 
+use super::look::same;
+use super::wiring::Eyes;
 use deploy_core::event::{Event, EventKind};
 use deploy_core::failure::Failure;
 use deploy_core::id::{PlaceIx, ServiceName, SliceIx, SliceName, UnitIx};
@@ -32,6 +34,16 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// How a slice is looked at: as what stays, where the release changes nothing about it.
+    pub(super) fn turned(&self, plan: &Plan, slice: SliceIx, eyes: Eyes) -> Eyes {
+        let will_be = self.will_be.get(&slice);
+        if will_be.is_some_and(|will_be| same(will_be, self.old(plan, slice))) {
+            eyes.of_what_stays()
+        } else {
+            eyes
+        }
+    }
+
     /// Folds events.
     pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
         let mut facts = Self::default();

@@ -107,7 +107,7 @@ async fn round(eyes: &Eyes) -> Round<'_> {
         return Round::NotTold;
     };
     let specs: Vec<_> = unversioned().cloned().collect();
-    match health::look(eyes, &specs).await.verdict() {
+    match health::look(&*eyes.probe, &specs).await.verdict() {
         Verdict::Healthy => Round::Answers(first),
         Verdict::Unhealthy(_) => Round::Quiet(Gone::NotTold),
         Verdict::Unreachable(_) => Round::NotTold,
@@ -238,6 +238,11 @@ mod tests {
                 answers,
             }),
             new: vec![spec],
+            kept: None,
+            old_probe: Arc::new(Dying {
+                looks: AtomicU32::new(0),
+                answers,
+            }),
             old: Vec::new(),
             untold: Vec::new(),
         }

@@ -185,7 +185,8 @@ impl Scope {
             let Some(eyes) = self.bound[planned.service.at()].eyes.get(&planned.name).cloned() else {
                 continue;
             };
-            tasks.spawn(async move { (slice, health::look(&eyes, &eyes.new).await.not_well()) });
+            let eyes = self.facts.turned(&self.plan, slice, eyes);
+            tasks.spawn(async move { (slice, health::look(&*eyes.probe, &eyes.new).await.not_well()) });
         }
         let mut unwell = Vec::new();
         while let Some(joined) = tasks.join_next().await {

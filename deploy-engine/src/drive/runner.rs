@@ -181,11 +181,11 @@ impl Runner {
             Work::KeepArmed => self.keep_armed(effect, machine),
             Work::Watch => {
                 let slices = super::covers(Work::Watch, machine);
-                let watched = self.watched(slices);
+                let watched = self.watched(slices, facts);
                 Box::pin(async move { watched.until_unwell().await })
             }
             Work::Bake => {
-                let watched = self.watched(self.plan.slice_indices().collect());
+                let watched = self.watched(self.plan.slice_indices().collect(), facts);
                 let left = facts
                     .bakes_until
                     .map_or(Duration::ZERO, |until| until.since(self.clock.now()));
@@ -207,8 +207,9 @@ impl Runner {
         }
     }
 
-    fn watched(&self, slices: Vec<SliceIx>) -> Watched {
+    fn watched(&self, slices: Vec<SliceIx>, facts: &Facts) -> Watched {
         Watched {
+            facts: facts.clone(),
             plan: Arc::clone(&self.plan),
             bound: Arc::clone(&self.bound),
             slices,

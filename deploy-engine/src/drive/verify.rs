@@ -14,6 +14,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::health::{ProbeSpec, Watch};
 use deploy_core::id::{SliceIx, SliceName};
 use deploy_core::machine::{Answer, Effect, Failed, Machine};
+use deploy_core::port::probe::Probe;
 use deploy_core::port::target::{Checkpoint, HealthSeen, Inside, Op, Runs, Target};
 use std::future::Future;
 use std::pin::Pin;
@@ -46,6 +47,13 @@ impl Looking {
         match self.side {
             Side::New => &eyes.new,
             Side::Old => &eyes.old,
+        }
+    }
+
+    fn probe<'a>(&self, eyes: &'a Eyes) -> &'a dyn Probe {
+        match self.side {
+            Side::New => &*eyes.probe,
+            Side::Old => &*eyes.old_probe,
         }
     }
 
@@ -96,7 +104,7 @@ impl Looking {
             if specs.is_empty() {
                 tokio::time::sleep(self.hold).await;
             }
-            health::settle(eyes, &specs, self.switched, on_look).await?
+            health::settle(self.probe(eyes), &specs, self.switched, on_look).await?
         };
         let untold = eyes.untold(self.side == Side::New);
         Ok(if untold.is_empty() {
@@ -121,13 +129,15 @@ impl Looking {
             left: Duration::ZERO,
             limit: deadlines.max().unwrap_or_default(),
         };
-        watch_one(eyes, specs, watch).await.map_or(Ok(()), Err)
+        watch_one(self.probe(eyes), specs, watch)
+            .await
+            .map_or(Ok(()), Err)
     }
 }
 
 impl Runner {
     fn looking(&self, slice: SliceIx, side: Side, machine: &Machine, facts: &Facts) -> Looking {
-        let eyes = self.eyes(slice);
+        let eyes = self.eyes(slice).map(|eyes| facts.turned(&self.plan, slice, eyes));
         let was = facts.checkpoint(&self.plan, slice);
         let nothing = *facts.old(&self.plan, slice) == Runs::Nothing && machine.state().slice(slice).moves;
         match side {
@@ -278,7 +288,7 @@ impl Runner {
         let eyes = self.eyes(slice);
         async move {
             match eyes {
-                Some(eyes) => health::look(&eyes, &eyes.old).await.word().0,
+                Some(eyes) => health::look(&*eyes.old_probe, &eyes.old).await.word().0,
                 None => HealthSeen::Unknown,
             }
         }

@@ -16,10 +16,15 @@ use std::sync::Arc;
 /// How one slice is looked at.
 #[derive(Clone)]
 pub struct Eyes {
-    /// Who looks.
+    /// Who looks when it runs the release.
     pub probe: Arc<dyn Probe>,
     /// What to look at when it runs the release.
     pub new: Vec<ProbeSpec>,
+    /// The same where the release leaves it as it is: its processes know the facts of the release that they were started as. None
+    /// where that is not known to be another.
+    pub kept: Option<(Arc<dyn Probe>, Vec<ProbeSpec>)>,
+    /// Who looks when it runs what was there before.
+    pub old_probe: Arc<dyn Probe>,
     /// What to look at when it runs what was there before.
     pub old: Vec<ProbeSpec>,
     /// Probes that cannot be done.
@@ -27,6 +32,16 @@ pub struct Eyes {
 }
 
 impl Eyes {
+    /// For a slice that runs the release since before: nothing moves it.
+    #[must_use]
+    pub fn of_what_stays(mut self) -> Self {
+        if let Some((probe, specs)) = self.kept.take() {
+            self.probe = probe;
+            self.new = specs;
+        }
+        self
+    }
+
     /// What cannot be told of the release, or of what was there before: a sentence fragment each.
     pub fn untold(&self, new: bool) -> Vec<&str> {
         let of = self.untold.iter().filter(|untold| untold.new == new);

@@ -2,6 +2,7 @@
 
 use super::judge::{Bench, Case, verdict, without_asked};
 use super::plan::Shape;
+use super::scene::Of;
 use super::wired::Wired;
 use super::{Engine, usage};
 use crate::api::{Before, DeployAsk, Driven, EngineError, Hear, Preview};
@@ -56,7 +57,9 @@ impl Engine {
         };
         let views = self.views().await?;
         self.keeps_apart(ask.kind, &ask.environment).await?;
-        let scene = self.scene(release.clone(), &ask.environment, &views).await?;
+        let scene = self
+            .scene(release.clone(), &ask.environment, &views, Of::Now)
+            .await?;
         hear(looks_at(&scene.to.environment));
         let plan = self.make_plan(&scene, &views, &shape).await?;
         let case = Case {
@@ -274,6 +277,7 @@ impl Engine {
             wiring: Arc::new(Wired {
                 engine: self.clone(),
                 release,
+                deployment: deployment.clone(),
                 making: Semaphore::new(1),
             }),
             judge: Arc::new(bench),

@@ -1,7 +1,7 @@
 //! Looking at the release that runs in an environment: every slice, one look with each probe. What a stay turns on is written down as a
 //! fact of the environment; what that means for a gate is the core's to say.
 
-use super::scene::Views;
+use super::scene::{Of, Views};
 use super::status::as_it_lies_there;
 use super::{Engine, failed, usage};
 use crate::api::{EngineError, SliceHealth};
@@ -83,7 +83,7 @@ impl Engine {
         release: Release,
         services: &[ServiceName],
     ) -> Result<Vec<Seen>, EngineError> {
-        let scene = self.scene(release, name, views).await?;
+        let scene = self.scene(release, name, views, Of::Now).await?;
         let view = views.environment(name);
         let binder = self.binder(&scene);
         let all = &scene.to.environment.services;
@@ -117,7 +117,13 @@ impl Engine {
         let (mut asking, mut eyes) = (JoinSet::new(), Vec::new());
         for (at, service) in services.iter().enumerate() {
             let made = binder.target(service).await.map_err(failed)?;
-            eyes.push(binder.eyes(service, &made).await.map_err(failed)?);
+            eyes.push(match binder.eyes(service, &made).await {
+                // Nothing was ever deployed, so that there are no facts to look by.
+                Err(failure) if failure.code == Code::VariableUnset && binder.release.sources.is_empty() => {
+                    BTreeMap::new()
+                }
+                eyes => eyes.map_err(failed)?,
+            });
             asking.spawn(async move {
                 let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
                 let told = made.target.observe(&names).await;
@@ -158,7 +164,16 @@ impl Engine {
             let seen = at.map(|at| told.swap_remove(at));
             let (health, mut note) = match (seen.as_ref().map(|seen| &seen.runs), eyes.get(&slice)) {
                 (Some(Ok(Runs::Nothing)), Some(_)) => (HealthSeen::Unknown, "nothing runs there".to_owned()),
-                (Some(Ok(Runs::Release { .. })), Some(eyes)) => look(eyes, &eyes.new).await.word(),
+                (Some(Ok(Runs::Release { .. })), Some(eyes)) => {
+                    let mut eyes = eyes.clone().of_what_stays();
+                    let name = (service.name.clone(), slice.clone());
+                    let is = known.and_then(|slices| slices.get(&slice)?.release);
+                    if !binder.started.contains_key(&name) && is != Some(binder.release.to_ref()) {
+                        // As which release it was started, nobody knows: no version of it is wrong.
+                        eyes.new.iter_mut().for_each(|spec| spec.version = None);
+                    }
+                    look(&*eyes.probe, &eyes.new).await.word()
+                }
                 _ => (HealthSeen::Unknown, String::new()),
             };
             if health != HealthSeen::Healthy && !service.secrets.is_empty() {

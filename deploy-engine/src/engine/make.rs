@@ -1,6 +1,7 @@
 //! Making a deployment: planned under the lease, written with its request; what waited is superseded.
 
 use super::plan::Shape;
+use super::scene::Of;
 use super::{Engine, failed, journal_error};
 use crate::api::{DeployAsk, EngineError};
 use deploy_core::event::{EventKind, Request};
@@ -50,7 +51,9 @@ impl Engine {
             });
         }
         self.keeps_apart(ask.kind, &ask.environment).await?;
-        let scene = self.scene(release.clone(), &ask.environment, &views).await?;
+        let scene = self
+            .scene(release.clone(), &ask.environment, &views, Of::Now)
+            .await?;
         let plan = self.make_plan(&scene, &views, shape).await?;
         if let Some(only) = ask.only.filter(|only| *only != plan.digest()) {
             return Err(failed(Failure::new(

@@ -1,7 +1,7 @@
 //! The wiring of a deployment: what the driver asks for, from the configuration that goes with the plan's release.
 
 use super::Engine;
-use super::scene::{Configured, Scene};
+use super::scene::{Configured, Of, Scene};
 use crate::api::EngineError;
 use crate::configure::bind::{Binder, Secrets};
 use crate::drive::{Bound, Epochs, Fate, Needs, Wiring};
@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 pub(super) struct Wired {
     pub(super) engine: Engine,
     pub(super) release: Release,
+    pub(super) deployment: DeploymentId,
     /// An artifact that several slices miss is made again once.
     pub(super) making: Semaphore,
 }
@@ -27,6 +28,7 @@ impl Wired {
     async fn scene(&self, plan: &Plan) -> Result<Scene, Failure> {
         let failure = |error: EngineError| error.failure();
         let views = self.engine.views().await.map_err(failure)?;
+        let of = Of::Before(&self.deployment);
         // Planned with it, driven with it: neither the checkout nor this caller's variables change a deployment under way.
         if let Some(environment) = self
             .engine
@@ -38,10 +40,10 @@ impl Wired {
                 release: self.release.clone(),
                 environment,
             };
-            return Ok(self.engine.scene_of(to, &views).await);
+            return Ok(self.engine.scene_of(to, &views, of).await);
         }
         self.engine
-            .scene(self.release.clone(), &plan.environment, &views)
+            .scene(self.release.clone(), &plan.environment, &views, of)
             .await
             .map_err(failure)
     }

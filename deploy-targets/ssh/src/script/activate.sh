@@ -63,7 +63,8 @@ seen=$linked
 look_at_link
 [ "$linked" = "$seen" ] || fail overtaken "${linked:-nothing}"
 
-# Whoever goes back to this release restarts as it was restarted, whatever a later configuration says.
+# Whoever goes back to this release restarts as it was restarted, with the facts that it was started with, whatever comes later.
+( umask 077; put "$home/.deploy/run-env" <"$settings_file" )
 put "$home/.deploy/restart" "$restart_limit
 $restart_command"
 rm -f "$store/reverted"
