@@ -48,7 +48,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Verify) -> Result<Exit,
                 mark.to_owned(),
                 service,
                 name,
-                word(&slice.counts_as),
+                word(&slice.health),
                 slice.note.clone(),
             ]);
         }

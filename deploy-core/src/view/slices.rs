@@ -112,12 +112,17 @@ impl DeploymentView {
                 view.armed = *armed;
                 view.progress = Progress::Verifying;
             }),
-            EventKind::SliceVerified { slice: ix, note, .. } => self.at_slice(*ix, at, |view| {
+            EventKind::SliceVerified {
+                slice: ix,
+                health,
+                note,
+            } => self.at_slice(*ix, at, |view| {
                 if !view.is_left_alone() {
                     view.running = Running::New;
                     view.release = view.release.or(Some(to));
                 }
-                view.health = HealthSeen::Healthy;
+                // Where nobody looked, nobody has seen that it is well.
+                view.health = *health;
                 view.note = Some(note.clone());
                 view.progress = Progress::Verified;
                 view.verified_at = Some(at);
@@ -145,12 +150,16 @@ impl DeploymentView {
                 view.armed = false;
                 view.progress = Progress::Restored;
             }),
-            EventKind::SliceBack { slice: ix, note, .. } => self.at_slice(*ix, at, |view| {
+            EventKind::SliceBack {
+                slice: ix,
+                health,
+                note,
+            } => self.at_slice(*ix, at, |view| {
                 view.running = Running::Old;
                 view.note = Some(note.clone());
                 view.health = match view.checkpoint.as_ref().map(|checkpoint| checkpoint.health) {
                     Some(was @ (HealthSeen::Unhealthy | HealthSeen::Stopped)) => was,
-                    _ => HealthSeen::Healthy,
+                    _ => *health,
                 };
                 view.progress = Progress::Back;
                 view.verified_at = Some(at);
