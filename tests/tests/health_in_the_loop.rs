@@ -124,6 +124,25 @@ fn the_last_look_is_at_health_too() {
     assert_eq!(serves(&shop), ["v1", "v1"]);
 }
 
+/// What is verified is watched until all are: nobody waits for the others' windows to end first.
+#[test]
+fn what_was_verified_is_watched_while_others_move() {
+    let shop = by_files("");
+    let manifest = std::fs::read_to_string(shop.path("deploy.toml")).expect("it is there");
+    let often = manifest.replace("interval = \"12h\"", "interval = \"100ms\"");
+    let (api, web) = often.split_once("[services.web]").expect("web comes last");
+    let web = web.replace("healthy_for = \"0s\"", "healthy_for = \"20s\"");
+    shop.write("deploy.toml", format!("{api}[services.web]{web}"));
+    next(&shop, "breaks");
+    let events = shop.deploy(&["up", "--events"]).expect_code(3).events();
+    let verified = |slice: u64| {
+        let of = |event: &&Value| event["type"] == "slice_verified" && event["slice"] == slice;
+        events.iter().filter(of).count()
+    };
+    assert_eq!((verified(0), verified(1)), (1, 0), "{events:#?}");
+    assert_eq!(serves(&shop), ["v1", "v1"]);
+}
+
 /// Nobody saw that it was unwell: it goes back, and is neither barred nor does it stop the line.
 #[test]
 fn what_cannot_be_looked_at_goes_back_and_is_not_called_unwell() {

@@ -56,8 +56,14 @@ fn a_service_that_a_release_leaves_as_it_is_answers_as_before() {
         let said = up(&shop, "1", web).expect_code(0);
         assert!(!said.stdout.contains("yanked"), "{said:?}");
         shop.deploy(&["verify"]).expect_code(0);
-        let looked = shop.deploy(&["status", "--refresh", "--json"]).expect_code(0).json();
-        for service in looked["environments"][0]["services"].as_array().expect("services") {
+        let looked = shop
+            .deploy(&["status", "--refresh", "--json"])
+            .expect_code(0)
+            .json();
+        for service in looked["environments"][0]["services"]
+            .as_array()
+            .expect("services")
+        {
             assert_eq!(service["health"], "healthy", "{looked:#}");
             assert_eq!(service["drift"], "none", "{looked:#}");
         }
@@ -80,7 +86,10 @@ fn what_is_put_back_answers_as_it_was_started_last() {
         up(&shop, api, web).expect_code(0);
     }
     let said = up(&shop, "4", "bad").expect_code(3);
-    assert!(said.stdout.contains("rolled back: v3 serves everywhere"), "{said:?}");
+    assert!(
+        said.stdout.contains("rolled back: v3 serves everywhere"),
+        "{said:?}"
+    );
     assert_eq!(serves(&shop), ["1", "3"]);
     shop.deploy(&["verify"]).expect_code(0);
 }
