@@ -33,7 +33,7 @@ impl StrategyInput {
             // Blue-green does not act yet, and is refused by name before it comes here.
             StrategyKind::Rolling | StrategyKind::BlueGreen => Self::Rolling {
                 batch: strategy.batch.into(),
-                max_failures: 0,
+                max_failures: (!strategy.max_failures.is_zero()).then(|| strategy.max_failures.into()),
             },
         }
     }

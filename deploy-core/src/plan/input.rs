@@ -91,8 +91,9 @@ pub enum StrategyInput {
     Rolling {
         /// How many slices move at once.
         batch: Batch,
-        /// How many may fail before the deployment turns back.
-        max_failures: u16,
+        /// How many may fail without turning the deployment back, of all slices of the service; a share is rounded down. None: the
+        /// first failure turns back.
+        max_failures: Option<Batch>,
     },
     /// Stop everything, then start everything.
     Recreate,
@@ -120,7 +121,7 @@ impl Default for StrategyInput {
     fn default() -> Self {
         Self::Rolling {
             batch: Batch::Count(NonZeroU16::MIN),
-            max_failures: 0,
+            max_failures: None,
         }
     }
 }

@@ -92,6 +92,15 @@ fn size(batch: Batch, count: usize, cut: &mut Option<Batch>) -> usize {
     wanted.clamp(1, most)
 }
 
+/// How many of `count` slices may fail: a share is rounded down, and one always has to come through.
+pub(super) fn allowed(asked: Batch, count: usize) -> usize {
+    let asked = match asked {
+        Batch::Count(asked) => usize::from(asked.get()),
+        Batch::Percent(share) => count * usize::from(share.get()) / 100,
+    };
+    asked.min(count.saturating_sub(1))
+}
+
 fn interrupts(batches: &[Vec<usize>], slices: &[Now]) -> bool {
     let mut serving: Vec<bool> = slices.iter().map(|now| *now == Now::Something).collect();
     batches.iter().any(|batch| {
@@ -115,7 +124,7 @@ mod tests {
             None => StrategyInput::AllAtOnce,
             Some(("rolling", size)) => StrategyInput::Rolling {
                 batch: batch(size),
-                max_failures: 0,
+                max_failures: None,
             },
             Some((_, steps)) => StrategyInput::Canary {
                 steps: steps
@@ -126,6 +135,23 @@ mod tests {
                     })
                     .collect(),
             },
+        }
+    }
+
+    #[test]
+    fn budgets_are_rounded_down_and_never_take_all() {
+        for (asked, count, wanted) in [
+            ("1", 3, 1),
+            ("2", 3, 2),
+            ("3", 3, 2),
+            ("1", 1, 0),
+            ("10%", 9, 0),
+            ("10%", 10, 1),
+            ("10%", 29, 2),
+            ("100%", 4, 3),
+        ] {
+            let asked_for = asked.parse().expect("a budget");
+            assert_eq!(allowed(asked_for, count), wanted, "{asked} of {count}");
         }
     }
 

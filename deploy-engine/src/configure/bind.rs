@@ -282,6 +282,8 @@ fn service_version(service: &Service) -> deploy_core::digest::Digest {
         // Where somebody reads what it writes, and how files come to a host, changes nothing of what runs.
         config.logs = None;
         config.links = false;
+        // What ends it neither.
+        config.stop = None;
     }
     deploy_core::digest::Digest::of_json(&(
         "deploy.service/1",

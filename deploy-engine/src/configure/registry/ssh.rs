@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest a restart may take.
+/// The longest a restart may take, or a stop.
 const RESTART_LIMIT: Duration = Duration::from_secs(120);
 
 /// Servers by ssh, and this machine; its targets share their connections.
@@ -100,6 +100,7 @@ async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Fa
             .restart
             .as_ref()
             .map(|command| script(command, RESTART_LIMIT)),
+        stop: config.stop.as_ref().map(|command| script(command, RESTART_LIMIT)),
         links: config.links,
         shared: config
             .shared
