@@ -7,7 +7,9 @@ use crate::drive::{Bound, Eyes, Needs, Untold};
 use crate::source::artifacts::Artifacts;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, ServiceName, SliceName};
-use deploy_core::manifest::{Environment, Facts, HealthProbe, Project, Service, TargetConfig, VarName};
+use deploy_core::manifest::{
+    Environment, Facts, HealthProbe, Project, Service, TargetConfig, There, VarName,
+};
 use deploy_core::model::{Entry, Release};
 use deploy_core::port::target::{Desired, Secret};
 use deploy_health::Prober;
@@ -175,13 +177,15 @@ impl Binder<'_> {
             let mut cannot = |new: bool, why: Vec<String>| {
                 untold.extend(why.into_iter().map(|why| Untold { new, why }));
             };
-            let (new, why) = new_secrets.probes(service, &facts, needs)?;
+            let there = service.on(spec.name.as_str());
+            let (new, why) = new_secrets.probes(there, &facts, needs)?;
             let new_untold = why.clone();
             cannot(true, why);
             let old = match &before {
                 Some((facts, _, service)) => {
                     let facts = facts::on_host(facts.clone(), &spec.name);
-                    let (old, why) = old_secrets.probes(service, &facts, needs)?;
+                    let was_there = service.on(spec.name.as_str());
+                    let (old, why) = old_secrets.probes(was_there, &facts, needs)?;
                     cannot(false, why);
                     old
                 }
@@ -202,7 +206,7 @@ impl Binder<'_> {
                 .get(&spec.name)
                 .map_or_else(Prober::here, |host| Prober::with_host(Arc::clone(host)));
             let mut environment = facts::variables(&facts);
-            for (name, template) in &service.vars {
+            for (name, template) in there.vars {
                 // One with a secret in it is for the service alone.
                 if let Ok(value) = template.expand(&facts) {
                     environment.entry(name.to_string()).or_insert(value);
@@ -229,7 +233,13 @@ impl Binder<'_> {
         service: &Service,
         needs: Needs,
     ) -> Result<ProbeSecrets, Failure> {
-        let mentioned: BTreeSet<_> = service.health.values().flat_map(templates).collect();
+        let of_hosts = service.by_host.values().flat_map(|own| own.health.values());
+        let mentioned: BTreeSet<_> = service
+            .health
+            .values()
+            .chain(of_hosts)
+            .flat_map(templates)
+            .collect();
         let references: BTreeMap<_, _> = mentioned
             .into_iter()
             .filter_map(|name| Some((name.clone(), environment.secrets.get(&name)?.clone())))
@@ -314,7 +324,7 @@ impl ProbeSecrets {
     /// The probes of a slice, and why the others cannot be done: each named, with the secret that it would need.
     fn probes(
         &self,
-        service: &Service,
+        there: There<'_>,
         facts: &Facts,
         needs: Needs,
     ) -> Result<(Vec<deploy_core::health::ProbeSpec>, Vec<String>), Failure> {
@@ -323,7 +333,7 @@ impl ProbeSecrets {
             secrets: &self.values,
         };
         let (mut specs, mut untold) = (Vec::new(), Vec::new());
-        for (name, probe) in &service.health {
+        for (name, probe) in there.health {
             let missing = templates(probe)
                 .into_iter()
                 .find_map(|name| self.missing.get(&name));
