@@ -261,6 +261,9 @@ pub struct ServiceStrategy {
     pub max_failures: Amount,
     /// canary: the shares in growing order; not empty for a canary.
     pub steps: Vec<CanaryStep>,
+    /// canary: how many slices of one step move at once, where `batch` is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_steps: Option<Amount>,
     /// blue-green on servers: the two ports.
     pub ports: Option<(u16, u16)>,
     /// blue-green on servers: what sends the traffic.

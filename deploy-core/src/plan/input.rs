@@ -103,6 +103,8 @@ pub enum StrategyInput {
     Canary {
         /// How far each step goes, counted from the beginning.
         steps: Vec<CanaryStep>,
+        /// How many slices of one step move at once. None: all of them.
+        batch: Option<Batch>,
     },
 }
 
@@ -110,7 +112,7 @@ impl StrategyInput {
     /// How long it waits in all, whoever moves how fast.
     pub fn waits(&self) -> Duration {
         match self {
-            Self::Canary { steps } => steps.iter().map(|step| step.hold).sum(),
+            Self::Canary { steps, .. } => steps.iter().map(|step| step.hold).sum(),
             Self::Rolling { .. } | Self::Recreate | Self::AllAtOnce => Duration::ZERO,
         }
     }

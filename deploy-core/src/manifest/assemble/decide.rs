@@ -63,6 +63,8 @@ pub(super) fn strategy(
         kind: chosen,
         batch: strategy.batch,
         max_failures: strategy.max_failures,
+        within_steps: (chosen == StrategyKind::Canary && node.at(&["strategy", "batch"]).is_some())
+            .then_some(strategy.batch),
         steps: strategy.steps,
         ports: strategy.ports,
         proxy: strategy.proxy,

@@ -12,7 +12,7 @@ keys! {
     pub struct Strategy {
         /// The kind; without it, the usual one of the target: `rolling` where there are several slices.
         kind: Option<StrategyKind> => "'rolling'",
-        /// rolling: how many slices move at once.
+        /// rolling: how many slices move at once; canary, where it is written: how many of one step.
         batch: Amount = Amount::Count(1) => "'25%'",
         /// rolling: how many slices may fail without turning the deployment back, of all of the service (a share is rounded down).
         /// Each is stopped by `ssh.stop`, seen not to serve, and left out.

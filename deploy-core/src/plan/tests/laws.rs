@@ -40,7 +40,8 @@ fn strategy() -> impl Strategy<Value = StrategyInput> {
             .prop_map(|(batch, max_failures)| StrategyInput::Rolling { batch, max_failures }),
         Just(StrategyInput::Recreate),
         Just(StrategyInput::AllAtOnce),
-        prop::collection::vec(step, 0..3).prop_map(|steps| StrategyInput::Canary { steps }),
+        (prop::collection::vec(step, 0..3), proptest::option::of(batch()))
+            .prop_map(|(steps, batch)| StrategyInput::Canary { steps, batch }),
     ]
 }
 
