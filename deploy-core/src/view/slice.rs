@@ -137,6 +137,8 @@ impl SliceView {
         at: Timestamp,
     ) {
         self.running = match sight.runs {
+            // Where nothing ran before, being stopped looks like that.
+            Sight::Old if self.progress == Progress::Excluded && stage != Stage::Back => Running::Excluded,
             Sight::Old => Running::Old,
             // What was before and what the release brings are the same content: which of them it is called is no matter of looking.
             Sight::Both if !self.touched => stage.left_alone(),

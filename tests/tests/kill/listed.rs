@@ -27,7 +27,7 @@ const NEVER: &[(&str, &str)] = &[
     ("ssh.stop.after", BUDGET),
 ];
 
-/// One host alone has no failure budget; a fleet that has one is killed there by a test of its own (`budget.rs`).
+/// One host alone has no failure budget; a fleet that has one is killed there by a test of its own (`fleet.rs`).
 const BUDGET: &str = "no service of a sweep has a failure budget";
 
 /// Fails unless each listed point has killed a run, but for those that cannot.

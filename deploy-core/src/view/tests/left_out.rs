@@ -178,3 +178,25 @@ fn what_was_stopped_and_answers_again_is_not_committed() {
     world.run(&id);
     assert_eq!(world.view(&id).outcome, Some(Outcome::RolledBack));
 }
+
+/// Where nothing ran before, a stopped slice looks as it did; whoever takes the deployment up knows better, and names it.
+#[test]
+fn a_first_deployment_without_a_slice_names_it_also_after_a_takeover() {
+    let mut world = World::new();
+    let v1 = world.make(1);
+    let id = world.ask_with("development", Kind::Deploy, &v1, "dan", |mut plan| {
+        plan.services[0].max_failures = 1;
+        plan
+    });
+    let mut first = unhealthy(0);
+    world.run_until(&id, &mut first, |machine| {
+        machine.state().slice(SliceIx(0)).is_settled()
+    });
+    world.sights(&id)[0].runs = crate::machine::Sight::Old;
+    world.take_over(&id).expect("the first one is gone");
+    world.run(&id);
+    let view = world.view(&id);
+    assert_eq!(view.outcome, Some(Outcome::Succeeded));
+    let excluded: Vec<_> = view.excluded().map(|slice| slice.slice.to_string()).collect();
+    assert_eq!(excluded, ["host-1"]);
+}
