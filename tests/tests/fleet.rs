@@ -120,9 +120,9 @@ fn a_host_that_fails_within_the_budget_is_left_out_and_named() {
 
     // Everywhere it is told, live and later.
     let id = told["deployment"].as_str().expect("an id");
-    let show = shop.scratch.deploy(&["show", id]).expect_code(0);
-    assert!(show.stdout.contains("excluded: stopped"), "{show:?}");
-    assert!(show.stdout.contains("but not on web 12"), "{show:?}");
+    let shown = shop.scratch.deploy(&["show", id]).expect_code(0);
+    assert!(shown.stdout.contains("excluded: stopped"), "{shown:?}");
+    assert!(shown.stdout.contains("but not on web 12"), "{shown:?}");
     let status = shop
         .scratch
         .deploy_within(LIMIT, &["status", "--refresh", "--json"]);

@@ -34,6 +34,10 @@ pub enum Fence {
 
 /// What a target can do. Declared, not discovered: the planner and `deploy check` ask without touching the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one ability, and none follows from another"
+)]
 pub struct Abilities {
     /// How it fences.
     pub fence: Fence,

@@ -210,7 +210,7 @@ impl DeploymentView {
     }
 
     pub(super) fn all_settled(&self) -> bool {
-        self.slices.iter().all(|slice| slice.is_settled())
+        self.slices.iter().all(SliceView::is_settled)
     }
 
     /// A failure with its slice and phase, where it does not name them itself.

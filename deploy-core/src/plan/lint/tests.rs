@@ -136,7 +136,7 @@ fn every_rule_finds_its_mutant() {
         (Rule::ArmedChain, |plan| plan.services[WEB].abilities.arms = false),
         (Rule::BudgetFits, |plan| plan.services[WEB].max_failures = 3),
         (Rule::BudgetFits, |plan| {
-            plan.services[WEB].abilities.stops = false
+            plan.services[WEB].abilities.stops = false;
         }),
         (Rule::BudgetFits, |plan| plan.services[1].max_failures = 1),
         (Rule::BudgetSaid, |plan| {

@@ -92,7 +92,10 @@ fn the_failure_beyond_the_budget_is_the_one_that_is_told() {
     let view = world.view(&id);
     assert_eq!(view.outcome, Some(Outcome::RolledBack));
     let why = view.failure.as_ref().expect("it says why");
-    assert_eq!(why.slice.as_ref().map(|slice| slice.as_str()), Some("host-4"));
+    assert_eq!(
+        why.slice.as_ref().map(crate::id::SliceName::as_str),
+        Some("host-4")
+    );
     assert!(view.excluded().next().is_none());
     assert!(
         world
