@@ -95,7 +95,7 @@ fn headline(view: &DeploymentView, outcome: OutcomeWord) -> (Mark, String) {
                 .map(|slice| format!("{} {}", slice.service, slice.slice));
             let left_out: Vec<_> = left_out.collect();
             let text = format!("{release} serves, verified, but not on {}", names(&left_out));
-            (Mark::Warn, text)
+            (Mark::Good, text)
         }
         OutcomeWord::Succeeded => match plan {
             Some(plan) if !plan.removed().is_empty() => (Mark::Good, removed(plan, &release)),
