@@ -315,6 +315,10 @@ impl Machine {
                 health: *health,
                 note: note.clone(),
             }]),
+            (Work::Stop(slice), Answer::Verified { note, .. }) => Ok(vec![EventKind::SliceExcluded {
+                slice,
+                note: note.clone(),
+            }]),
             (Work::Confirm(slice), Answer::Done { .. }) => Ok(vec![EventKind::SliceConfirmed { slice }]),
             (Work::Bake, Answer::Done { .. }) => Ok(vec![EventKind::Baked]),
             (Work::Finish(place), Answer::Done { warning, .. }) => Ok(vec![EventKind::PlaceFinished {

@@ -48,12 +48,14 @@ fn plan(kind: Kind, slices: u16) -> Plan {
             .map(|slice| vec![SliceIx(slice)])
             .collect(),
         on_failure: OnFailure::Rollback,
+        max_failures: 0,
         bake: Duration::ZERO,
         abilities: Abilities {
             fence: Fence::Write,
             arms: kind != Kind::Rollback,
             removes: true,
             unbroken_since: false,
+            stops: false,
         },
         interrupts: false,
     };

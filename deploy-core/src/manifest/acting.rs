@@ -253,8 +253,8 @@ fn of_environment(manifest: &Manifest, environment: &Environment, acts: &Acts) -
                 add("strategy.kind", true, format!("{chosen} comes later"));
             }
             Some(_) => {
-                if !service.strategy.max_failures.is_zero() {
-                    let reason = "the first failure turns back".to_owned();
+                if !service.strategy.max_failures.is_zero() && chosen != StrategyKind::Rolling {
+                    let reason = format!("{chosen} has no failure budget: the first failure turns back");
                     add("strategy.max_failures", false, reason);
                 }
             }

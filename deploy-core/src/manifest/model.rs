@@ -181,9 +181,57 @@ pub struct Service {
     pub vars: BTreeMap<VarName, Template>,
     /// The secrets it gets.
     pub secrets: BTreeMap<VarName, SecretRef>,
+    /// What of it differs on hosts that have variables of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_host: BTreeMap<HostName, OnHost>,
+}
+
+/// What of a service may differ on a host that has variables of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OnHost {
+    /// What it runs on: its paths there.
+    pub target: TargetConfig,
+    /// How its health is looked at there.
+    pub health: BTreeMap<EvidenceName, HealthProbe>,
+    /// Every variable it gets there.
+    pub vars: BTreeMap<VarName, Template>,
+}
+
+/// A service on one host, or anywhere.
+#[derive(Debug, Clone, Copy)]
+pub struct There<'a> {
+    /// What it runs on.
+    pub target: &'a TargetConfig,
+    /// How its health is looked at.
+    pub health: &'a BTreeMap<EvidenceName, HealthProbe>,
+    /// Every variable it gets.
+    pub vars: &'a BTreeMap<VarName, Template>,
 }
 
 impl Service {
+    /// It on the host of this name; a slice that is no host is like any.
+    pub fn on(&self, host: &str) -> There<'_> {
+        let own = self.by_host.iter().find(|(name, _)| name.as_str() == host);
+        match own {
+            Some((_, own)) => There {
+                target: &own.target,
+                health: &own.health,
+                vars: &own.vars,
+            },
+            None => There {
+                target: &self.target,
+                health: &self.health,
+                vars: &self.vars,
+            },
+        }
+    }
+
+    /// Variables that are others on a host than elsewhere.
+    pub fn own_to(&self, host: &str) -> impl Iterator<Item = (&VarName, &Template)> {
+        let there = self.on(host).vars.iter();
+        there.filter(|(name, template)| self.vars.get(*name) != Some(*template))
+    }
+
     /// The kind of its target.
     pub const fn kind(&self) -> TargetKind {
         self.target.kind()
@@ -213,6 +261,9 @@ pub struct ServiceStrategy {
     pub max_failures: Amount,
     /// canary: the shares in growing order; not empty for a canary.
     pub steps: Vec<CanaryStep>,
+    /// canary: how many slices of one step move at once, where `batch` is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_steps: Option<Amount>,
     /// blue-green on servers: the two ports.
     pub ports: Option<(u16, u16)>,
     /// blue-green on servers: what sends the traffic.

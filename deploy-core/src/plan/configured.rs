@@ -19,6 +19,7 @@ impl StrategyInput {
                     to: Batch::Count(NonZeroU16::MIN),
                     hold: Duration::ZERO,
                 }],
+                batch: strategy.within_steps.map(Batch::from),
             },
             StrategyKind::Canary => Self::Canary {
                 steps: strategy
@@ -29,11 +30,12 @@ impl StrategyInput {
                         hold: step.hold.get(),
                     })
                     .collect(),
+                batch: strategy.within_steps.map(Batch::from),
             },
             // Blue-green does not act yet, and is refused by name before it comes here.
             StrategyKind::Rolling | StrategyKind::BlueGreen => Self::Rolling {
                 batch: strategy.batch.into(),
-                max_failures: 0,
+                max_failures: (!strategy.max_failures.is_zero()).then(|| strategy.max_failures.into()),
             },
         }
     }

@@ -1,7 +1,7 @@
 //! One deployment, as readers see it: a fold over its events. Its phase is a fold over its slices.
 
 use super::phase::Phase;
-use super::slice::{SliceView, Stage, Stray};
+use super::slice::{Running, SliceView, Stage, Stray};
 use crate::digest::Digest;
 use crate::event::{AttemptReason, Driver, Event, EventKind, Request};
 use crate::failure::Failure;
@@ -225,6 +225,16 @@ impl DeploymentView {
         self.slices.iter().any(|slice| slice.touched)
     }
 
+    /// The slices that it succeeded without: they failed within their service's budget, and were stopped.
+    pub fn excluded(&self) -> impl Iterator<Item = &SliceView> {
+        let succeeded = self.ended && self.outcome == Some(Outcome::Succeeded);
+        let out = self
+            .slices
+            .iter()
+            .filter(|slice| slice.running == Running::Excluded);
+        out.filter(move |_| succeeded)
+    }
+
     /// How far it has come, as far as names of releases are concerned.
     pub(super) const fn stage(&self) -> Stage {
         match (self.turned_back, self.committed) {
@@ -305,7 +315,16 @@ impl DeploymentView {
                 self.step = Phase::Activating;
                 self.due = Some(*due);
             }
-            EventKind::SliceVerified { .. } if self.all_verified() => self.step = Phase::Verified,
+            EventKind::SliceVerified { .. } | EventKind::SliceExcluded { .. } if self.all_settled() => {
+                self.step = Phase::Verified;
+            }
+            // Within the budget: what failed there is not why a deployment fails that fails later.
+            EventKind::ExclusionIntended { slice } => {
+                let its_own = self.slices.get(slice.at()).and_then(|view| view.failure.as_ref());
+                if self.failure.as_ref() == its_own {
+                    self.failure = None;
+                }
+            }
             EventKind::BatchIntended { .. } => self.step = Phase::Activating,
             EventKind::DeadlineMoved { due } | EventKind::AllBack { due } => self.due = Some(*due),
             EventKind::SliceFailed {

@@ -127,6 +127,19 @@ impl DeploymentView {
                 view.progress = Progress::Verified;
                 view.verified_at = Some(at);
             }),
+            EventKind::ExclusionIntended { slice: ix } => self.at_slice(*ix, at, |view| {
+                view.running = Running::Unknown;
+                view.progress = Progress::Stopping;
+            }),
+            EventKind::SliceExcluded { slice: ix, note } => self.at_slice(*ix, at, |view| {
+                view.running = Running::Excluded;
+                view.release = None;
+                view.runs = Some(Runs::Nothing);
+                view.health = HealthSeen::Stopped;
+                view.armed = false;
+                view.note = Some(note.clone());
+                view.progress = Progress::Excluded;
+            }),
             EventKind::Committed => self.call_what_is_left_alone(to, Stage::Committed),
             EventKind::TurnedBack { .. } => self.call_what_is_left_alone(to, Stage::Back),
             EventKind::SliceConfirmed { slice: ix } => self.at_slice(*ix, at, |view| {
@@ -206,10 +219,8 @@ impl DeploymentView {
         }
     }
 
-    pub(super) fn all_verified(&self) -> bool {
-        self.slices
-            .iter()
-            .all(|slice| matches!(slice.progress, Progress::Verified | Progress::Confirmed))
+    pub(super) fn all_settled(&self) -> bool {
+        self.slices.iter().all(SliceView::is_settled)
     }
 
     /// A failure with its slice and phase, where it does not name them itself.
@@ -235,6 +246,9 @@ impl DeploymentView {
             .and_then(|slice| self.kept_out.get(&slice.place));
         let why = match (kept_out.or(view.failure.as_ref()), view.progress) {
             (_, Progress::Overtaken) => "somebody else changed what runs there".to_owned(),
+            (Some(failure), Progress::Excluded) => {
+                format!("it failed, was stopped and is left out: {}", failure.message)
+            }
             (Some(failure), _) => failure.message.clone(),
             (None, _) if view.running == Running::Unknown && view.seen_at.is_some() => {
                 "it could not be looked at".to_owned()
@@ -256,6 +270,9 @@ impl DeploymentView {
         {
             next.push_str(" --adopt");
         }
+        if view.progress == Progress::Excluded && self.turned_back.is_none() {
+            next = again(plan);
+        }
         if view.running == Running::Unknown {
             // What cannot be reached has to be reached first.
             let between = if next.starts_with("deploy ") { " &&" } else { ";" };
@@ -275,12 +292,24 @@ impl DeploymentView {
     }
 }
 
+/// The command that brings a release to where it was left out.
+fn again(plan: &Plan) -> String {
+    let Plan {
+        environment, release, ..
+    } = plan;
+    match plan.kind {
+        Kind::Promote => format!("deploy promote -e {environment} --release {}", release.number),
+        Kind::Deploy | Kind::Rollback => format!("deploy up -e {environment}"),
+    }
+}
+
 /// A step, as what was being done.
 const fn doing(step: Verb) -> &'static str {
     match step {
         Verb::Prepare => "preparing",
         Verb::Activate => "activating",
         Verb::Verify | Verb::Look => "verifying",
+        Verb::Stop => "stopping",
         Verb::Watch => "watching",
         Verb::Confirm => "confirming",
         Verb::Bake => "baking",

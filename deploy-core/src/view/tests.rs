@@ -1,5 +1,6 @@
 //! Stories told by real machines, and what readers see of them.
 
+mod left_out;
 mod naming;
 
 use super::history::page;

@@ -7,7 +7,9 @@ use crate::drive::{Bound, Eyes, Needs, Untold};
 use crate::source::artifacts::Artifacts;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, ServiceName, SliceName};
-use deploy_core::manifest::{Environment, Facts, HealthProbe, Project, Service, TargetConfig, VarName};
+use deploy_core::manifest::{
+    Environment, Facts, HealthProbe, Project, Service, TargetConfig, There, VarName,
+};
 use deploy_core::model::{Entry, Release};
 use deploy_core::port::probe::Probe;
 use deploy_core::port::target::{Desired, Secret};
@@ -182,23 +184,24 @@ impl Binder<'_> {
             let mut cannot = |new: bool, why: Vec<String>| {
                 untold.extend(why.into_iter().map(|why| Untold { new, why }));
             };
-            let (new, why) = new_secrets.probes(service, &facts, needs)?;
+            let there = service.on(spec.name.as_str());
+            let (new, why) = new_secrets.probes(there, &facts, needs)?;
             let new_untold = why.clone();
             cannot(true, why);
-            let prober = |facts: &Facts, service: &Service| -> Arc<dyn Probe> {
+            let prober = |facts: &Facts, there: There<'_>| -> Arc<dyn Probe> {
                 let prober = made
                     .hosts
                     .get(&spec.name)
                     .map_or_else(Prober::here, |host| Prober::with_host(Arc::clone(host)));
-                Arc::new(prober.with_env(environment_of(service, facts)))
+                Arc::new(prober.with_env(environment_of(there, facts)))
             };
-            let probe = prober(&facts, service);
+            let probe = prober(&facts, there);
             let kept = match started {
                 Some(started) if started.number != self.release.number => {
                     let facts = facts::of_release(started, self.environment);
                     let facts = facts::on_host(facts::of_service(facts, service), &spec.name);
-                    let (kept, _as_for_the_new) = new_secrets.probes(service, &facts, needs)?;
-                    Some((prober(&facts, service), kept))
+                    let (kept, _as_for_the_new) = new_secrets.probes(there, &facts, needs)?;
+                    Some((prober(&facts, there), kept))
                 }
                 _ => None,
             };
@@ -210,9 +213,10 @@ impl Binder<'_> {
                         None => facts.clone(),
                     };
                     let facts = facts::on_host(facts, &spec.name);
-                    let (old, why) = old_secrets.probes(service, &facts, needs)?;
+                    let was_there = service.on(spec.name.as_str());
+                    let (old, why) = old_secrets.probes(was_there, &facts, needs)?;
                     cannot(false, why);
-                    old_probe = prober(&facts, service);
+                    old_probe = prober(&facts, was_there);
                     old
                 }
                 // What was there before is not a release of ours: it is looked at the same way, but for its version.
@@ -249,7 +253,13 @@ impl Binder<'_> {
         service: &Service,
         needs: Needs,
     ) -> Result<ProbeSecrets, Failure> {
-        let mentioned: BTreeSet<_> = service.health.values().flat_map(templates).collect();
+        let of_hosts = service.by_host.values().flat_map(|own| own.health.values());
+        let mentioned: BTreeSet<_> = service
+            .health
+            .values()
+            .chain(of_hosts)
+            .flat_map(templates)
+            .collect();
         let references: BTreeMap<_, _> = mentioned
             .into_iter()
             .filter_map(|name| Some((name.clone(), environment.secrets.get(&name)?.clone())))
@@ -302,6 +312,8 @@ fn service_version(service: &Service) -> deploy_core::digest::Digest {
         // Where somebody reads what it writes, and how files come to a host, changes nothing of what runs.
         config.logs = None;
         config.links = false;
+        // What ends it neither.
+        config.stop = None;
     }
     deploy_core::digest::Digest::of_json(&(
         "deploy.service/1",
@@ -313,9 +325,9 @@ fn service_version(service: &Service) -> deploy_core::digest::Digest {
 }
 
 /// What a command that looks gets: the facts, and variables without a secret in them, which are for the service alone.
-fn environment_of(service: &Service, facts: &Facts) -> Vec<(String, String)> {
+fn environment_of(there: There<'_>, facts: &Facts) -> Vec<(String, String)> {
     let mut environment = facts::variables(facts);
-    for (name, template) in &service.vars {
+    for (name, template) in there.vars {
         if let Ok(value) = template.expand(facts) {
             environment.entry(name.to_string()).or_insert(value);
         }
@@ -343,7 +355,7 @@ impl ProbeSecrets {
     /// The probes of a slice, and why the others cannot be done: each named, with the secret that it would need.
     fn probes(
         &self,
-        service: &Service,
+        there: There<'_>,
         facts: &Facts,
         needs: Needs,
     ) -> Result<(Vec<deploy_core::health::ProbeSpec>, Vec<String>), Failure> {
@@ -352,7 +364,7 @@ impl ProbeSecrets {
             secrets: &self.values,
         };
         let (mut specs, mut untold) = (Vec::new(), Vec::new());
-        for (name, probe) in &service.health {
+        for (name, probe) in there.health {
             let missing = templates(probe)
                 .into_iter()
                 .find_map(|name| self.missing.get(&name));

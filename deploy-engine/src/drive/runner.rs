@@ -165,6 +165,7 @@ impl Runner {
             Work::Activate(slice) => self.activate(effect, slice, machine, facts),
             Work::Verify(slice) => self.verify(effect, slice, Side::New, machine, facts),
             Work::VerifyOld(slice) => self.verify(effect, slice, Side::Old, machine, facts),
+            Work::Stop(slice) => self.stop(effect, slice, machine, facts),
             Work::Restore(slice) => self.restore(effect, slice, machine, facts),
             Work::Confirm(slice) => {
                 let (bound, op, name) = self.on_slice(effect, slice, machine, SHORT_LIMIT);
@@ -185,7 +186,14 @@ impl Runner {
                 Box::pin(async move { watched.until_unwell().await })
             }
             Work::Bake => {
-                let watched = self.watched(self.plan.slice_indices().collect(), facts);
+                let left_out = |slice: &SliceIx| machine.state().slice(*slice).is_left_out();
+                let watched = self.watched(
+                    self.plan
+                        .slice_indices()
+                        .filter(|slice| !left_out(slice))
+                        .collect(),
+                    facts,
+                );
                 let left = facts
                     .bakes_until
                     .map_or(Duration::ZERO, |until| until.since(self.clock.now()));

@@ -228,6 +228,7 @@ fn looked_at(
         (None, Ok(_)) => Running::Old,
         (Some(before), Ok(is)) => match &before.runs {
             Some(was) if same(was, is) && before.running == Running::Other => Running::Other,
+            Some(was) if same(was, is) && before.running == Running::Excluded => Running::Excluded,
             Some(was) if same(was, is) => Running::New,
             None => Running::Old,
             // Another release of ours: whether that is the right one is for the fold to say.

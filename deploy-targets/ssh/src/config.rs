@@ -24,6 +24,8 @@ pub struct SshBinding {
     pub hosts: Vec<HostBinding>,
     /// What makes the service run what `current` says; none where a switch is enough.
     pub restart: Option<HostScript>,
+    /// What ends the service on a host where nothing is to serve: without it, none can be stopped by itself.
+    pub stop: Option<HostScript>,
     /// Folders that outlive releases, relative to the release's root.
     pub shared: Vec<String>,
     /// Whether releases share the files that are the same in both, as hard links.

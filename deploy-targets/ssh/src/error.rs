@@ -250,6 +250,13 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
                 new(Code::RemoteFailed, message, "run it by hand on the host"),
             )
         }
+        "stop" => {
+            let message = format!("the stop command on {host} {}", ended(word(1)));
+            (
+                Cause::Final,
+                new(Code::RemoteFailed, message, "run it by hand on the host"),
+            )
+        }
         "no-product" => {
             let what = printable(word(1), 200);
             let message = format!("{step} on {host} did not make `{what}`, which it says it produces");

@@ -55,6 +55,7 @@ steps! {
     RENEW "renew" Write ["place" "armed" "renew"];
     CONFIRM "confirm" Write ["place" "armed" "confirm"];
     RESTORE "restore" Write ["place" "armed" "scrub" "run" "sums" "whole" "back" "restore"];
+    STOP "stop" Write ["place" "armed" "scrub" "run" "stop"];
     FINISH "finish" Write ["place" "armed" "unit" "scrub" "run" "whole" "vouch" "finish"];
     DOCTOR "doctor" Look ["place" "tools" "doctor"];
 }
@@ -82,7 +83,7 @@ pub(crate) struct Host {
     told: Mutex<Option<Seen>>,
     /// What the claim saw, under the lock; for the look that follows it at once.
     claimed: Mutex<Option<(Instant, Seen)>>,
-    /// What the manifest has run here, by the name that messages use: `restart`, `the hook NAME`.
+    /// What the manifest has run here, by the name that messages use: `restart`, `stop`, `the hook NAME`.
     pub(crate) commands: Vec<(String, Command)>,
 }
 
@@ -164,11 +165,16 @@ impl Host {
             .restart
             .iter()
             .map(|script| ("restart".to_owned(), &script.command));
+        let stop = binding
+            .stop
+            .iter()
+            .map(|script| ("stop".to_owned(), &script.command));
         let hooks = binding
             .hooks
             .iter()
             .map(|hook| (format!("the hook {}", hook.name), &hook.script.command));
         self.commands = restart
+            .chain(stop)
             .chain(hooks)
             .map(|(name, command)| (name, command.clone()))
             .collect();

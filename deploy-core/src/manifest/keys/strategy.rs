@@ -12,9 +12,10 @@ keys! {
     pub struct Strategy {
         /// The kind; without it, the usual one of the target: `rolling` where there are several slices.
         kind: Option<StrategyKind> => "'rolling'",
-        /// rolling: how many slices move at once.
+        /// rolling: how many slices move at once; canary, where it is written: how many of one step.
         batch: Amount = Amount::Count(1) => "'25%'",
-        /// How many slices may fail before the deployment turns back.
+        /// rolling: how many slices may fail without turning the deployment back, of all of the service (a share is rounded down).
+        /// Each is stopped by `ssh.stop`, seen not to serve, and left out.
         max_failures: Amount = Amount::Count(0) => "0",
         /// canary: the shares, in order, and how long each is watched.
         steps: Vec<CanaryStep> => "[{ to = '10%', for = '5m' }]",

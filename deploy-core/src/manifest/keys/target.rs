@@ -90,6 +90,9 @@ keys! {
         path: Template => "'/opt/shop/web'",
         /// What makes the new release serve, after the switch.
         restart: Option<Command> => "'systemctl restart shop-web'",
+        /// What ends the service on one host, where nothing is to serve there: for a host that fails within `strategy.max_failures`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop: Option<Command> => "'systemctl stop shop-web'",
         /// Instead of an artifact: a folder of the commit.
         source: Option<RelPath> => "'app/'",
         /// Folders that outlive releases, kept in `<path>/shared`.

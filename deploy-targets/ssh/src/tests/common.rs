@@ -78,6 +78,7 @@ impl World {
             restart: Some(shell(
                 "echo \"$DEPLOY_DIR\" >>\"$(dirname \"$DEPLOY_PATH\")/restarts\"",
             )),
+            stop: None,
             shared: Vec::new(),
             links: false,
             hooks: Vec::new(),
