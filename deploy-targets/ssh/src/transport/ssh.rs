@@ -4,13 +4,14 @@
 use super::crowd::{Crowd, Pauses};
 use super::jump::refused_on_the_way;
 use super::refusal::{refused, runs_nothing};
-use super::{Broken, Call, Reply, Shell, argv, converse};
+use super::standing::{self, Standing};
+use super::{Broken, Call, Input, Reply, Shell, argv, converse};
 use crate::config::SshAddress;
 use crate::error::missing_tool;
 use async_trait::async_trait;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::port::target::Cause;
-use openssh::{Session, Stdio};
+use openssh::{Child, Session, Stdio};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ const ALIVE: Duration = Duration::from_secs(5);
 const IDLE: NonZeroUsize = NonZeroUsize::new(60).expect("60 is not 0");
 /// Steps at once over one connection: sshd's own default is 10.
 const CHANNELS: usize = 8;
+/// Shells that wait for their next step, so that with all channels in use it is as many as that.
+const IDLE_SHELLS: usize = 2;
 /// How long a server that takes nobody just now is asked again.
 const BACK_OFF: Duration = Duration::from_secs(15);
 
@@ -40,6 +43,8 @@ pub(crate) struct Ssh {
     failed: std::sync::Mutex<(u64, Option<Broken>)>,
     channels: Semaphore,
     crowd: Arc<Crowd>,
+    /// Shells that wait for their next step.
+    idle: std::sync::Mutex<Vec<Standing>>,
 }
 
 /// A connection, and the folder that holds its socket.
@@ -70,6 +75,7 @@ impl Ssh {
             failed: std::sync::Mutex::default(),
             channels: Semaphore::new(CHANNELS),
             crowd,
+            idle: std::sync::Mutex::default(),
         }
     }
 
@@ -122,6 +128,7 @@ impl Ssh {
 
     /// Forgets a connection that broke, unless another step has replaced it already.
     pub(crate) async fn forget(&self, broken: &Connection) {
+        self.let_go();
         let mut held = self.session.lock().await;
         if held
             .as_ref()
@@ -233,11 +240,7 @@ fn quoted(argv: &[String]) -> String {
 
 impl Ssh {
     /// Begins a command over the connection, once the server takes it.
-    async fn begin<'a>(
-        &self,
-        connection: &'a Connection,
-        line: &str,
-    ) -> Result<openssh::Child<&'a Session>, Broken> {
+    async fn begin(&self, connection: &Connection, line: &str) -> Result<Child<Arc<Session>>, Broken> {
         let mut pauses = Pauses::within(BACK_OFF);
         loop {
             // The multiplexer was gone before it took the command.
@@ -248,7 +251,7 @@ impl Ssh {
                 let failure = failure.caused_by(&error);
                 return Err(Broken::NotSent(Cause::Transient, Box::new(failure)));
             }
-            let mut command = connection.session.raw_command(line);
+            let mut command = Arc::clone(&connection.session).arc_raw_command(line);
             command
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -262,7 +265,8 @@ impl Ssh {
                 let (began, output) = (false, said);
                 return Err(Broken::Lost { began, output });
             }
-            // The server takes no more channels for now: nothing was started.
+            // The server takes no more channels for now: nothing was started. What only waits makes room.
+            self.let_go();
             if !pauses.pause().await {
                 let message = format!("{} takes no more sessions just now", self.address.destination);
                 let failure = Failure::new(Code::Unreachable, message, "try again a little later");
@@ -273,6 +277,56 @@ impl Ssh {
             }
         }
     }
+
+    /// Ends the shells that wait.
+    fn let_go(&self) {
+        // Nothing panics while it is held, so what a poisoned one holds is whole.
+        let waiting = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(waiting);
+    }
+
+    /// A shell of this connection that waits.
+    fn waiting(&self, connection: &Connection) -> Option<Standing> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|shell| Arc::ptr_eq(&shell.connection.session, &connection.session));
+        idle.pop()
+    }
+
+    /// A new one, unless there are as many as may be.
+    async fn standing(&self, connection: &Connection) -> Result<Option<Standing>, Broken> {
+        let Ok(one) = Arc::clone(&self.crowd.standing).try_acquire_owned() else {
+            return Ok(None);
+        };
+        let child = self.begin(connection, standing::LINE).await?;
+        Ok(Standing::new(child, connection.clone(), one))
+    }
+
+    /// Has a shell that stays run a step; it waits for the next one where it can.
+    async fn tell(&self, shell: Standing, call: &Call) -> Result<Reply, Broken> {
+        let (reply, shell) = shell.run(call).await;
+        if let Some(shell) = shell {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < IDLE_SHELLS {
+                idle.push(shell);
+            }
+        }
+        reply
+    }
+
+    /// What became of a step that did not answer.
+    async fn explained(&self, connection: &Connection, broken: Broken) -> Broken {
+        let lives = connection.session.check().await.is_ok();
+        if !lives {
+            self.forget(connection).await;
+        }
+        match broken {
+            // The host ended it before its first word: whoever runs commands there does not run ours.
+            Broken::Lost { began: false, output } if lives && missing_tool(&output).is_none() => {
+                runs_nothing(&self.address, &output)
+            }
+            other => other,
+        }
+    }
 }
 
 #[async_trait]
@@ -281,24 +335,53 @@ impl Shell for Ssh {
         let _channel = self.channels.acquire().await.expect("it is never closed");
         let _step = self.crowd.steps.acquire().await.expect("it is never closed");
         let connection = self.connection().await?;
-        let mut child = self.begin(&connection, &quoted(&argv(&call))).await?;
+        let reply = if matches!(call.input, Input::Empty) {
+            match self.by_a_shell_that_stays(&connection, &call).await? {
+                Some(reply) => reply,
+                None => self.by_its_own(&connection, call).await?,
+            }
+        } else {
+            self.by_its_own(&connection, call).await?
+        };
+        match reply {
+            Ok(reply) => Ok(reply),
+            Err(broken) => Err(self.explained(&connection, broken).await),
+        }
+    }
+}
+
+/// What a step answered, or why it did not; the outer error is that it was never begun.
+type Answered = Result<Result<Reply, Broken>, Broken>;
+
+impl Ssh {
+    /// Over a channel of its own.
+    async fn by_its_own(&self, connection: &Connection, call: Call) -> Answered {
+        let mut child = self.begin(connection, &quoted(&argv(&call))).await?;
         let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
             unreachable!("both were asked for");
         };
-        let reply = converse(call, stdin, stdout, stderr).await;
-        let Err(broken) = reply else { return reply };
-        let lives = connection.session.check().await.is_ok();
-        if !lives {
-            self.forget(&connection).await;
-        }
-        Err(match broken {
-            // The host ended it before its first word: whoever runs commands there does not run ours.
-            Broken::Lost { began: false, output } if lives && missing_tool(&output).is_none() => {
-                runs_nothing(&self.address, &output)
+        Ok(converse(call, stdin, stdout, stderr).await)
+    }
+
+    /// By a shell that waits, or a new one; `None` where there may be no more of them.
+    async fn by_a_shell_that_stays(
+        &self,
+        connection: &Connection,
+        call: &Call,
+    ) -> Result<Option<Result<Reply, Broken>>, Broken> {
+        if let Some(shell) = self.waiting(connection) {
+            let reply = self.tell(shell, call).await;
+            // It ended while it waited: over a connection that lives, a step that did not say that it began has not begun.
+            let ended = matches!(reply, Err(Broken::Lost { began: false, .. }));
+            if !ended || connection.session.check().await.is_err() {
+                return Ok(Some(reply));
             }
-            other => other,
-        })
+        }
+        match self.standing(connection).await? {
+            Some(shell) => Ok(Some(self.tell(shell, call).await)),
+            None => Ok(None),
+        }
     }
 }
 
