@@ -1,6 +1,7 @@
 //! Running one step on one host and reading its framed answer. The border between what a step says and how it gets
 //! there: this machine ([`local`]) or a connection ([`ssh`]). Nothing here knows what a step is for.
 
+mod borrowed;
 pub(crate) mod crowd;
 mod jump;
 pub(crate) mod local;
@@ -19,7 +20,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{
-    AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+    AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+    BufReader,
 };
 use tokio::sync::mpsc;
 
@@ -141,22 +143,33 @@ pub(crate) async fn converse(
 ) -> Result<Reply, Broken> {
     let input = std::mem::replace(&mut call.input, Input::Empty);
     let (stdout, stderr) = (&mut BufReader::new(stdout), &mut BufReader::new(stderr));
-    exchange(&call, feed(input, stdin), stdout, stderr).await.0
+    exchange(&call, Last::End, feed(input, stdin), stdout, stderr)
+        .await
+        .0
 }
 
-/// Reads a step's answer while it is fed. Says also whether its other output was read to the step's own end.
+/// What is the last that is said of a step, in its answer and in its other output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// Its own last word.
+    End,
+    /// The word of a shell that stays, which comes after it, or in its place.
+    Over,
+}
+
+/// Reads a step's answer while it is fed. Says also whether its other output was read to its last word.
 async fn exchange(
     call: &Call,
+    last: Last,
     feeding: impl Future<Output = ()>,
     stdout: &mut (impl AsyncBufRead + Unpin),
     stderr: &mut (impl AsyncBufRead + Unpin),
 ) -> (Result<Reply, Broken>, bool) {
     let limit = call.limit.saturating_add(GRACE);
     let mut output = Vec::new();
-    let end = format!("@{} end", call.nonce);
     let (answer, whole) = {
-        let reading = read_answer(&call.nonce, stdout);
-        let lines = follow(stderr, &end, call.sink.as_deref(), &mut output);
+        let reading = read_answer(&call.nonce, last, stdout);
+        let lines = follow(stderr, &call.nonce, last, call.sink.as_deref(), &mut output);
         tokio::pin!(feeding, reading, lines);
         let (mut fed, mut followed) = (false, None);
         let deadline = tokio::time::sleep(limit);
@@ -220,17 +233,19 @@ struct Unanswered {
 /// The records between `begin` and `exit`.
 async fn read_answer(
     nonce: &str,
+    last: Last,
     stdout: &mut (impl AsyncBufRead + Unpin),
 ) -> Result<Reply, Unanswered> {
     let mark = format!("@{nonce} ");
     let mut reply = Reply::default();
-    let mut began = false;
+    let (mut began, mut ended) = (false, false);
     let mut said = String::new();
     let mut line = Vec::new();
     loop {
         line.clear();
         // A login that floods is read and dropped, piece by piece.
         match (&mut *stdout).take(LINE * 8).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) if ended => return Ok(reply),
             Ok(0) | Err(_) => return Err(Unanswered { began, said }),
             Ok(_) => {}
         }
@@ -244,11 +259,15 @@ async fn read_answer(
         let words: Vec<String> = record.split(' ').map(str::to_owned).collect();
         match words[0].as_str() {
             "begin" => began = true,
-            // A shell that stays says that the step has ended: it came to no end of its own.
+            "over" if ended => return Ok(reply),
+            // It came to no end of its own.
             "over" => return Err(Unanswered { began, said }),
             "exit" if began => {
                 reply.status = words.get(1).and_then(|status| status.parse().ok()).unwrap_or(-1);
-                return Ok(reply);
+                if last == Last::End {
+                    return Ok(reply);
+                }
+                ended = true;
             }
             "raw" if began && words.len() == 3 => {
                 let Ok(size) = words[2].parse::<u64>() else {
@@ -270,7 +289,8 @@ async fn read_answer(
 /// Passes output on line by line, until it ends or says so; whether it said so.
 async fn follow(
     stderr: &mut (impl AsyncBufRead + Unpin),
-    end: &str,
+    nonce: &str,
+    last: Last,
     sink: Option<&dyn ProgressSink>,
     tail: &mut Vec<String>,
 ) -> bool {
@@ -283,8 +303,11 @@ async fn follow(
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end();
-        if text == end {
-            return true;
+        let word = text.strip_prefix('@').and_then(|text| text.strip_prefix(nonce));
+        match (word, last) {
+            (Some(" end"), Last::End) | (Some(" over"), Last::Over) => return true,
+            (Some(" end"), Last::Over) => continue,
+            _ => {}
         }
         if text.is_empty() {
             continue;

@@ -6,7 +6,7 @@
 //! did not answer to the end is left alone and never told another. It ends with its channel.
 
 use super::ssh::Connection;
-use super::{Broken, Call, Reply, exchange, seconds};
+use super::{Broken, Call, Last, Reply, exchange, seconds};
 use crate::words;
 use openssh::{Child, ChildStderr, ChildStdin, ChildStdout, Session};
 use std::fmt::Write as _;
@@ -53,13 +53,13 @@ impl Standing {
             let _ = self.stdin.write_all(text.as_bytes()).await;
             let _ = self.stdin.flush().await;
         };
-        let (reply, whole) = exchange(call, feeding, &mut self.stdout, &mut self.stderr).await;
+        let (reply, whole) = exchange(call, Last::Over, feeding, &mut self.stdout, &mut self.stderr).await;
         let goes_on = reply.is_ok() && whole;
         (reply, goes_on.then_some(self))
     }
 }
 
-/// A step as the shell is told it: run, then two lines that end its answer and its output where it could not end them itself.
+/// A step as the shell is told it: run, then two lines that say that it is over, in its answer and in its other output.
 fn told(call: &Call) -> String {
     let mut text = format!(
         "timeout -k 5 {} sh -c '{}' sh",
@@ -72,7 +72,7 @@ fn told(call: &Call) -> String {
     let nonce = &call.nonce;
     writeln!(
         text,
-        " </dev/null; printf '\\n@{nonce} over\\n'; printf '\\n@{nonce} end\\n' >&2"
+        " </dev/null; printf '\\n@{nonce} over\\n'; printf '\\n@{nonce} over\\n' >&2"
     )
     .expect("a String takes all");
     text
