@@ -5,7 +5,7 @@ use super::crowd::{Crowd, Pauses};
 use super::jump::refused_on_the_way;
 use super::refusal::{refused, runs_nothing};
 use super::standing::{self, Standing};
-use super::{Broken, Call, Input, Reply, Shell, argv, converse};
+use super::{Broken, Call, Input, Reply, Shell, argv, borrowed, converse};
 use crate::config::SshAddress;
 use crate::error::missing_tool;
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use openssh::{Child, Session, Stdio};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -45,13 +45,18 @@ pub(crate) struct Ssh {
     crowd: Arc<Crowd>,
     /// Shells that wait for their next step.
     idle: std::sync::Mutex<Vec<Standing>>,
+    /// Held while the first of them is begun ahead of its use; whether that was tried.
+    ahead: Mutex<bool>,
+    /// A connection that was borrowed did not answer: the next one is our own.
+    on_our_own: AtomicBool,
 }
 
 /// A connection, and the folder that holds its socket.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) session: Arc<Session>,
-    _master: Arc<Master>,
+    /// Ended with the last clone; `None` for one that the user's own `ssh` holds.
+    master: Option<Arc<Master>>,
     // Last: the socket is needed to close the connection.
     pub(crate) folder: Arc<tempfile::TempDir>,
 }
@@ -76,6 +81,8 @@ impl Ssh {
             channels: Semaphore::new(CHANNELS),
             crowd,
             idle: std::sync::Mutex::default(),
+            ahead: Mutex::default(),
+            on_our_own: AtomicBool::new(false),
         }
     }
 
@@ -109,10 +116,11 @@ impl Ssh {
     /// Connects; again for a while, where so many come at once that the server drops some.
     async fn connect(&self) -> Result<Connection, Broken> {
         let mut pauses = Pauses::within(BACK_OFF);
+        let borrow = !self.on_our_own.load(Ordering::Relaxed);
         loop {
             let connected = {
                 let _one = self.crowd.connecting.acquire().await.expect("it is never closed");
-                tokio::time::timeout(CONNECT + ALIVE, connect(&self.address)).await
+                tokio::time::timeout(CONNECT + ALIVE, connect(&self.address, borrow)).await
             };
             match connected.unwrap_or_else(|_| Err(refused(&self.address, "no answer in time"))) {
                 Err(Broken::NotSent(Cause::Transient, _))
@@ -139,7 +147,7 @@ impl Ssh {
     }
 }
 
-async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
+async fn connect(address: &SshAddress, borrow: bool) -> Result<Connection, Broken> {
     // Short: a socket's path has little room. Only its owner may look inside.
     let folder = tempfile::Builder::new()
         .prefix("dpl")
@@ -154,11 +162,21 @@ async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
             );
             Broken::NotSent(Cause::Final, Box::new(failure.caused_by(&error)))
         })?;
-    let socket = folder.path().join("master");
-    begin_master(address, &socket, folder.path()).await?;
+    let borrowed = match borrow {
+        true => borrowed::socket(address).await,
+        false => None,
+    };
+    let (socket, master) = match borrowed {
+        Some(socket) => (socket, None),
+        None => {
+            let socket = folder.path().join("master");
+            begin_master(address, &socket, folder.path()).await?;
+            (socket.clone(), Some(Arc::new(Master(socket))))
+        }
+    };
     Ok(Connection {
-        _master: Arc::new(Master(socket.clone())),
         session: Arc::new(Session::resume_mux(socket.into_boxed_path(), None)),
+        master,
         folder: Arc::new(folder),
     })
 }
@@ -279,7 +297,7 @@ impl Ssh {
     }
 
     /// Ends the shells that wait.
-    fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         // Nothing panics while it is held, so what a poisoned one holds is whole.
         let waiting = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
         drop(waiting);
@@ -301,22 +319,43 @@ impl Ssh {
         Ok(Standing::new(child, connection.clone(), one))
     }
 
+    /// Connects, and has a shell wait for the first step.
+    pub(crate) async fn ready(&self) -> Result<(), Broken> {
+        let mut tried = self.ahead.lock().await;
+        let connection = self.connection().await?;
+        if std::mem::replace(&mut *tried, true) {
+            return Ok(());
+        }
+        let _channel = self.channels.acquire().await.expect("it is never closed");
+        if let Some(shell) = self.standing(&connection).await? {
+            self.keep(shell);
+        }
+        Ok(())
+    }
+
+    fn keep(&self, shell: Standing) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_SHELLS {
+            idle.push(shell);
+        }
+    }
+
     /// Has a shell that stays run a step; it waits for the next one where it can.
     async fn tell(&self, shell: Standing, call: &Call) -> Result<Reply, Broken> {
         let (reply, shell) = shell.run(call).await;
         if let Some(shell) = shell {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            if idle.len() < IDLE_SHELLS {
-                idle.push(shell);
-            }
+            self.keep(shell);
         }
         reply
     }
 
     /// What became of a step that did not answer.
     async fn explained(&self, connection: &Connection, broken: Broken) -> Broken {
+        let borrowed = connection.master.is_none();
         let lives = connection.session.check().await.is_ok();
-        if !lives {
+        // Whose link is dead lives on for as long as its owner's settings say.
+        if !lives || (borrowed && matches!(broken, Broken::TimedOut)) {
+            self.on_our_own.fetch_or(borrowed, Ordering::Relaxed);
             self.forget(connection).await;
         }
         match broken {
@@ -335,6 +374,8 @@ impl Shell for Ssh {
         let _channel = self.channels.acquire().await.expect("it is never closed");
         let _step = self.crowd.steps.acquire().await.expect("it is never closed");
         let connection = self.connection().await?;
+        // One that is being begun is waited for.
+        drop(self.ahead.lock().await);
         let reply = if matches!(call.input, Input::Empty) {
             match self.by_a_shell_that_stays(&connection, &call).await? {
                 Some(reply) => reply,
