@@ -25,7 +25,7 @@ ln "$aside/.deploy/run-env" "$environment.new.$$" 2>/dev/null || cp -p "$aside/.
 names=
 if [ "$at" = "$base" ] && [ -n "$resealed" ]; then
     # A checkpoint that was taken before may name another release.
-    if [ -z "$known" ]; then sealed=$rest names=$rest.names; else sealed=$resealed; fi
+    if [ -z "$known" ]; then sealed=$unseen names=$unseen.names; else sealed=$resealed; fi
 fi
 if [ -z "$known" ]; then
     take_checkpoint

@@ -65,14 +65,14 @@ prove() {
 }
 # A link changes a file's time of change, in the release $1 as well: its facts are written anew, to $resealed, for what was just
 # proven. What has another mode or kind there than it was sealed with is not taken over. The rest of that release, which nobody has
-# looked at yet, is in the files $rest (facts) and $rest.names.
+# looked at yet, is in the files $unseen (facts) and $unseen.names.
 reseal() {
-    resealed= rest=
+    resealed= unseen=
     [ "${how-}" = -l ] || return 0
     need awk mawk
-    resealed=$releases/$1/.deploy/sealed.new.$$ rest=$aside/.deploy/rest
-    : >"$rest"
-    odd=$(OUT=$resealed REST=$rest awk '
+    resealed=$releases/$1/.deploy/sealed.new.$$ unseen=$aside/.deploy/rest
+    : >"$unseen"
+    odd=$(OUT=$resealed REST=$unseen awk '
         BEGIN { out = ENVIRON["OUT"]; rest = ENVIRON["REST"] }
         FILENAME == ARGV[1] { linked[$0] = 1; next }
         { name = substr($0, index($0, " ./") + 1) }
@@ -100,7 +100,7 @@ reseal() {
         rm -f "$resealed"
         fail mismatch "$odd"
     fi
-    if [ -s "$rest" ]; then tr '\n' '\0' <"$rest.lines" >"$rest.names"; else : >"$rest.names"; fi
+    if [ -s "$unseen" ]; then tr '\n' '\0' <"$unseen.lines" >"$unseen.names"; else : >"$unseen.names"; fi
 }
 # The shared folders take their places, each a symlink.
 link_shared() {
