@@ -162,9 +162,10 @@ async fn connect(address: &SshAddress, borrow: bool) -> Result<Connection, Broke
             );
             Broken::NotSent(Cause::Final, Box::new(failure.caused_by(&error)))
         })?;
-    let borrowed = match borrow {
-        true => borrowed::socket(address).await,
-        false => None,
+    let borrowed = if borrow {
+        borrowed::socket(address).await
+    } else {
+        None
     };
     let (socket, master) = match borrowed {
         Some(socket) => (socket, None),
