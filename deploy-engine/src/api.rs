@@ -32,6 +32,8 @@ pub struct Opening {
     pub unreadable: Unreadable,
     /// Who asks.
     pub identity: Identity,
+    /// An environment that is certainly going to be reached: connections to its hosts are begun while everything else is opened.
+    pub greets: Option<EnvName>,
 }
 
 /// What to do where the manifest that lies there cannot be read.

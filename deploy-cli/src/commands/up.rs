@@ -17,7 +17,8 @@ pub(crate) async fn run(
     args: Up,
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
-    let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
+    let (named, allow_ephemeral) = (args.environment.clone(), args.how.allow_ephemeral_state);
+    let engine = context.open_to_deploy_to(named, allow_ephemeral).await?;
     let environment = chosen(context, &engine, args.environment).await?;
     let confirmed = confirm::given(context, &environment)?;
     let what = commit(&args.from);

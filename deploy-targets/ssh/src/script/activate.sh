@@ -33,11 +33,10 @@ if [ -n "$edited" ] && [ "$linked" != "$release" ] && [ ! -e "$home/.deploy/hook
     tell edited "$edited"
     fail altered
 fi
-arm() {
+to_arm() {
     this_boot
     armed_by=$deployment armed_boot=$boot armed_due=$((uptime + span)) armed_release=$release
     armed_back=$reference armed_digest=$known armed_limit=$restart_limit armed_command=$restart_command
-    write_armed
 }
 # What was edited before is no work of ours.
 ours_now() { [ -n "$edited" ] || ( cd "$home" && take_as_ours ); }
@@ -45,7 +44,10 @@ before=$1
 shift
 # Hooks that were cut short may have changed what is there, and nobody can tell that from an edit.
 [ "$before" = 0 ] || : >"$home/.deploy/hooking"
+# Whether a command of the manifest ran: without one, nothing of ours took any time here or changed anything.
+ran=no
 while [ "$before" -gt 0 ]; do
+    ran=yes
     hook "$1" "$home" "$settings_file" "$2"
     if [ "$status" != 0 ]; then
         ours_now
@@ -56,20 +58,37 @@ while [ "$before" -gt 0 ]; do
     before=$((before - 1))
 done
 if [ -e "$home/.deploy/hooking" ]; then
+    ran=yes
     ours_now
     rm -f "$home/.deploy/hooking"
 fi
-seen=$linked
-look_at_link
-[ "$linked" = "$seen" ] || fail overtaken "${linked:-nothing}"
+if [ "$ran" = yes ]; then
+    seen=$linked
+    look_at_link
+    [ "$linked" = "$seen" ] || fail overtaken "${linked:-nothing}"
+fi
 
-# Whoever goes back to this release restarts as it was restarted, with the facts that it was started with, whatever comes later.
-( umask 077; put "$home/.deploy/run-env" <"$settings_file" )
-put "$home/.deploy/restart" "$restart_limit
-$restart_command"
-rm -f "$store/reverted"
+# Whoever goes back to this release restarts as it was restarted, with the facts that it was started with, whatever comes later. What
+# is written here is on disk before it has its name, and has it on disk before the switch.
+write_aside() {
+    set -- "$home/.deploy/run-env.new.$$" "$home/.deploy/restart.new.$$" "$store/moving.new.$$"
+    ( umask 077; cat <"$settings_file" >"$1" ) || return 1
+    set_aside "$home/.deploy/restart" "$restart_limit
+$restart_command" && set_aside "$store/moving" "$deployment $release" || return 1
+    if [ -n "$span" ]; then
+        to_arm
+        set_aside "$store/armed" "$(armed_text)" || return 1
+        set -- "$@" "$store/armed.new.$$"
+    fi
+    flush "$@"
+}
+if ! write_aside || ! name_it "$home/.deploy/run-env" || ! name_it "$home/.deploy/restart"; then
+    rm -f "$home/.deploy/run-env.new.$$" "$home/.deploy/restart.new.$$" "$store/moving.new.$$" "$store/armed.new.$$"
+    exit 1
+fi
+[ ! -e "$store/reverted" ] || rm -f "$store/reverted"
 if [ -n "$span" ]; then
-    arm
+    name_it "$store/armed"
     if ! watch; then
         disarm
         fail unwatched
@@ -78,13 +97,14 @@ elif [ -e "$store/armed" ]; then
     # By a deployment that has ended: what it feared for is over with this move.
     disarm
 fi
-if ! put "$store/moving" "$deployment $release"; then
+if ! name_it "$store/moving"; then
     [ -z "$span" ] || disarm
     exit 1
 fi
 emit touched
 if [ "$layout" = beside ] && [ -d "$link" ] && [ ! -L "$link" ]; then
     adopted=$linked
+    flush "$home/.deploy"
     printf '%s\n' "$adopted" | put "$store/adopting"
     mkdir -p "$shared" "$store/tmp"
     ln -s "$prefix$release" "$store/tmp/link.$$.$nonce"
@@ -95,9 +115,10 @@ if [ "$layout" = beside ] && [ -d "$link" ] && [ ! -L "$link" ]; then
     rm -f "$store/adopting"
     adopt_shared "$releases/$adopted"
 else
-    [ "$linked" = "$release" ] || switch "$prefix$release"
+    [ "$linked" = "$release" ] || switch "$prefix$release" "$home/.deploy" "$store"
 fi
 if [ -n "$restart_command" ]; then
+    ran=yes
     restart "$restart_limit" "$home" "$settings_file" "$restart_command"
     if [ "$status" != 0 ]; then
         stopped restart
@@ -107,6 +128,7 @@ fi
 after=$1
 shift
 while [ "$after" -gt 0 ]; do
+    ran=yes
     late_hook "$1" "$home" "$settings_file" "$2"
     if [ "$status" != 0 ]; then
         stopped hook
@@ -115,11 +137,16 @@ while [ "$after" -gt 0 ]; do
     shift 2
     after=$((after - 1))
 done
-ours_now
+[ "$ran" = no ] || ours_now
 rm -f "$store/moving"
 flush "$store"
-look_at_link
-[ "$linked" = "$release" ] || fail overtaken "${linked:-nothing}"
-# What ran until now had the lock, and is not held against whoever is to confirm.
-[ -z "$span" ] || arm
+if [ "$ran" = yes ]; then
+    look_at_link
+    [ "$linked" = "$release" ] || fail overtaken "${linked:-nothing}"
+    # What ran until now had the lock, and is not held against whoever is to confirm.
+    if [ -n "$span" ]; then
+        to_arm
+        write_armed
+    fi
+fi
 emit runs "$release"

@@ -16,6 +16,7 @@ mod secrets;
 mod setup;
 mod shells;
 mod sshd;
+mod standing;
 mod sudo;
 mod trouble;
 mod trust;
