@@ -18,6 +18,7 @@ mod points;
 mod record;
 mod retry;
 mod runner;
+mod spellings;
 mod verify;
 mod wiring;
 
