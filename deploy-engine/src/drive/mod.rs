@@ -22,6 +22,7 @@ mod spellings;
 mod verify;
 mod wiring;
 
+pub use armed::longest_wait;
 pub use facts::Facts;
 pub(crate) use health::look;
 pub use lease::LeaseKeeper;
