@@ -167,17 +167,13 @@ fn a_clock_put_back_gives_nothing_an_age() {
     let day = minutes(24 * 60);
     let back = |now: Timestamp| Timestamp(now.0 - i64::try_from(day.as_millis()).expect("a day"));
 
-    let (mut world, id) = asked(Rules {
-        after: [env("staging")].into(),
-        soak: minutes(10),
-        ..Rules::default()
-    });
-    let (v1, v2) = (crate::fixture::release(1), world.make(2));
-    world.deploy("staging", &v2);
+    let (mut world, _, _) = soaking();
+    let v2 = world.make(2);
     let right = world.now;
     world.now = back(right);
-    world.deploy("staging", &v1);
+    world.deploy("staging", &v2);
     world.now = right.after(minutes(1));
+    let id = world.ask("production", Kind::Promote, &v2, "dan");
     let unmet = world.unmet(&id);
     assert_eq!((unmet[0].gate, unmet[0].opens), (GateKind::Soak, Opens::ByTime));
     assert_eq!(unmet[0].earliest, Some(right.after(minutes(10))));
