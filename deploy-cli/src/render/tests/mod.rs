@@ -242,7 +242,12 @@ fn a_long_silence_says_what_it_is_at_every_ten_seconds() {
     let mut out = Vec::new();
     let mut begun = None;
     for mut event in Stream::success().events() {
-        if let EventKind::SliceActivated { armed, .. } = &mut event.kind {
+        if let EventKind::SliceActivated {
+            slice: SliceIx(1),
+            armed,
+            ..
+        } = &mut event.kind
+        {
             *armed = true;
         }
         plain.on(&event, &mut out).expect("writing to memory");
