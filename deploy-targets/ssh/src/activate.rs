@@ -6,7 +6,7 @@
 
 use crate::SshTarget;
 use crate::arm;
-use crate::config::{HookPoint, HostScript};
+use crate::config::{HookPoint, HostScript, SshBinding};
 use crate::host::{ACTIVATE, Host, Request};
 use crate::layout;
 use crate::prepare::tree;
@@ -14,7 +14,7 @@ use crate::seen::{self, look};
 use crate::transport::seconds;
 use crate::words;
 use deploy_core::failure::{Code, Failure};
-use deploy_core::port::target::{Cause, Move, Op, Runs, TargetError};
+use deploy_core::port::target::{Cause, Certainty, Move, Op, Runs, TargetError};
 
 /// A command's time limit and words, as steps take them; `0` and nothing if there is none.
 pub(crate) fn limited(request: Request, script: Option<&HostScript>, op: &Op) -> Request {
@@ -24,6 +24,28 @@ pub(crate) fn limited(request: Request, script: Option<&HostScript>, op: &Op) ->
             .arg(words::command(&script.command)),
         None => request.arg("0").arg(""),
     }
+}
+
+/// What messages call the step.
+pub(crate) const SWITCH: &str = "the switch";
+
+/// A hook that failed is named, with its moment: around the switch they run in one step with it. Of several the host does not say
+/// which.
+fn by_a_hook(mut error: TargetError, binding: &SshBinding) -> TargetError {
+    if error.failure.code != Code::HookFailed {
+        return error;
+    }
+    let (at, moment) = match error.certainty {
+        Certainty::NotDone => (HookPoint::Before, "before"),
+        Certainty::Unknown => (HookPoint::After, "after"),
+    };
+    let names: Vec<_> = binding.hooks_at(at).map(|hook| hook.name.as_str()).collect();
+    let hook = match names.as_slice() {
+        [one] => format!("the hook {one} at `{moment}`"),
+        several => format!("a hook at `{moment}` ({})", several.join(", ")),
+    };
+    error.failure.message = error.failure.message.replacen(SWITCH, &hook, 1);
+    error
 }
 
 /// Moves a host to a prepared release.
@@ -51,11 +73,12 @@ pub(crate) async fn activate(
         }
         Ok::<_, TargetError>(request)
     };
-    let mut reply = host.run_as(ACTIVATE, "the switch", request()?).await?;
+    let named = |error| by_a_hook(error, binding);
+    let mut reply = host.run_as(ACTIVATE, SWITCH, request()?).await.map_err(named)?;
     if reply.get("unguarded").is_some() {
         // The first time on a host, and after an update of this program: nothing was done yet.
         arm::ready(host, op).await?;
-        reply = host.run_as(ACTIVATE, "the switch", request()?).await?;
+        reply = host.run_as(ACTIVATE, SWITCH, request()?).await.map_err(named)?;
     }
     if reply.get("unguarded").is_some() {
         let message = format!("what was put on {} to revert it is not there", host.name());
