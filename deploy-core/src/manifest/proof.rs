@@ -97,9 +97,10 @@ fn to_add(service: &Service, lacks: Lack) -> [String; 2] {
     match able {
         _ if lacks == Lack::Health => [
             format!("[services.{}.health.ready]", service.name),
-            match restarts(service) {
-                true => format!("{probe} and {line}"),
-                false => probe.to_owned(),
+            if restarts(service) {
+                format!("{probe} and {line}")
+            } else {
+                probe.to_owned()
             },
         ],
         Some((probe, _)) => [

@@ -158,9 +158,10 @@ impl Engine {
     /// written now.
     pub(super) async fn still_open(&self, deployment: &DeploymentId, error: EngineError) -> EngineError {
         let full = matches!(&error, EngineError::Failed(failure) if failure.code == Code::StateFull);
-        let view = match full {
-            true => self.deployment_view(deployment).await.ok(),
-            false => None,
+        let view = if full {
+            self.deployment_view(deployment).await.ok()
+        } else {
+            None
         };
         match (view, error) {
             (Some(view), EngineError::Failed(mut failure)) if view.is_active() => {
