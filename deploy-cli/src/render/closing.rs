@@ -12,6 +12,7 @@ use deploy_core::view::DeploymentView;
 use deploy_core::view::result::{OutcomeWord, ending};
 use deploy_core::view::slice::Progress;
 use deploy_engine::drive::longest_wait;
+use std::collections::BTreeSet;
 
 impl Story {
     /// The last lines. `code`: what the process exits with; `now`: until when it lasted, where somebody looked on and it has not
@@ -157,12 +158,14 @@ pub(crate) fn by_itself(view: &DeploymentView, now: Timestamp) -> Option<String>
         let mut services = plan.services.iter();
         services.any(|service| service.name == *name && service.abilities.arms)
     };
-    let armed: Vec<_> = view
+    // One host goes back with all that is on it.
+    let armed: BTreeSet<_> = view
         .slices
         .iter()
         .filter(|slice| slice.armed || (slice.progress == Progress::Activating && arms(&slice.service)))
         .map(|slice| &slice.slice)
         .collect();
+    let armed: Vec<_> = armed.into_iter().collect();
     let go = match armed.as_slice() {
         [] => return None,
         [_] => "goes back by itself",

@@ -89,7 +89,11 @@ impl Engine {
         environment: &Environment,
         views: &Views,
     ) -> Result<Release, EngineError> {
-        self.refuse_older_than(&environment.name, &release).await?;
+        if let Err(older) = self.refuse_older_than(&environment.name, &release).await {
+            // What is wrong with the manifest that lies there would meet the next release as well.
+            self.keeps_apart(ask.kind, &environment.name).await?;
+            return Err(older);
+        }
         only_named(ask, release, environment, views)
     }
 
