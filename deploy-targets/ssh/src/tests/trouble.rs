@@ -5,7 +5,7 @@ use super::common::{
 };
 use crate::{FAILPOINTS, Failpoint, HookPoint};
 use deploy_core::failure::Code;
-use deploy_core::port::target::{Cause, Certainty, Cleanup, Runs, Target as _};
+use deploy_core::port::target::{Cause, Certainty, Cleanup, Runs, Stop, Target as _};
 use deploy_tests::wait;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -712,7 +712,14 @@ async fn every_step_has_its_failpoints() {
     target.confirm(&op, &slice()).await.unwrap();
     let place = place(&target).await;
     target.finish(&op, &place, &Cleanup::ReleaseOnly).await.unwrap();
-    bring(&world, &world.target(), 3, &world.release(3, &[("a", "3")])).await;
+    world.binding.stop = Some(shell("true"));
+    let target = world.target();
+    let (op, _, prepared) = bring(&world, &target, 3, &world.release(3, &[("a", "3")])).await;
+    let step = Stop {
+        slice: slice(),
+        may_run: vec![prepared.will_be],
+    };
+    target.stop(&op, &step).await.unwrap();
     examined(&target).await;
     let seen = seen.lock().unwrap();
     for name in FAILPOINTS {
