@@ -2,6 +2,7 @@
 
 use deploy_tests::process::Output;
 use deploy_tests::scratch::Scratch;
+use deploy_tests::wait::PATIENCE;
 use std::fs;
 
 /// Two services that know the version they were started as, and are well only if that is the one that is asked for.
@@ -92,6 +93,59 @@ fn what_is_put_back_answers_as_it_was_started_last() {
     );
     assert_eq!(serves(&shop), ["1", "3"]);
     shop.deploy(&["verify"]).expect_code(0);
+}
+
+/// The switch happened, and its event was never written: whoever goes on knows as what it was started all the same.
+#[test]
+fn a_kill_between_the_switch_and_its_event_changes_nothing() {
+    let shop = shop();
+    up(&shop, "1", "1").expect_code(0);
+    shop.write("api/page", "2");
+    shop.write("web/page", "2");
+    shop.commit("2 2");
+    let mut command = shop.command(&["up"]);
+    command.env("DEPLOY_FAILPOINT", "ssh.activate.after");
+    let killed = shop.spawn_command(command).wait(PATIENCE);
+    assert_eq!(killed.signal, Some(9), "{killed:?}");
+    shop.deploy(&["resume"]).expect_code(0);
+    shop.deploy(&["verify"]).expect_code(0);
+    up(&shop, "2", "3").expect_code(0);
+    up(&shop, "2", "bad").expect_code(3);
+    assert_eq!(serves(&shop), ["2", "3"]);
+    shop.deploy(&["verify"]).expect_code(0);
+}
+
+/// Going back failed, and what is there is told as what it is: by the facts of the release that it was started as.
+#[test]
+fn what_needs_a_human_is_looked_at_as_what_runs() {
+    let shop = shop();
+    up(&shop, "1", "1").expect_code(0);
+    let sick = shop.root().join("sick").display().to_string();
+    let manifest = fs::read_to_string(shop.path("deploy.toml")).expect("it is there");
+    // Once web was started as anything new, it is unwell until somebody helps.
+    let manifest = manifest.replace(
+        "restart = \"printf %s $DEPLOY_VERSION > ",
+        &format!("restart = \"grep -q 1 page || touch {sick}; printf %s $DEPLOY_VERSION > "),
+    );
+    shop.write(
+        "deploy.toml",
+        manifest.replace(
+            "command = \"test $",
+            &format!("command = \"! test -e {sick} && test $"),
+        ),
+    );
+    up(&shop, "2", "bad").expect_code(4);
+    fs::remove_file(&sick).expect("somebody helps");
+    let looked = shop
+        .deploy(&["status", "--refresh", "--json"])
+        .expect_code(0)
+        .json();
+    for service in looked["environments"][0]["services"]
+        .as_array()
+        .expect("services")
+    {
+        assert_eq!(service["health"], "healthy", "{looked:#}");
+    }
 }
 
 #[test]

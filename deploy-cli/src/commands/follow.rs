@@ -242,7 +242,7 @@ impl Following<'_> {
 
 /// To stop looking stops nothing.
 fn looks_away(id: &DeploymentId) -> CliError {
-    let message = format!("stopped looking: deployment {} is as it was", id.short());
+    let message = format!("stopped looking: deployment {} goes on without this", id.short());
     let next = format!("deploy watch {}  looks on again", id.short());
     CliError {
         deployment: Some(id.clone()),

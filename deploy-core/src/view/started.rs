@@ -46,7 +46,8 @@ impl EnvironmentView {
     pub(super) fn start(&mut self, view: &DeploymentView, kind: &EventKind) {
         let Some(release) = view.release() else { return };
         match kind {
-            EventKind::SliceActivated { slice, .. } => {
+            // A kill may fall between the switch and its event: what is verified and was to be changed has been started, too.
+            EventKind::SliceActivated { slice, .. } | EventKind::SliceVerified { slice, .. } => {
                 let Some(slice) = view
                     .slices
                     .get(slice.at())

@@ -147,8 +147,10 @@ impl Engine {
             }
             None => {
                 let scene = as_it_lies_there(self.environment(&view.name).await?, project);
+                // All of the stream: what was started long ago is not in the newest part of it.
+                let whole = self.environment_view(&view.name).await?;
                 Scene {
-                    started: started_of(view, project, Of::Now),
+                    started: started_of(&whole, project, Of::Now),
                     ..scene
                 }
             }

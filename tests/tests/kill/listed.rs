@@ -152,6 +152,7 @@ path = "live/api"
 command = "! test -e {sick}"
 healthy_for = "0s"
 interval = "100ms"
+deadline = "2s"
 [services.web]
 needs = ["api"]
 [services.web.ssh]
