@@ -30,7 +30,7 @@ impl StrategyInput {
                     })
                     .collect(),
             },
-            // Blue-green does not act yet, and is refused by name before it comes here.
+            // How a slice stands up beside the old one is its target's business; here is how many do it at once.
             StrategyKind::Rolling | StrategyKind::BlueGreen => Self::Rolling {
                 batch: strategy.batch.into(),
                 max_failures: 0,
