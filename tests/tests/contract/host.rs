@@ -81,6 +81,7 @@ impl Ground for HostGround {
             shared: Vec::new(),
             links: false,
             hooks: Vec::new(),
+            beside: None,
             failpoint: None,
         };
         Arc::new(SshTarget::new(binding, &Connections::default()).expect("a good binding"))

@@ -9,93 +9,19 @@ shift 6
 fence "$store_id" "$deployment" "$epoch" "$wait"
 recover
 look
-home=$releases/$release settings_file=$store/environments/$deployment
-[ -e "$home/.deploy/complete" ] || fail missing "$release"
-if [ "$linked" = "$release" ] && [ -z "$moving" ]; then
-    emit runs "$release"
-    exit 0
-fi
-if [ "$fingerprint" != "$expect" ] && [ "$linked" != "$release" ]; then fail overtaken "${fingerprint:-nothing}"; fi
-if [ -d "$link" ] && [ ! -L "$link" ] && [ "$layout" = inside ]; then fail not-a-link "$link"; fi
-if [ -n "$span" ]; then
-    set -- "$(sha256sum 2>/dev/null <"$store/revert" || :)" "$@"
-    if [ "${1%% *}" != "$guard" ]; then
-        emit unguarded
-        exit 0
-    fi
-    shift
-    # An older deployment's: what it puts back is not what this one found.
-    if read_armed && [ "$armed_by" != "$deployment" ]; then fail armed; fi
-fi
-edited=$(cd "$home" && differs quick)
-if [ -n "$edited" ] && [ "$linked" != "$release" ] && [ ! -e "$home/.deploy/hooking" ]; then
-    # It serves nobody yet: what was not sent does not begin to.
-    tell edited "$edited"
-    fail altered
-fi
-arm() {
-    this_boot
-    armed_by=$deployment armed_boot=$boot armed_due=$((uptime + span)) armed_release=$release
-    armed_back=$reference armed_digest=$known armed_limit=$restart_limit armed_command=$restart_command
-    write_armed
-}
-# What was edited before is no work of ours.
-ours_now() { [ -n "$edited" ] || ( cd "$home" && take_as_ours ); }
-before=$1
-shift
-# Hooks that were cut short may have changed what is there, and nobody can tell that from an edit.
-[ "$before" = 0 ] || : >"$home/.deploy/hooking"
-while [ "$before" -gt 0 ]; do
-    hook "$1" "$home" "$settings_file" "$2"
-    if [ "$status" != 0 ]; then
-        ours_now
-        rm -f "$home/.deploy/hooking"
-        fail hook "$status"
-    fi
-    shift 2
-    before=$((before - 1))
-done
-if [ -e "$home/.deploy/hooking" ]; then
-    ours_now
-    rm -f "$home/.deploy/hooking"
-fi
+may_move
+is_guarded
+is_as_sent
+hooks_before "$@"
+shift $((1 + 2 * $1))
 seen=$linked
 look_at_link
 [ "$linked" = "$seen" ] || fail overtaken "${linked:-nothing}"
 
-# Whoever goes back to this release restarts as it was restarted, whatever a later configuration says.
-put "$home/.deploy/restart" "$restart_limit
-$restart_command"
-rm -f "$store/reverted"
-if [ -n "$span" ]; then
-    arm
-    if ! watch; then
-        disarm
-        fail unwatched
-    fi
-elif [ -e "$store/armed" ]; then
-    # By a deployment that has ended: what it feared for is over with this move.
-    disarm
-fi
-if ! put "$store/moving" "$deployment $release"; then
-    [ -z "$span" ] || disarm
-    exit 1
-fi
+begin_move
 emit touched
-if [ "$layout" = beside ] && [ -d "$link" ] && [ ! -L "$link" ]; then
-    adopted=$linked
-    printf '%s\n' "$adopted" | put "$store/adopting"
-    mkdir -p "$shared" "$store/tmp"
-    ln -s "$prefix$release" "$store/tmp/link.$$.$nonce"
-    flush "$store/tmp"
-    # Two renames, nothing between them; `recover` ends or undoes what is cut short here.
-    mv -T "$link" "$releases/$adopted" && mv -f -T "$store/tmp/link.$$.$nonce" "$link"
-    flush "${link%/*}" "$releases"
-    rm -f "$store/adopting"
-    adopt_shared "$releases/$adopted"
-else
-    [ "$linked" = "$release" ] || switch "$prefix$release"
-fi
+move_link
+in_place "$release"
 if [ -n "$restart_command" ]; then
     restart "$restart_limit" "$home" "$settings_file" "$restart_command"
     if [ "$status" != 0 ]; then
@@ -103,22 +29,5 @@ if [ -n "$restart_command" ]; then
         fail restart "$status"
     fi
 fi
-after=$1
-shift
-while [ "$after" -gt 0 ]; do
-    late_hook "$1" "$home" "$settings_file" "$2"
-    if [ "$status" != 0 ]; then
-        stopped hook
-        fail hook "$status"
-    fi
-    shift 2
-    after=$((after - 1))
-done
-ours_now
-rm -f "$store/moving"
-flush "$store"
-look_at_link
-[ "$linked" = "$release" ] || fail overtaken "${linked:-nothing}"
-# What ran until now had the lock, and is not held against whoever is to confirm.
-[ -z "$span" ] || arm
-emit runs "$release"
+hooks_after "$@"
+end_move

@@ -8,6 +8,7 @@ if [ "$held_store" = "$store_id" ] && [ "$held_by" = - ] && [ "$held_epoch" = "$
 still_held "$store_id" "$deployment" "$epoch"
 recover
 disarm_ours
+relieve "$deployment"
 look_at_link
 # A release goes by one rename, so that no half of it can be taken for one.
 discard() {
@@ -31,12 +32,16 @@ pin_checkpoint() {
 }
 case $mode in
     prune)
+        for entry in "$ports"/*; do
+            [ ! -L "$entry" ] || { entry=$(readlink "$entry"); pinned="$pinned${entry##*/} "; }
+        done
         for body in "$store/checkpoints"/*; do
             if [ "$body" = "$store/checkpoints/$deployment" ]; then pin_checkpoint "$body"; else rm -f "$body"; fi
         done
         for entry in "$store/environments"/*; do
             [ "$entry" = "$store/environments/$deployment" ] || rm -f "$entry"
         done
+        rm -rf "$store/turns"
         real=$(cd "$releases" 2>/dev/null && pwd -P) || real=$releases
         kept=0
         for entry in "$releases"/*; do
@@ -74,7 +79,8 @@ case $mode in
             emit touched
             rm -f "$link"
             flush "${link%/*}"
-            if [ -n "$restart_command" ]; then
+            rest_all
+            if [ -n "$restart_command" ] && [ -z "${port-}" ]; then
                 restart "$restart_limit" "$store" "" "$restart_command"
                 [ "$status" = 0 ] || emit note "restart ended with $status, with nothing to start"
             fi
@@ -86,7 +92,7 @@ case $mode in
         done
         unset_unit
         sweep
-        for entry in spare checkpoints environments moving restart.log failed.log env armed reverted revert watch.lock; do
+        for entry in spare checkpoints environments moving restart.log failed.log env armed reverted revert watch.lock serves turns stop; do
             rm -rf "${store:?}/$entry"
         done
         rmdir "$releases" 2>/dev/null || :

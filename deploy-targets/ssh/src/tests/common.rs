@@ -81,6 +81,7 @@ impl World {
             shared: Vec::new(),
             links: false,
             hooks: Vec::new(),
+            beside: None,
             failpoint: None,
         };
         Self {

@@ -703,7 +703,9 @@ async fn every_step_has_its_failpoints() {
     bring(&world, &world.target(), 3, &world.release(3, &[("a", "3")])).await;
     examined(&target).await;
     let seen = seen.lock().unwrap();
-    for name in FAILPOINTS {
+    // Those of two ports: `beside.rs`.
+    let in_place = |name: &&&str| !name.starts_with("ssh.stand.") && !name.starts_with("ssh.pass.");
+    for name in FAILPOINTS.iter().filter(in_place) {
         assert!(seen.contains(name), "{name}");
     }
 }
