@@ -3,12 +3,13 @@
 use super::eyes::Filling;
 use super::registry::{Kit, Made, Recipe};
 use super::{Caller, facts, secrets};
-use crate::drive::{Bound, Eyes, Needs, Untold};
+use crate::drive::{Bound, Eyes, Needs, Ports, Untold};
 use crate::source::artifacts::Artifacts;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, ServiceName, SliceName};
-use deploy_core::manifest::{Environment, Facts, HealthProbe, Project, Service, TargetConfig, VarName};
+use deploy_core::manifest::{Environment, Fact, Facts, HealthProbe, Project, Service, TargetConfig, VarName};
 use deploy_core::model::{Entry, Release};
+use deploy_core::port::probe::Probe;
 use deploy_core::port::target::{Desired, Secret};
 use deploy_health::Prober;
 use std::collections::{BTreeMap, BTreeSet};
@@ -170,7 +171,12 @@ impl Binder<'_> {
         };
         let mut eyes = BTreeMap::new();
         for spec in &made.slices {
-            let facts = facts::on_host(new_facts.clone(), &spec.name);
+            let on_port = |facts: &Facts, port: Option<u16>| {
+                let mut facts = facts::on_host(facts.clone(), &spec.name);
+                facts.extend(port.map(|port| (Fact::Port, port.to_string())));
+                facts
+            };
+            let facts = on_port(&new_facts, None);
             let mut untold = Vec::new();
             let mut cannot = |new: bool, why: Vec<String>| {
                 untold.extend(why.into_iter().map(|why| Untold { new, why }));
@@ -180,7 +186,7 @@ impl Binder<'_> {
             cannot(true, why);
             let old = match &before {
                 Some((facts, _, service)) => {
-                    let facts = facts::on_host(facts.clone(), &spec.name);
+                    let facts = on_port(facts, None);
                     let (old, why) = old_secrets.probes(service, &facts, needs)?;
                     cannot(false, why);
                     old
@@ -197,24 +203,46 @@ impl Binder<'_> {
                         .collect()
                 }
             };
-            let prober = made
-                .hosts
-                .get(&spec.name)
-                .map_or_else(Prober::here, |host| Prober::with_host(Arc::clone(host)));
-            let mut environment = facts::variables(&facts);
-            for (name, template) in &service.vars {
-                // One with a secret in it is for the service alone.
-                if let Ok(value) = template.expand(&facts) {
-                    environment.entry(name.to_string()).or_insert(value);
+            let prober = |facts: &Facts| {
+                let host = made.hosts.get(&spec.name);
+                let prober = host.map_or_else(Prober::here, |host| Prober::with_host(Arc::clone(host)));
+                let mut environment = facts::variables(facts);
+                for (name, template) in &service.vars {
+                    // One with a secret in it is for the service alone.
+                    if let Ok(value) = template.expand(facts) {
+                        environment.entry(name.to_string()).or_insert(value);
+                    }
                 }
-            }
-            let prober = prober.with_env(environment.into_iter().collect());
+                Arc::new(prober.with_env(environment.into_iter().collect()))
+            };
+            let ports = match (service.strategy.ports, &made.serving) {
+                (Some((first, second)), Some(serving)) => {
+                    let at = |port: u16| {
+                        let facts = on_port(&new_facts, Some(port));
+                        let (mut specs, _) = new_secrets.probes(service, &facts, needs)?;
+                        if let Some((old_facts, _, service)) = &before {
+                            let facts = on_port(old_facts, Some(port));
+                            specs.extend(old_secrets.probes(service, &facts, needs)?.0);
+                        }
+                        Ok::<_, Failure>((port, prober(&facts) as Arc<dyn Probe>, specs))
+                    };
+                    let (serving, name) = (Arc::clone(serving), spec.name.clone());
+                    let serving = Box::new(move || serving(&name));
+                    Some(Arc::new(Ports::new(serving, [at(first)?, at(second)?])))
+                }
+                _ => None,
+            };
+            let probe: Arc<dyn Probe> = match &ports {
+                Some(ports) => Arc::clone(ports) as _,
+                None => prober(&facts),
+            };
             eyes.insert(
                 spec.name.clone(),
                 Eyes {
-                    probe: Arc::new(prober),
+                    probe,
                     new,
                     old,
+                    ports,
                     untold,
                 },
             );

@@ -239,6 +239,7 @@ mod tests {
             }),
             new: vec![spec],
             old: Vec::new(),
+            ports: None,
             untold: Vec::new(),
         }
     }

@@ -15,6 +15,7 @@ mod lease;
 mod look;
 mod masks;
 mod points;
+mod ports;
 mod record;
 mod retry;
 mod runner;
@@ -28,6 +29,7 @@ pub(crate) use look::same;
 pub(crate) use masks::{ASK, Masks};
 pub use points::POINTS;
 use points::{after, before};
+pub use ports::Ports;
 pub use wiring::{Bound, Epochs, Eyes, Fate, Needs, Untold, Wiring};
 
 use crate::api::WaitsFor;
