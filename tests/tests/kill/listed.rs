@@ -19,6 +19,22 @@ const NEVER: &[(&str, &str)] = &[
         "effect.watch.after",
         "a watch that finds nothing is cut off, not answered",
     ),
+    (
+        "ssh.stand.before",
+        "in a sweep hosts move in place; blue_green.rs kills this",
+    ),
+    (
+        "ssh.stand.after",
+        "in a sweep hosts move in place; blue_green.rs kills this",
+    ),
+    (
+        "ssh.pass.before",
+        "in a sweep hosts move in place; blue_green.rs kills this",
+    ),
+    (
+        "ssh.pass.after",
+        "in a sweep hosts move in place; blue_green.rs kills this",
+    ),
     ("effect.reach.before", "every host answers in a sweep"),
     ("effect.reach.after", "every host answers in a sweep"),
 ];
