@@ -16,6 +16,8 @@ use crate::{process, wait};
 
 /// How long a user waits for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
+/// Why a request failed whose connection was closed before an answer began.
+const UNANSWERED: &str = "a new connection was closed unanswered";
 /// Between two requests of one user.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -245,8 +247,20 @@ impl Users {
     /// When a request failed.
     #[track_caller]
     pub fn lost_nothing(&self) {
+        self.lost_at_most(0);
+    }
+
+    /// They were answered every time, but for so many whose new connection was closed before it was answered: Caddy 2.6 may do that to
+    /// one that comes in the moment in which it takes up its configuration. No other answer is ever excused.
+    ///
+    /// # Panics
+    /// When another request failed, or more of them.
+    #[track_caller]
+    pub fn lost_at_most(&self, unanswered: usize) {
         let tally = self.tally();
-        assert!(tally.failed.is_empty(), "{tally:?}");
+        let excused = tally.failed.iter().filter(|why| *why == UNANSWERED).count();
+        let whole = tally.failed.len() == excused && excused <= unanswered;
+        assert!(whole, "{tally:?}");
         assert!(tally.answered() > 0, "nobody asked");
     }
 }
@@ -282,7 +296,7 @@ fn ask(
     let stream = TcpStream::connect((address, port)).map_err(text)?;
     stream.set_read_timeout(Some(ANSWER)).map_err(text)?;
     let mut connection = BufReader::new(stream);
-    let version = once(&mut connection, keeps)?.ok_or("a new connection was closed unanswered")?;
+    let version = once(&mut connection, keeps)?.ok_or(UNANSWERED)?;
     if keeps {
         *kept = Some(connection);
     }
