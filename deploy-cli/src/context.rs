@@ -60,7 +60,7 @@ impl Context<'_> {
         name: &EnvName,
     ) -> Result<Environment, CliError> {
         known(manifest.environments(), name)?;
-        let caller = std::env::vars().collect();
+        let caller = configure::caller();
         let from = self.folder();
         configure::environment(manifest, name, &configure::From::WorkTree(&from), &caller)
             .await
@@ -73,7 +73,7 @@ impl Context<'_> {
         manifest: &Manifest,
         names: &[EnvName],
     ) -> Result<Vec<Environment>, CliError> {
-        let caller = std::env::vars().collect();
+        let caller = configure::caller();
         configure::check(manifest, names, &self.folder(), &caller)
             .await
             .map_err(unreadable)
@@ -89,13 +89,13 @@ impl Context<'_> {
 
     /// Opens the project, to bring something new.
     pub(crate) async fn open(&self, access: Access) -> Result<Engine, CliError> {
-        self.open_by(access, Unreadable::Refuse).await
+        self.open_by(access, Unreadable::Refuse, None).await
     }
 
     /// Opens the project to go on with what there is, to go back, or to look: a manifest that cannot be read is no reason not to, and
     /// that another one is gone by is told.
     pub(crate) async fn open_anyway(&mut self, access: Access) -> Result<Engine, CliError> {
-        let engine = self.open_by(access, Unreadable::AsCommitted).await?;
+        let engine = self.open_by(access, Unreadable::AsCommitted, None).await?;
         if let Some(StandIn { commit, why }) = engine.stand_in() {
             let (file, commit) = (self.file.display(), commit.short());
             self.console.message(&format!(
@@ -105,7 +105,12 @@ impl Context<'_> {
         Ok(engine)
     }
 
-    async fn open_by(&self, access: Access, unreadable: Unreadable) -> Result<Engine, CliError> {
+    async fn open_by(
+        &self,
+        access: Access,
+        unreadable: Unreadable,
+        greets: Option<EnvName>,
+    ) -> Result<Engine, CliError> {
         if self.global.file.is_none() && !self.file.exists() {
             return Err(no_manifest());
         }
@@ -117,6 +122,7 @@ impl Context<'_> {
             access,
             unreadable,
             identity,
+            greets,
         })
         .await?)
     }
@@ -124,6 +130,16 @@ impl Context<'_> {
     /// Opens the project to change something. In CI a state that would be made is refused, unless that is meant.
     pub(crate) async fn open_to_deploy(&self, allow_ephemeral: bool) -> Result<Engine, CliError> {
         self.open(to_deploy(allow_ephemeral)).await
+    }
+
+    /// The same where it is known at once which environment: its hosts are connected to while the rest is opened.
+    pub(crate) async fn open_to_deploy_to(
+        &self,
+        greets: Option<EnvName>,
+        allow_ephemeral: bool,
+    ) -> Result<Engine, CliError> {
+        self.open_by(to_deploy(allow_ephemeral), Unreadable::Refuse, greets)
+            .await
     }
 
     /// The same, to go back.

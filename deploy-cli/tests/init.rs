@@ -45,6 +45,50 @@ fn an_empty_folder() {
 }
 
 #[test]
+fn what_starts_it_on_a_server() {
+    let home = Home::with(&[
+        (
+            "ops/systemd/shop-web.service",
+            "[Service]\nWorkingDirectory=/srv/shop/current\nExecStart=/srv/shop/current/run\n[Install]\nWantedBy=multi-user.target\n",
+        ),
+        ("Procfile", "web: ./run --port $PORT\nworker: ./work\n"),
+        (".env.example", "NAME=shop\nPORT=8421\n"),
+        (".deploy.yaml", "targets: {}\n"),
+        ("run", "#!/bin/sh\n"),
+    ]);
+    assert_snapshot!(made(&home, &["init"]), @r#"
+    exit 0
+    --- stdout
+      · nothing names a platform: taken as files on a server, by ssh
+      · ops/systemd/shop-web.service is a unit of systemd: `systemctl restart shop-web` restarts it
+      · ops/systemd/shop-web.service runs in /srv/shop/current: /srv/shop is the service's folder
+      · Procfile starts `./run --port $PORT` as web
+      · .env.example says PORT=8421: it listens there
+      ! still to be filled in: what .deploy.yaml says: remove this manifest, and `deploy import` takes it over
+      ! still to be filled in: the address of production's server, now deploy@server.example
+    ✓ deploy.toml written
+      next       fill in what is missing, then deploy check
+    --- deploy.toml
+    [project]
+    name = "project"
+
+    [services.web]
+    [services.web.ssh]
+    source = "."
+    path = "/srv/shop"
+    restart = "systemctl restart shop-web"
+    [services.web.health.ready]
+    http = "http://localhost:8421/"
+    healthy_for = "10s"
+
+    [environments.production]
+    confirm = true
+    [environments.production.hosts]
+    production-1 = { ssh = "deploy@server.example" }
+    "#);
+}
+
+#[test]
 fn a_node_service_with_branches() {
     let home = Home::with(&[
         ("package.json", r#"{"scripts":{"build":"tsc"}}"#),

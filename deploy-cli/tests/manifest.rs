@@ -4,6 +4,7 @@ mod common;
 
 use common::{Home, LOCAL};
 use insta::assert_snapshot;
+use std::os::unix::ffi::OsStrExt as _;
 
 fn check(manifest: &str) -> String {
     Home::with(&[("deploy.toml", manifest)]).run(&["check"])
@@ -559,4 +560,15 @@ fn hosts_that_nobody_is() {
     "#);
     let one = several.replace("hosts = \"web\"", "hosts = \"web-1\"");
     assert!(check(&one).starts_with("exit 0\n"), "{}", check(&one));
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_nobodys() {
+    let home = Home::with(&[("deploy.toml", LOCAL)]);
+    for command in [&["check"][..], &["config", "-e", "development"]] {
+        let mut run = home.command(command);
+        run.env("BAD", std::ffi::OsStr::from_bytes(b"\xff"));
+        let said = home.show(&mut run);
+        assert!(said.starts_with("exit 0\n"), "{said}");
+    }
 }

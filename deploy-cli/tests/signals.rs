@@ -185,3 +185,22 @@ fn whoever_waits_for_somebody_else_has_begun_nothing() {
         assert!(said.contains("interrupted before anything began"), "{said}");
     }
 }
+
+/// Somebody else drives it: it goes on, and nobody is told that it was left.
+#[test]
+fn whoever_looks_on_stops_nothing() {
+    for signal in ["-TERM", "-INT"] {
+        let home = shop("0s");
+        let driven = home.start(&UP, &[("WINDOW", "4s")], "\"slice_activated\"");
+        let looks_on = home.start(&["watch", "--events"], &[], "\"slice_activated\"");
+        let (code, said, errors) = ends_soon(looks_on, signal, "looking on");
+        assert_eq!(code, Some(130), "{said}{errors}");
+        assert!(said.contains("stopped looking: deployment 01"), "{said}");
+        assert!(
+            !said.contains("resume") && !errors.contains("resume"),
+            "{said}{errors}"
+        );
+        let (code, said, errors) = driven.end();
+        assert_eq!(code, Some(0), "{said}{errors}");
+    }
+}

@@ -327,8 +327,8 @@ fn a_release_is_yanked_with_or_without_a_reason() {
     assert_snapshot!(home.run(&["yank", "v1"]), @r#"
     exit 0
     --- stdout
-    ✓ v1 is barred from every environment
-      next       deploy yank v1 --undo
+    ✓ v1 is barred from every environment; it still runs in development
+      next       deploy rollback -e development
     "#);
     let refused = home.run(&["promote", "-e", "production", "--confirm", "production"]);
     assert!(

@@ -75,7 +75,7 @@ fn plan(slices: usize) -> Result<Plan> {
         needs: Vec::new(),
         strategy: "25%".parse().map(|batch| plan::StrategyInput::Rolling {
             batch,
-            max_failures: 0,
+            max_failures: None,
         })?,
         on_failure: OnFailure::Rollback,
         bake: Duration::from_mins(1),
@@ -84,6 +84,7 @@ fn plan(slices: usize) -> Result<Plan> {
             arms: true,
             removes: true,
             unbroken_since: false,
+            stops: false,
         },
         slices: (0..slices).map(slice).collect::<Result<_>>()?,
         dropped: false,
@@ -139,6 +140,7 @@ fn answer(slices: usize, effect: Effect, checkpoint: &Checkpoint, new: &Runs) ->
             checkpoint: checkpoint.clone(),
             will_be: new.clone(),
             changes: true,
+            note: None,
         },
         Work::Activate(_) | Work::Restore(_) => Answer::Moved {
             runs: new.clone(),

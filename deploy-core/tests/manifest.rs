@@ -527,7 +527,7 @@ hosts.here.local = true
     line 4: `checks.scan.fail_on` does not act yet: findings are not judged by their severity: only whether the check passed counts; `up` refuses it
     line 6: `checks.lint.fail_on` does not act yet: findings are not judged by their severity: only whether the check passed counts
     line 11: `services.web.hooks.assets.at` does not act yet: it does not run while the artifact is built; `up` refuses it
-    line 18: `services.web.strategy.max_failures` does not act yet: the first failure turns back
+    line 18: `services.web.strategy.max_failures` does not act yet: canary has no failure budget: the first failure turns back
     ");
     // Evidence that an item of a checklist asks for gates as well.
     let text = text.replace(

@@ -364,3 +364,26 @@ fn an_env_file_is_read_and_its_lines_are_not_repeated() {
           = write `NAME=value`, or `NAME="a value"`
     "#);
 }
+
+#[test]
+fn what_is_inside_a_release() {
+    let shared = |list: &str| format!("{SERVICE}shared = [{list}]");
+    snapshot(
+        "inside_a_release",
+        &[
+            ("the release itself", shared("\".\"")),
+            ("what is ours", shared("\".deploy/run-env\"")),
+            ("out of it", shared("\"../x\"")),
+            ("a name that no file system takes", shared(&format!("\"{}\"", "x".repeat(300)))),
+            ("one in another", shared("\"uploads\", \"uploads/big\"")),
+            ("twice, however it is written", shared("\"uploads\", \"./uploads/\"")),
+            ("a slash at the end, and a name that begins alike", shared("\"uploads/\", \"uploads-old\"")),
+            (
+                "what a hook makes",
+                format!("{SERVICE}[services.web.hooks.deps]\nat = \"prepare\"\ncommand = \"true\"\nproduces = [\".\"]"),
+            ),
+        ]
+        .each_ref()
+        .map(|(rule, lines)| (*rule, lines.as_str())),
+    );
+}

@@ -23,6 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         access: Access::Write,
         unreadable: Unreadable::Refuse,
         identity,
+        greets: None,
     };
     let engine = Engine::open(opening).await?;
 

@@ -13,6 +13,7 @@ use deploy_core::plan::{Kind, Plan};
 use deploy_core::port::journal::LeaseHolder;
 use deploy_core::port::target::{Adopt, HealthSeen};
 use deploy_core::time::Timestamp;
+use deploy_core::view::status::Drift;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub struct Opening {
     pub unreadable: Unreadable,
     /// Who asks.
     pub identity: Identity,
+    /// An environment that is certainly going to be reached: connections to its hosts are begun while everything else is opened.
+    pub greets: Option<EnvName>,
 }
 
 /// What to do where the manifest that lies there cannot be read.
@@ -180,6 +183,35 @@ pub struct WaitsFor {
     pub until: Option<Timestamp>,
 }
 
+/// What goes on before there is a deployment that could be told of. Told when it begins, and with each line that its command writes:
+/// what is told is a sign of life, and nothing depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Before {
+    /// An artifact is built.
+    Builds {
+        /// Its name.
+        artifact: String,
+        /// What its command wrote last.
+        line: String,
+    },
+    /// A check is run.
+    Checks {
+        /// Its name.
+        check: EvidenceName,
+        /// What its command wrote last.
+        line: String,
+    },
+    /// Hosts are looked at.
+    LooksAt {
+        /// Their names.
+        hosts: Vec<HostName>,
+    },
+}
+
+/// Who hears of that.
+pub type Hear<'a> = &'a mut (dyn FnMut(Before) + Send);
+
 /// What became of something that was asked of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AskOutcome {
@@ -286,13 +318,24 @@ pub struct SliceHealth {
     pub service: ServiceName,
     /// The slice.
     pub slice: SliceName,
-    /// The word.
+    /// What the probes say.
     pub health: HealthSeen,
+    /// What it counts as, by what runs there and by its probes: one without a probe is well if it runs what it should.
+    pub counts_as: HealthSeen,
+    /// Whether it runs what it should, as it was put there.
+    pub drift: Drift,
     /// What was seen.
     pub note: String,
     /// What of the release is not as it was put there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edited: Vec<String>,
+}
+
+impl SliceHealth {
+    /// Healthy, and as it was put there.
+    pub fn is_well(&self) -> bool {
+        self.counts_as == HealthSeen::Healthy && self.drift == Drift::None
+    }
 }
 
 /// Gates of an environment for a release, at a time.

@@ -9,6 +9,7 @@ pub mod back;
 pub mod claims;
 pub mod fencing;
 pub mod moves;
+pub mod stopped;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -269,6 +270,9 @@ macro_rules! contract_suite {
                 back::a_damaged_checkpoint_is_lost
                 back::pruning_keeps_what_runs_and_what_ran
                 back::removing_leaves_nothing_that_serves
+                stopped::serves_nothing_until_it_is_put_back
+                stopped::is_moved_by_the_next
+                stopped::stops_only_what_is_its_own
             }
         }
     };

@@ -44,11 +44,11 @@ name = "shop"
 source = "web/"
 path = "live/web"
 restart = "{restart}"
+stop = "{stop}"
 [services.web.strategy]
 kind = "blue-green"
 ports = [{blue}, {green}]
 proxy = {{ {name} = "{file}", test = "{test}", reload = "{reload}" }}
-stop = "{stop}"
 drain = "500ms"
 [services.web.health.ready]
 http = "http://127.0.0.1:${{port}}/health"

@@ -57,3 +57,21 @@ fn an_edited_file_is_drift_by_its_name() {
     assert_eq!(shop.whole(), Ok(good));
     run(&["verify", "-e", "production"]).expect_code(0);
 }
+
+/// What is not there cannot be taken from there for the next release: it is sent.
+#[test]
+fn a_file_that_is_gone_holds_no_release_up() {
+    for place in [Where::Local, Where::Ssh] {
+        let shop = Shop::new(place, 1);
+        let run = |arguments: &[&str]| shop.scratch.deploy_within(LIMIT, arguments);
+        shop.scratch.write("api/always", "the same");
+        shop.release(Health::Up);
+        run(&["up"]).expect_code(0);
+        let gone = shop.path_of("api", &shop.hosts()[0]).join("current/always");
+        fs::remove_file(&gone).expect("it is there");
+        let next = shop.release(Health::Up);
+        run(&["up"]).expect_code(0);
+        assert_eq!(shop.whole(), Ok(next));
+        assert!(gone.exists());
+    }
+}

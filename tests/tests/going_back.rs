@@ -349,3 +349,45 @@ fn a_host_that_was_taken_out_is_said_by_the_plan() {
     shop.deploy(&["up", "-e", "development"]).expect_code(0);
     assert_eq!(serves(&shop, "2/web"), "v1\n");
 }
+
+/// Four releases, of which a host keeps the last; and whatever was built here is gone.
+fn pruned(manifest: &str) -> Scratch {
+    let shop = shop(&manifest.replace("name = \"shop\"", "name = \"shop\"\nkeep = 1"));
+    for version in ["v2", "v3", "v4"] {
+        shop.deploy(&["up", "-e", "development"]).expect_code(0);
+        next(&shop, version);
+    }
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    fs::remove_dir_all(shop.path(".deploy/artifacts")).unwrap();
+    shop
+}
+
+#[test]
+fn a_release_that_is_gone_everywhere_is_made_again_and_that_is_told() {
+    let shop = pruned(MANIFEST);
+    let told = shop
+        .deploy(&["rollback", "-e", "development", "--to", "v1"])
+        .expect_code(0);
+    let note = "its artifact was neither there nor here: made again from ";
+    assert_eq!(told.stdout.matches(note).count(), 2, "{told:?}");
+    assert_eq!((&*serves(&shop, "web"), &*serves(&shop, "api")), ("v1\n", "v1\n"));
+    let kept = shop.deploy(&["show", "--events"]).expect_code(0);
+    assert!(kept.stdout.contains(note), "{kept:?}");
+}
+
+/// What comes out as something else than what was verified is not put in its place.
+#[test]
+fn what_is_built_to_something_else_is_not_what_was_verified() {
+    let build = "[artifacts.api]\nbuild = \"mkdir out; cat api/page /proc/sys/kernel/random/uuid > out/page\"\noutput = \"out\"\n\
+                 [services.api]\nartifact = \"api\"\n[services.api.ssh]\n";
+    let shop = pruned(&MANIFEST.replace("[services.api.ssh]\nsource = \"api/\"\n", build));
+    let told = shop
+        .deploy(&["rollback", "-e", "development", "--to", "v1"])
+        .expect_code(4);
+    assert!(
+        told.stdout
+            .contains("builds to something else than what was verified"),
+        "{told:?}"
+    );
+    assert!(serves(&shop, "api").starts_with("v4\n"));
+}

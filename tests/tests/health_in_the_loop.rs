@@ -61,7 +61,8 @@ fn one_good_look_fills_no_window_and_what_was_not_touched_stays() {
 fn by_files(web: &str) -> Scratch {
     let shop = Scratch::new();
     let root = shop.project().display().to_string();
-    shop.write(".gitignore", "live/\nsick-*\n");
+    shop.write(".gitignore", "live/\nsick-*\nlook-*\n");
+    shop.write_script("look-api", &format!("#!/bin/sh\n! test -e {root}/sick-api\n"));
     shop.write(
         "deploy.toml",
         format!(
@@ -71,7 +72,7 @@ name = "shop"
 source = "api/"
 path = "live/api"
 [services.api.health.ready]
-command = "! test -e {root}/sick-api"
+command = "{root}/look-api"
 healthy_for = "0s"
 interval = "12h"
 deadline = "13h"
@@ -81,7 +82,11 @@ needs = ["api"]
 [services.web.ssh]
 source = "web/"
 path = "live/web"
-restart = "if grep -q breaks page; then touch {root}/sick-api; elif grep -q v1 page; then rm -f {root}/sick-*; fi"
+restart = """
+if grep -q breaks page; then touch {root}/sick-api
+elif grep -q blinds page; then mv {root}/look-api {root}/look-away
+elif grep -q v1 page; then rm -f {root}/sick-*; test ! -e {root}/look-away || mv {root}/look-away {root}/look-api
+fi"""
 [services.web.health.ready]
 command = "! test -e {root}/sick-web"
 healthy_for = "0s"
@@ -117,6 +122,44 @@ fn the_last_look_is_at_health_too() {
     assert_eq!(result["outcome"], "rolled_back", "{result:#}");
     assert_eq!(result["failure"]["service"], "api", "{result:#}");
     assert_eq!(serves(&shop), ["v1", "v1"]);
+}
+
+/// What is verified is watched until all are: nobody waits for the others' windows to end first.
+#[test]
+fn what_was_verified_is_watched_while_others_move() {
+    let shop = by_files("");
+    let manifest = std::fs::read_to_string(shop.path("deploy.toml")).expect("it is there");
+    let often = manifest.replace("interval = \"12h\"", "interval = \"100ms\"");
+    let (api, web) = often.split_once("[services.web]").expect("web comes last");
+    let web = web.replace("healthy_for = \"0s\"", "healthy_for = \"20s\"");
+    shop.write("deploy.toml", format!("{api}[services.web]{web}"));
+    next(&shop, "breaks");
+    let events = shop.deploy(&["up", "--events"]).expect_code(3).events();
+    let verified = |slice: u64| {
+        let of = |event: &&Value| event["type"] == "slice_verified" && event["slice"] == slice;
+        events.iter().filter(of).count()
+    };
+    assert_eq!((verified(0), verified(1)), (1, 0), "{events:#?}");
+    assert_eq!(serves(&shop), ["v1", "v1"]);
+}
+
+/// Nobody saw that it was unwell: it goes back, and is neither barred nor does it stop the line.
+#[test]
+fn what_cannot_be_looked_at_goes_back_and_is_not_called_unwell() {
+    let shop = by_files("");
+    next(&shop, "blinds");
+    let result = shop.deploy(&["up", "--json"]).expect_code(3).json();
+    assert_eq!(result["outcome"], "rolled_back", "{result:#}");
+    assert_eq!(result["failure"]["service"], "api", "{result:#}");
+    assert_eq!(result["failure"]["code"], "DPL0603", "{result:#}");
+    assert_eq!(serves(&shop), ["v1", "v1"]);
+    let status = shop.deploy(&["status"]).expect_code(0);
+    assert!(!status.stdout.contains("frozen"), "{status:?}");
+    let known = shop.deploy(&["releases", "--json"]).expect_code(0).json();
+    assert_eq!(known["releases"][0]["yanked"], Value::Null, "{known:#}");
+    // It may be tried again.
+    next(&shop, "v2");
+    shop.deploy(&["up"]).expect_code(0);
 }
 
 #[test]

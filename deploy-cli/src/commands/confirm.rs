@@ -48,7 +48,7 @@ pub(crate) async fn seen(
     let preview = tokio::select! {
         biased;
         _ = signals.next() => return Err(CliError::interrupted()),
-        preview = engine.preview(&ask) => preview?,
+        preview = plan::preview(context, engine, &ask) => preview?,
     };
     let digest = preview.plan.digest();
     if ask.only.is_some_and(|only| only != digest) {

@@ -33,12 +33,21 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is looked whether a sign of life is due.
 const PULSE: Duration = Duration::from_secs(1);
 
+/// What this process has to do with what it shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It drives it: who stops it leaves a deployment.
+    Drives,
+    /// Somebody else drives it, and goes on when this process does not look any more.
+    LooksOn,
+}
+
 /// Runs `start` and shows what it tells.
 pub(crate) async fn follow<F>(
     context: &mut Context<'_>,
     engine: &Engine,
     signals: &mut Signals,
-    accept: &[Accept],
+    (part, accept): (Part, &[Accept]),
     start: impl FnOnce(Wires) -> F,
 ) -> Result<Exit, CliError>
 where
@@ -48,6 +57,7 @@ where
     let (stop, stopped) = watch::channel(false);
     let mut following = Following {
         engine,
+        part,
         teller: Teller::new(engine, Screen::new(context.console)),
         told,
         stop,
@@ -67,7 +77,7 @@ where
         }
         Err(error) => {
             following.teller.screen.clear();
-            Err(if error.exit == Exit::Interrupted {
+            Err(if error.exit == Exit::Interrupted && part == Part::Drives {
                 interrupted(engine).await
             } else {
                 error
@@ -94,6 +104,7 @@ async fn interrupted(engine: &Engine) -> CliError {
 
 struct Following<'e> {
     engine: &'e Engine,
+    part: Part,
     teller: Teller<'e>,
     told: mpsc::Receiver<Told>,
     stop: watch::Sender<bool>,
@@ -134,6 +145,9 @@ impl Following<'_> {
         let Some(id) = self.teller.screen.deployment() else {
             return Err(CliError::interrupted());
         };
+        if self.part == Part::LooksOn {
+            return Err(looks_away(&id));
+        }
         if signal == Interruption::Interrupt
             && self.asks
             && self.question.is_none()
@@ -221,6 +235,16 @@ impl Following<'_> {
             deployment: Some(id),
             ..CliError::new(Code::Open, message, next)
         }
+    }
+}
+
+/// To stop looking stops nothing.
+fn looks_away(id: &DeploymentId) -> CliError {
+    let message = format!("stopped looking: deployment {} is as it was", id.short());
+    let next = format!("deploy watch {}  looks on again", id.short());
+    CliError {
+        deployment: Some(id.clone()),
+        ..CliError::new(Code::Interrupted, message, next)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::context::{Context, known, now};
 use crate::error::{CliError, Exit};
 use crate::render::table::Table;
 use crate::render::{ago, span, word};
+use deploy_core::plan::names;
 use deploy_core::view::history::{HistoryPage, Summary};
 use deploy_engine::api::Access;
 use std::fmt::Write as _;
@@ -60,5 +61,8 @@ fn text(page: &HistoryPage, paint: crate::render::Paint, width: Option<usize>) -
 }
 
 fn outcome(row: &Summary) -> String {
-    word(&row.phase)
+    if row.excluded.is_empty() {
+        return word(&row.phase);
+    }
+    format!("{}, not on {}", word(&row.phase), names(&row.excluded))
 }

@@ -4,18 +4,24 @@
 use super::answers;
 use super::up::{asked, branch, chosen, commit};
 use crate::args::deploying::{How, Plan as Args};
-use crate::context::Context;
+use crate::context::{Context, now};
 use crate::error::{CliError, Exit};
+use crate::render::prelude::{self, Prelude};
 use crate::render::{Paint, word};
 use deploy_core::digest::Digest;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Verdict;
 use deploy_core::id::{EnvName, ServiceName};
 use deploy_core::plan::{Kind, Plan, render_text};
+use deploy_engine::Engine;
 use deploy_engine::api::{Asked, DeployAsk, Preview, What};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::interval;
 
 /// The form of a plan's file.
 pub(crate) const SCHEMA: &str = "deploy.plan/1";
@@ -60,7 +66,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, C
         ..asked(kind, environment.clone(), what, &How::default())
     };
     let branch = ask.branch.clone();
-    let preview = engine.preview(&ask).await?;
+    let preview = preview(context, &engine, &ask).await?;
     let file = PlanFile {
         schema: SCHEMA.to_owned(),
         environment,
@@ -87,6 +93,35 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Args) -> Result<Exit, C
     } else {
         Exit::Done
     })
+}
+
+/// What would be done; what takes its time until that is known is said.
+pub(crate) async fn preview(
+    context: &mut Context<'_>,
+    engine: &Engine,
+    ask: &DeployAsk,
+) -> Result<Preview, CliError> {
+    let (tell, mut told) = mpsc::channel(16);
+    let mut hear = move |before| {
+        // A sign of life that finds no room is not missed.
+        let _full = tell.try_send(before);
+    };
+    let mut work = pin!(engine.preview(ask, &mut hear));
+    let mut prelude = Prelude::default();
+    let mut pulse = interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            biased;
+            preview = &mut work => return Ok(preview?),
+            Some(before) = told.recv() => prelude.on(before, now()),
+            _ = pulse.tick() => {
+                if let Some((before, since)) = prelude.due(now()) {
+                    let text = prelude::text(before, since, now());
+                    context.console.message(&format!("… {text}"));
+                }
+            }
+        }
+    }
 }
 
 /// What would be done, whether and how one can come back, and what the gates say.

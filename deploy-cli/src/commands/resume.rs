@@ -1,6 +1,6 @@
 //! `deploy resume`: goes on with what was paused, interrupted, or waited.
 
-use super::follow::follow;
+use super::follow::{Part, follow};
 use crate::args::deploying::Resume;
 use crate::context::{Context, Signals, known};
 use crate::error::{CliError, Exit};
@@ -20,8 +20,12 @@ pub(crate) async fn run(
         args.environment.as_ref(),
         args.wait.lock_wait(),
     );
-    follow(context, &engine, signals, &args.wait.accept, |wires| {
-        engine.resume(id, environment, wait, wires)
-    })
+    follow(
+        context,
+        &engine,
+        signals,
+        (Part::Drives, &args.wait.accept),
+        |wires| engine.resume(id, environment, wait, wires),
+    )
     .await
 }

@@ -1,7 +1,7 @@
 //! `deploy retire`: removes a service from an environment.
 
 use super::confirm;
-use super::follow::follow;
+use super::follow::{Part, follow};
 use crate::args::people::Retire;
 use crate::context::{Context, Signals};
 use crate::error::{CliError, Exit};
@@ -31,5 +31,8 @@ pub(crate) async fn run(
     } else {
         ask = confirm::seen(context, &engine, signals, ask).await?;
     }
-    follow(context, &engine, signals, &[], |wires| engine.deploy(ask, wires)).await
+    follow(context, &engine, signals, (Part::Drives, &[]), |wires| {
+        engine.deploy(ask, wires)
+    })
+    .await
 }

@@ -3,6 +3,7 @@
 use crate::console::{Console, Loudness, Mode, Stdout};
 use crate::render::live::Live;
 use crate::render::plain::{Plain, Stamps};
+use crate::render::prelude::{self, Prelude};
 use crate::render::queue::{self, Queue};
 use crate::render::story::Story;
 use crate::render::{Paint, json};
@@ -11,7 +12,7 @@ use deploy_core::id::DeploymentId;
 use deploy_core::model::Release;
 use deploy_core::time::Timestamp;
 use deploy_core::view::DeploymentView;
-use deploy_engine::api::WaitsFor;
+use deploy_engine::api::{Before, WaitsFor};
 use deploy_engine::drive::Progress;
 use std::io;
 
@@ -35,6 +36,7 @@ enum Reader {
 #[derive(Debug)]
 pub(crate) struct Screen {
     reader: Reader,
+    prelude: Prelude,
     queue: Queue,
 }
 
@@ -53,8 +55,13 @@ impl Screen {
             )))),
             Mode::Text => Reader::Log(Plain::new(story, Stamps::On, console.paint())),
         };
+        Self::of(reader)
+    }
+
+    fn of(reader: Reader) -> Self {
         Self {
             reader,
+            prelude: Prelude::default(),
             queue: Queue::default(),
         }
     }
@@ -65,15 +72,9 @@ impl Screen {
             Reader::Live(_) => {
                 let narrow = console.width().is_some_and(|width| width < NARROW);
                 let story = Story::new(console.loudness(), narrow);
-                Self {
-                    reader: Reader::Log(Plain::new(story, Stamps::Off, console.paint())),
-                    queue: Queue::default(),
-                }
+                Self::of(Reader::Log(Plain::new(story, Stamps::Off, console.paint())))
             }
-            reader => Self {
-                reader,
-                queue: Queue::default(),
-            },
+            reader => Self::of(reader),
         }
     }
 
@@ -103,6 +104,7 @@ impl Screen {
     /// Shows an event.
     pub(crate) fn event(&mut self, event: &Event) {
         self.queue.over();
+        self.prelude.over();
         // A deployment does not stop because nobody looks any more.
         let _gone = match &mut self.reader {
             Reader::Live(live) => live.on(event, &mut Stdout),
@@ -127,6 +129,24 @@ impl Screen {
         }
     }
 
+    /// Takes what goes on before there is a deployment; [`Self::alive`] says it where it takes its time.
+    pub(crate) fn before(&mut self, before: Before, now: Timestamp) {
+        self.prelude.on(before, now);
+    }
+
+    fn still_before(&mut self, now: Timestamp) {
+        let Some((before, since)) = self.prelude.due(now) else {
+            return;
+        };
+        let text = || prelude::text(before, since, now);
+        let _gone = match &mut self.reader {
+            Reader::Live(live) => live.waits(text(), now, &mut Stdout),
+            Reader::Log(plain) => plain.waits(text(), now, &mut Stdout),
+            Reader::Aside(plain) => plain.waits(text(), now, &mut io::stderr()),
+            Reader::Events(_) => json::line(&prelude::object(before, now), &mut Stdout),
+        };
+    }
+
     /// Shows who is waited for, at once; [`Self::alive`] says it again.
     pub(crate) fn waits(&mut self, waits: WaitsFor, now: Timestamp) {
         self.queue.on(waits);
@@ -148,6 +168,7 @@ impl Screen {
     /// Shows that it goes on, to whoever sees nothing move.
     pub(crate) fn alive(&mut self, now: Timestamp) {
         self.queue_up(now);
+        self.still_before(now);
         let _gone = match &mut self.reader {
             Reader::Log(plain) => plain.alive(now, &mut Stdout),
             Reader::Aside(plain) => plain.alive(now, &mut io::stderr()),

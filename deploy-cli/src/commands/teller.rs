@@ -37,6 +37,7 @@ impl<'e> Teller<'e> {
             }
             Told::Progress(progress) => self.screen.progress(&progress),
             Told::Waits(waits) => self.screen.waits(*waits, now()),
+            Told::Before(before) => self.screen.before(before, now()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `deploy up`: the release of a commit into an environment. And what all that deploys share.
 
 use super::confirm;
-use super::follow::follow;
+use super::follow::{Part, follow};
 use crate::args::deploying::{From, How, NothingMade, Up};
 use crate::context::{Context, Signals, variable};
 use crate::error::{CliError, Exit};
@@ -17,7 +17,8 @@ pub(crate) async fn run(
     args: Up,
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
-    let engine = context.open_to_deploy(args.how.allow_ephemeral_state).await?;
+    let (named, allow_ephemeral) = (args.environment.clone(), args.how.allow_ephemeral_state);
+    let engine = context.open_to_deploy_to(named, allow_ephemeral).await?;
     let environment = chosen(context, &engine, args.environment).await?;
     let confirmed = confirm::given(context, &environment)?;
     let what = commit(&args.from);
@@ -45,9 +46,13 @@ pub(crate) async fn deploy(
         context.console.message(&format!("· {said}"));
     }
     let ask = confirm::where_wanted(context, engine, signals, ask).await?;
-    follow(context, engine, signals, &how.wait.accept, |wires| {
-        engine.deploy(ask, wires)
-    })
+    follow(
+        context,
+        engine,
+        signals,
+        (Part::Drives, &how.wait.accept),
+        |wires| engine.deploy(ask, wires),
+    )
     .await
 }
 

@@ -24,13 +24,13 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Verify) -> Result<Exit,
     let engine = context.open_anyway(Access::Look).await?;
     let environment = context.environment(&engine.environments(), args.environment)?;
     let slices = engine.verify(&environment, &args.services).await?;
-    let healthy = slices.iter().all(|slice| slice.health == HealthSeen::Healthy);
-    let drift = if slices.iter().all(|slice| slice.edited.is_empty()) {
-        Drift::None
-    } else {
-        Drift::Drifted
-    };
-    let well = healthy && drift == Drift::None;
+    let healthy = slices.iter().all(|slice| slice.counts_as == HealthSeen::Healthy);
+    let is = |drift| slices.iter().any(|slice| slice.drift == drift);
+    let drift = [Drift::Drifted, Drift::Unknown]
+        .into_iter()
+        .find(|drift| is(*drift));
+    let drift = drift.unwrap_or(Drift::None);
+    let well = slices.iter().all(SliceHealth::is_well);
     let answer = Answer {
         schema: "deploy.verify/1",
         well,
@@ -42,11 +42,7 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Verify) -> Result<Exit,
     context.console.answer(&answer, || {
         let mut table = Table::new(["", "service", "slice", "health", "seen"]);
         for slice in &slices {
-            let mark = if slice.health == HealthSeen::Healthy && slice.edited.is_empty() {
-                "✓"
-            } else {
-                "✗"
-            };
+            let mark = if slice.is_well() { "✓" } else { "✗" };
             let (service, name) = (slice.service.to_string(), slice.slice.to_string());
             table.row([
                 mark.to_owned(),

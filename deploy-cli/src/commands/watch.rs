@@ -1,6 +1,6 @@
 //! `deploy watch`: looks on until it ends. To stop looking stops nothing.
 
-use super::follow::follow;
+use super::follow::{Part, follow};
 use crate::args::deploying::Watch;
 use crate::context::{Context, Signals};
 use crate::error::{CliError, Exit};
@@ -14,8 +14,12 @@ pub(crate) async fn run(
 ) -> Result<Exit, CliError> {
     let engine = context.open_anyway(Access::Read).await?;
     let id = args.id.as_deref();
-    follow(context, &engine, signals, &args.accept, |wires| {
-        engine.watch(id, Seq(0), wires)
-    })
+    follow(
+        context,
+        &engine,
+        signals,
+        (Part::LooksOn, &args.accept),
+        |wires| engine.watch(id, Seq(0), wires),
+    )
     .await
 }

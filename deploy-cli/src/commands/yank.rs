@@ -4,6 +4,7 @@ use super::answers::done;
 use crate::args::people::Yank;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
+use deploy_core::id::EnvName;
 use deploy_engine::api::Access;
 
 pub(crate) async fn run(context: &mut Context<'_>, args: Yank) -> Result<Exit, CliError> {
@@ -13,11 +14,19 @@ pub(crate) async fn run(context: &mut Context<'_>, args: Yank) -> Result<Exit, C
         done(context, &format!("{release} may be deployed again"), None);
     } else {
         let reason = args.reason.unwrap_or_else(|| "by hand".to_owned());
-        let release = engine.yank(&args.release, reason).await?.number;
-        let next = format!("deploy yank {release} --undo");
+        let (release, runs) = engine.yank(&args.release, reason).await?;
+        let release = release.number;
+        let names: Vec<&str> = runs.iter().map(EnvName::as_str).collect();
+        let (still, next) = match names.first() {
+            None => (String::new(), format!("deploy yank {release} --undo")),
+            Some(first) => (
+                format!("; it still runs in {}", names.join(", ")),
+                format!("deploy rollback -e {first}"),
+            ),
+        };
         done(
             context,
-            &format!("{release} is barred from every environment"),
+            &format!("{release} is barred from every environment{still}"),
             Some(&next),
         );
     }

@@ -2,6 +2,7 @@
 
 use super::made::{Made, made};
 use super::name_of;
+use super::unit::{self, Unit};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,8 @@ pub(crate) struct Looked {
     pub(crate) platform: Platform,
     /// How it is made.
     pub(crate) made: Made,
+    /// What starts it on a server.
+    pub(crate) unit: Option<Unit>,
     /// A path that answers about health.
     pub(crate) health: String,
     /// The port it listens on.
@@ -51,12 +54,33 @@ pub(crate) fn look(folder: &Path) -> Looked {
     let name = name(folder, &mut found);
     let made = made(folder, &name, &mut found, &mut missing);
     let platform = platform(folder, &mut found);
-    let port = port(folder, &mut found).unwrap_or_else(|| {
-        if platform == Platform::Ssh {
-            missing.push(format!("the port it listens on, now {PORT}: no source says one"));
+    let unit = match platform {
+        Platform::Ssh => unit::unit(folder, &name, &mut found),
+        _ => None,
+    };
+    if platform == Platform::Ssh
+        && let Some(command) = unit::procfile(folder)
+    {
+        found.push(format!("Procfile starts `{command}` as web"));
+        if unit.is_none() {
+            missing.push(format!(
+                "a unit on the server that runs `{command}` in <path>/current"
+            ));
         }
-        PORT
-    });
+    }
+    if folder.join(".deploy.yaml").is_file() {
+        missing.push(
+            "what .deploy.yaml says: remove this manifest, and `deploy import` takes it over".to_owned(),
+        );
+    }
+    let port = unit::port(folder, &mut found)
+        .or_else(|| port(folder, &mut found))
+        .unwrap_or_else(|| {
+            if platform == Platform::Ssh {
+                missing.push(format!("the port it listens on, now {PORT}: no source says one"));
+            }
+            PORT
+        });
     let health = health(folder, &mut found);
     let branches = branches(folder);
     if !branches.is_empty() {
@@ -67,6 +91,7 @@ pub(crate) fn look(folder: &Path) -> Looked {
         name,
         platform,
         made,
+        unit,
         health,
         port,
         branches,

@@ -3,6 +3,7 @@
 
 pub(crate) mod look;
 mod made;
+mod unit;
 pub(crate) mod write;
 
 /// A manifest to be written, and why it looks so.

@@ -2,6 +2,7 @@
 
 use super::look::{Looked, Platform};
 use super::made::Made;
+use super::unit::Unit;
 use super::{Draft, quoted};
 use crate::args::setup::Template;
 use std::collections::BTreeSet;
@@ -34,8 +35,11 @@ pub(crate) fn draft(looked: &Looked, server: Option<&str>) -> Draft {
             if matches!(looked.made, Made::Source { .. }) {
                 text.push_str("source = \".\"\n");
             }
-            let path = quoted(&format!("/opt/{name}"));
-            let restart = quoted(&format!("systemctl restart {name}"));
+            let unit = looked.unit.as_ref();
+            let path = unit.and_then(|unit| unit.path.clone());
+            let path = quoted(&path.unwrap_or_else(|| format!("/opt/{name}")));
+            let restart = unit.map_or_else(|| format!("systemctl restart {name}"), Unit::restart);
+            let restart = quoted(&restart);
             let _ = writeln!(text, "path = {path}\nrestart = {restart}");
             if let Made::Source {
                 install: Some(install),
@@ -56,9 +60,11 @@ pub(crate) fn draft(looked: &Looked, server: Option<&str>) -> Draft {
                     quoted(&install.command)
                 );
             }
-            missing.push(format!(
-                "the service's unit: `restart` runs systemctl restart {name}"
-            ));
+            if unit.is_none() {
+                missing.push(format!(
+                    "the service's unit: `restart` runs systemctl restart {name}"
+                ));
+            }
         }
         Platform::Fly { app } => {
             let _ = writeln!(
@@ -132,6 +138,7 @@ pub(crate) fn template(kind: Template, name: &str, server: Option<&str>) -> Draf
         name: name.to_owned(),
         platform,
         made: Made::Source { install: None },
+        unit: None,
         health: "/health".to_owned(),
         port: 3000,
         branches,

@@ -61,6 +61,7 @@ impl Activity {
                     self.slice(*slice, "activating");
                 }
             }
+            EventKind::ExclusionIntended { slice } => self.slice(*slice, "stopping"),
             EventKind::RestoreIntended { slices } => {
                 for slice in slices {
                     self.slice(*slice, "putting back");
@@ -72,6 +73,7 @@ impl Activity {
             EventKind::SlicePrepared { slice, .. }
             | EventKind::SliceVerified { slice, .. }
             | EventKind::SliceFailed { slice, .. }
+            | EventKind::SliceExcluded { slice, .. }
             | EventKind::SliceBack { slice, .. }
             | EventKind::SliceUnknown { slice, .. }
             | EventKind::SliceOvertaken { slice } => {
@@ -100,6 +102,7 @@ impl Activity {
             Work::Activate(slice) => (Subject::Slice(slice), "activating"),
             Work::Verify(slice) | Work::VerifyOld(slice) => (Subject::Slice(slice), "verifying"),
             Work::Confirm(slice) => (Subject::Slice(slice), "confirming"),
+            Work::Stop(slice) => (Subject::Slice(slice), "stopping"),
             Work::Restore(slice) => (Subject::Slice(slice), "putting back"),
             _ => return,
         };

@@ -39,7 +39,12 @@ impl Story {
                 "{} {} runs {}: {}",
                 stray.service, stray.slice, stray.runs, stray.why
             );
-            lines.push(tail("stray", runs));
+            let label = if outcome == OutcomeWord::Succeeded {
+                "excluded"
+            } else {
+                "stray"
+            };
+            lines.push(tail(label, runs));
             if let Some(until) = stray.may_change_until {
                 lines.push(tail(
                     "",
@@ -61,7 +66,9 @@ impl Story {
         match outcome {
             OutcomeWord::Open => {
                 lines.push(tail("next", format!("deploy resume {id}  goes on")));
-                lines.push(tail("", format!("deploy cancel {id}  goes back")));
+                if view.can_be_cancelled() {
+                    lines.push(tail("", format!("deploy cancel {id}  goes back")));
+                }
             }
             OutcomeWord::Waiting => lines.push(tail("then", format!("deploy resume {id}"))),
             _ => {}
@@ -84,6 +91,14 @@ fn headline(view: &DeploymentView, outcome: OutcomeWord) -> (Mark, String) {
         Some(Base::Uniform | Base::Mixed) | None => "what ran before serves".to_owned(),
     };
     match outcome {
+        OutcomeWord::Succeeded if view.excluded().next().is_some() => {
+            let left_out = view
+                .excluded()
+                .map(|slice| format!("{} {}", slice.service, slice.slice));
+            let left_out: Vec<_> = left_out.collect();
+            let text = format!("{release} serves, verified, but not on {}", names(&left_out));
+            (Mark::Good, text)
+        }
         OutcomeWord::Succeeded => match plan {
             Some(plan) if !plan.removed().is_empty() => (Mark::Good, removed(plan, &release)),
             Some(plan) if plan.changes_nothing() => (

@@ -7,6 +7,7 @@ pub(crate) mod json;
 pub(crate) mod line;
 pub(crate) mod live;
 pub(crate) mod plain;
+pub(crate) mod prelude;
 mod pulse;
 pub(crate) mod queue;
 pub(crate) mod story;

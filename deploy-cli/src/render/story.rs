@@ -13,6 +13,7 @@ use deploy_core::plan::{Base, Plan, header};
 use deploy_core::port::target::HealthSeen;
 use deploy_core::time::Timestamp;
 use deploy_core::view::DeploymentView;
+use deploy_core::view::slice::Progress;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The fold over events that knows what was said already.
@@ -175,6 +176,9 @@ impl Story {
                             "the outcome of a step is unknown: looking, then trying again",
                         )]
                     }
+                    AttemptReason::Reachable if self.was_reached() => {
+                        vec![step(Mark::Note, "trying again")]
+                    }
                     AttemptReason::Reachable => vec![step(Mark::Note, "can be reached again: going on")],
                     AttemptReason::Fenced => {
                         vec![step(
@@ -206,6 +210,11 @@ impl Story {
                     "something else runs than when it was planned: planning again",
                 )]
             }
+            EventKind::SlicePrepared {
+                slice,
+                note: Some(note),
+                ..
+            } => vec![self.slice(Mark::Warn, *slice, note, None)],
             EventKind::SlicePrepared { slice, changes, .. } if verbose => {
                 let note = if *changes {
                     "prepared"
@@ -235,6 +244,13 @@ impl Story {
             EventKind::SliceFailed {
                 slice, step, failure, ..
             } => self.failed_slice(*slice, *step, failure, event.at),
+            EventKind::ExclusionIntended { slice } => {
+                vec![self.slice(Mark::Note, *slice, self.within_budget(*slice), None)]
+            }
+            EventKind::SliceExcluded { slice, note } => {
+                let note = format!("excluded: {note}");
+                vec![self.slice(Mark::Warn, *slice, note, Some(event.at))]
+            }
             EventKind::Committed if verbose => vec![step(Mark::Note, "committed: every slice is verified")],
             EventKind::SliceConfirmed { slice } if verbose => {
                 vec![self.slice(Mark::Note, *slice, "confirmed", None)]
@@ -311,6 +327,7 @@ impl Story {
         let during = match verb {
             Verb::Prepare => "preparing: ",
             Verb::Confirm => "confirming: ",
+            Verb::Stop => "stopping: ",
             Verb::Restore => "putting back: ",
             Verb::VerifyOld => "after putting back: ",
             Verb::Watch | Verb::Look | Verb::Bake => "later: ",
@@ -321,6 +338,37 @@ impl Story {
             *note = format!("{during}{note}");
         }
         lines
+    }
+
+    /// Whether all places that it was kept out of last could be reached, and something else was in the way.
+    fn was_reached(&self) -> bool {
+        let kept_out = self.view.as_ref().map(|view| &view.kept_out);
+        kept_out.is_some_and(|kept_out| {
+            !kept_out.is_empty() && kept_out.values().all(|failure| failure.code != Code::Unreachable)
+        })
+    }
+
+    /// Why the deployment goes on without a slice.
+    fn within_budget(&self, slice: SliceIx) -> String {
+        let service = self.plan().and_then(|plan| {
+            let service = plan.slices.get(slice.at())?.service;
+            Some((service, plan.service(service)))
+        });
+        let Some((ix, service)) = service else {
+            return "stopping it, to go on without".to_owned();
+        };
+        let left_out = self.view.iter().flat_map(|view| &view.slices);
+        let left_out = left_out.filter(|slice| {
+            slice.service == service.name && matches!(slice.progress, Progress::Stopping | Progress::Excluded)
+        });
+        let slices = self.plan().map_or(0, |plan| {
+            plan.slices.iter().filter(|slice| slice.service == ix).count()
+        });
+        format!(
+            "failure {} of {} allowed on {slices}: stopping it, to go on without",
+            left_out.count(),
+            service.max_failures
+        )
     }
 
     /// A step of which it is not known what came of it: what it said, before looking.

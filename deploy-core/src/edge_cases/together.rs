@@ -227,6 +227,7 @@ pub(super) fn c30() {
             },
             will_be: machine.plan().slice(slice).now.clone(),
             changes: false,
+            note: None,
         }),
         Work::Look => Some(Answer::Seen {
             seen: vec![

@@ -99,6 +99,9 @@ pub enum EventKind {
         will_be: Runs,
         /// Whether activating it would change anything.
         changes: bool,
+        /// What people should know of how it was done: its artifact was gone and made again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
     /// Everything is prepared: from here no effect needs the sources, the artifacts or a secret that is not on the target.
     AllPrepared,
@@ -143,7 +146,19 @@ pub enum EventKind {
         /// Why, for people.
         failure: Failure,
     },
-    /// The commit point: every slice is verified, and a last look under our claim found all of it so.
+    /// A slice that failed is about to be stopped and left out: its service's failure budget allows it.
+    ExclusionIntended {
+        /// Which.
+        slice: SliceIx,
+    },
+    /// A slice was stopped, disarmed, and seen not to serve: the deployment goes on without it.
+    SliceExcluded {
+        /// Which.
+        slice: SliceIx,
+        /// What was seen: `stopped: nothing answers`.
+        note: String,
+    },
+    /// The commit point: every slice is verified, or excluded, and a last look under our claim found all of it so.
     Committed,
     /// A slice's revert is disarmed.
     SliceConfirmed {
@@ -425,6 +440,8 @@ impl EventKind {
             | Self::SliceActivated { .. }
             | Self::SliceVerified { .. }
             | Self::SliceFailed { .. }
+            | Self::ExclusionIntended { .. }
+            | Self::SliceExcluded { .. }
             | Self::Committed
             | Self::SliceConfirmed { .. }
             | Self::BakeBegun { .. }

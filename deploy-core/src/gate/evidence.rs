@@ -3,7 +3,9 @@
 use super::input::moment;
 use super::{Finding, GateInput};
 use crate::id::{EnvName, EvidenceName};
-use crate::view::evidence::Given;
+use crate::model::Release;
+use crate::time::Timestamp;
+use crate::view::evidence::{Given, Ledger};
 use std::time::Duration;
 
 /// What evidence of a name says about the release.
@@ -23,45 +25,87 @@ pub(super) fn says<'a>(
     place: &EnvName,
     valid_for: Option<Duration>,
 ) -> Said<'a> {
-    let local = input.environments.get(place).map(|view| &view.evidence);
-    let everywhere = &input.project.evidence;
-    let words = local
-        .into_iter()
-        .filter_map(|ledger| Some((ledger.last_word(name, input.release, place)?, true)))
-        .chain(
-            everywhere
-                .last_word(name, input.release, place)
-                .map(|given| (given, false)),
-        );
-    let Some((given, is_local)) = words.max_by_key(|(given, is_local)| (given.evidence.at, *is_local)) else {
-        return Said::Nothing("there is none".to_owned());
+    let ledgers = Ledgers {
+        here: input.environments.get(place).map(|view| &view.evidence),
+        everywhere: &input.project.evidence,
     };
-    let digest = input.release.digest();
-    let revoked = local
-        .and_then(|ledger| ledger.revocation(name, digest, given, is_local))
-        .or_else(|| everywhere.revocation(name, digest, given, !is_local));
-    if let Some(revoked) = revoked {
-        return Said::Nothing(format!("revoked at {}: {}", moment(revoked.at), revoked.reason));
+    ledgers.say(name, input.release, place, valid_for, input.clock())
+}
+
+/// Where evidence is looked for: what was given in an environment, and what holds everywhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Ledgers<'a> {
+    /// Of the environment; none where nothing happened yet.
+    pub here: Option<&'a Ledger>,
+    /// The project's.
+    pub everywhere: &'a Ledger,
+}
+
+impl<'a> Ledgers<'a> {
+    /// Whether a gate would find that evidence of this name holds: the last word, not revoked, not expired by what it says itself or
+    /// by the rule's `valid_for`.
+    pub fn hold(
+        self,
+        name: &EvidenceName,
+        release: &Release,
+        place: &EnvName,
+        valid_for: Option<Duration>,
+        now: Timestamp,
+    ) -> bool {
+        matches!(self.say(name, release, place, valid_for, now), Said::Passed(_))
     }
-    let evidence = &given.evidence;
-    let expires = [
-        evidence.valid_until,
-        valid_for.map(|span| evidence.at.after(span)),
-    ]
-    .into_iter()
-    .flatten()
-    .min();
-    match (evidence.finding, expires) {
-        (Finding::Failed, _) => Said::Failed(given),
-        (Finding::Inconclusive, _) => Said::Nothing(format!(
-            "inconclusive at {}: {}",
-            moment(evidence.at),
-            evidence.note
-        )),
-        (Finding::Passed, Some(expires)) if input.clock() >= expires => {
-            Said::Nothing(format!("expired at {}", moment(expires)))
+
+    fn say(
+        self,
+        name: &EvidenceName,
+        release: &Release,
+        place: &EnvName,
+        valid_for: Option<Duration>,
+        now: Timestamp,
+    ) -> Said<'a> {
+        let Self {
+            here: local,
+            everywhere,
+        } = self;
+        let words = local
+            .into_iter()
+            .filter_map(|ledger| Some((ledger.last_word(name, release, place)?, true)))
+            .chain(
+                everywhere
+                    .last_word(name, release, place)
+                    .map(|given| (given, false)),
+            );
+        let Some((given, is_local)) = words.max_by_key(|(given, is_local)| (given.evidence.at, *is_local))
+        else {
+            return Said::Nothing("there is none".to_owned());
+        };
+        let digest = release.digest();
+        let revoked = local
+            .and_then(|ledger| ledger.revocation(name, digest, given, is_local))
+            .or_else(|| everywhere.revocation(name, digest, given, !is_local));
+        if let Some(revoked) = revoked {
+            return Said::Nothing(format!("revoked at {}: {}", moment(revoked.at), revoked.reason));
         }
-        (Finding::Passed, _) => Said::Passed(given),
+        let evidence = &given.evidence;
+        let expires = [
+            evidence.valid_until,
+            valid_for.map(|span| evidence.at.after(span)),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
+        match (evidence.finding, expires) {
+            (Finding::Failed, _) => Said::Failed(given),
+            (Finding::Inconclusive, _) => Said::Nothing(format!(
+                "inconclusive at {}: {}",
+                moment(evidence.at),
+                evidence.note
+            )),
+            (Finding::Passed, Some(expires)) if now >= expires => {
+                Said::Nothing(format!("expired at {}", moment(expires)))
+            }
+            (Finding::Passed, _) => Said::Passed(given),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod yank;
 pub use approval::{Worth, worth};
 pub use by_hand::by_hand;
 pub use confirm::not_acting;
+pub use evidence::Ledgers;
 pub use input::{Containment, GateInput, PlanFacts, Trigger};
 pub use rules::Rules;
 

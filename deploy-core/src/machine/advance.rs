@@ -72,7 +72,12 @@ fn moving(machine: &Machine, step: Step, now: Timestamp) -> Option<EventKind> {
             Some(if lost {
                 closing(Outcome::NeedsHuman)
             } else {
-                ended(Outcome::Succeeded)
+                // What was left out is named, though it is no failure.
+                EventKind::Ended {
+                    outcome: Outcome::Succeeded,
+                    strays: machine.strays(),
+                    by: None,
+                }
             })
         }
         Step::Holding if machine.disarmed() => Some(closing(Outcome::NeedsHuman)),
@@ -147,14 +152,6 @@ fn closing(outcome: Outcome) -> EventKind {
         outcome,
         failure: None,
         unmet: Vec::new(),
-    }
-}
-
-fn ended(outcome: Outcome) -> EventKind {
-    EventKind::Ended {
-        outcome,
-        strays: Vec::new(),
-        by: None,
     }
 }
 

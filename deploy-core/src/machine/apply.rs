@@ -140,7 +140,7 @@ impl Machine {
                 self.state.reach = Reach::Activating;
                 self.state.due = Some(*due);
                 self.state.stage = Stage::Moving(Step::Activating);
-                self.look_if_verified();
+                self.look_if_settled();
                 Ok(())
             }
             EventKind::BatchIntended { slices } => {
@@ -192,7 +192,7 @@ impl Machine {
                     "there was nothing to verify",
                 )?;
                 state.at = At::Verified;
-                self.look_if_verified();
+                self.look_if_settled();
                 Ok(())
             }
             EventKind::SliceFailed { slice, step, how, .. } => {
@@ -229,12 +229,29 @@ impl Machine {
                 }
                 Ok(())
             }
+            EventKind::ExclusionIntended { slice } => {
+                self.ensure_step(Step::Activating, "nothing is being activated")?;
+                ensure(self.may_exclude(*slice), "the failure budget does not allow it")?;
+                self.slice_mut(*slice)?.at = At::ExclusionIntended;
+                Ok(())
+            }
+            EventKind::SliceExcluded { slice, .. } => {
+                self.ensure_step(Step::Activating, "nothing is being activated")?;
+                let state = self.slice_mut(*slice)?;
+                ensure(state.at == At::ExclusionIntended, "it was not to be left out")?;
+                state.at = At::Excluded;
+                state.armed = false;
+                // What was unknown of it is known now: the next failure has its own attempts.
+                self.state.tries = 0;
+                self.look_if_settled();
+                Ok(())
+            }
             EventKind::Committed => {
                 ensure(
                     self.state.stage == Stage::Moving(Step::Looking),
                     "there was no last look",
                 )?;
-                ensure(self.all_verified(), "not every slice is verified")?;
+                ensure(self.all_settled(), "not every slice is verified or left out")?;
                 self.state.reach = Reach::Committed;
                 self.state.pace = Pace::Going;
                 self.state.due = None;
@@ -471,13 +488,13 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) fn all_verified(&self) -> bool {
-        self.state.slices.iter().all(|slice| slice.is_verified())
+    pub(super) fn all_settled(&self) -> bool {
+        self.state.slices.iter().all(|slice| slice.is_settled())
     }
 
-    /// Nothing is left to move or to verify: the last look.
-    pub(super) fn look_if_verified(&mut self) {
-        if self.all_verified() {
+    /// Nothing is left to move, to verify or to stop: the last look.
+    pub(super) fn look_if_settled(&mut self) {
+        if self.all_settled() {
             self.state.stage = Stage::Moving(Step::Looking);
         }
     }

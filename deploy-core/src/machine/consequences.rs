@@ -4,9 +4,9 @@
 use super::{Outcome, TurnReason};
 use crate::event::EventKind;
 use crate::gate::{About, Evidence, Finding, VERIFIED};
-use crate::id::{Actor, DeploymentId, EnvName, EvidenceName};
+use crate::id::{Actor, DeploymentId, EnvName, EvidenceName, SliceIx};
 use crate::model::ReleaseRef;
-use crate::plan::{Kind, Plan};
+use crate::plan::{Kind, Plan, names};
 use crate::time::Timestamp;
 
 /// What follows from a decision for the environment: a success is evidence for the environments after it; a rollback, or a failed
@@ -15,13 +15,14 @@ pub fn consequences(plan: &Plan, at: Timestamp, events: &[EventKind]) -> Vec<Eve
     let of = |kind: &EventKind| match kind {
         EventKind::Ended {
             outcome: Outcome::Succeeded,
+            strays,
             ..
         } => {
             let frozen = (plan.kind == Kind::Rollback).then(|| EventKind::AutomaticPromotionFrozen {
                 reason: format!("rolled back to {}", plan.release.number),
             });
             let verified = EventKind::EvidenceGiven {
-                evidence: verified(plan, at),
+                evidence: verified(plan, at, strays),
             };
             [verified].into_iter().chain(frozen).collect()
         }
@@ -50,7 +51,17 @@ pub fn barred(
     })
 }
 
-fn verified(plan: &Plan, at: Timestamp) -> Evidence {
+fn verified(plan: &Plan, at: Timestamp, left_out: &[SliceIx]) -> Evidence {
+    let left_out: Vec<_> = left_out
+        .iter()
+        .map(|slice| plan.slice(*slice))
+        .map(|slice| format!("{} {}", plan.service(slice.service).name, slice.name))
+        .collect();
+    let but = if left_out.is_empty() {
+        String::new()
+    } else {
+        format!("; left out within the failure budget: {}", names(&left_out))
+    };
     Evidence {
         name: EvidenceName::new(VERIFIED).expect("a fixed, legal name"),
         about: About::Digest(plan.release.digest),
@@ -60,7 +71,7 @@ fn verified(plan: &Plan, at: Timestamp) -> Evidence {
         at,
         valid_until: None,
         run: None,
-        note: "every slice was observed on the release and healthy".to_owned(),
+        note: format!("every slice was observed on the release and healthy{but}"),
     }
 }
 

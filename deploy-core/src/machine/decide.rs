@@ -284,12 +284,14 @@ impl Machine {
                     checkpoint,
                     will_be,
                     changes,
+                    note,
                 },
             ) => Ok(vec![EventKind::SlicePrepared {
                 slice,
                 checkpoint: checkpoint.clone(),
                 will_be: will_be.clone(),
                 changes: *changes,
+                note: note.clone(),
             }]),
             (Work::Activate(slice), Answer::Moved { runs, armed }) => Ok(vec![EventKind::SliceActivated {
                 slice,
@@ -311,6 +313,10 @@ impl Machine {
             (Work::Verify(slice), Answer::Verified { health, note }) => Ok(vec![EventKind::SliceVerified {
                 slice,
                 health: *health,
+                note: note.clone(),
+            }]),
+            (Work::Stop(slice), Answer::Verified { note, .. }) => Ok(vec![EventKind::SliceExcluded {
+                slice,
                 note: note.clone(),
             }]),
             (Work::Confirm(slice), Answer::Done { .. }) => Ok(vec![EventKind::SliceConfirmed { slice }]),

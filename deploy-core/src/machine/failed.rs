@@ -22,6 +22,7 @@ impl Machine {
             Work::Prepare(slice) => (Verb::Prepare, Some(slice)),
             Work::Activate(slice) => (Verb::Activate, Some(slice)),
             Work::Verify(slice) => (Verb::Verify, Some(slice)),
+            Work::Stop(slice) => (Verb::Stop, Some(slice)),
             Work::Confirm(slice) => (Verb::Confirm, Some(slice)),
             Work::Restore(slice) => (Verb::Restore, Some(slice)),
             Work::VerifyOld(slice) => (Verb::VerifyOld, Some(slice)),
@@ -108,6 +109,9 @@ impl Machine {
                 ) =>
             {
                 Some(held())
+            }
+            Reach::Activating if let Some(slice) = self.leaves_out(work, how) => {
+                Some(EventKind::ExclusionIntended { slice })
             }
             Reach::Activating if slice.is_some_and(|slice| self.holds(slice)) => Some(held()),
             Reach::Activating | Reach::Committed | Reach::Baked => {

@@ -15,6 +15,7 @@
 
 mod advance;
 mod apply;
+mod budget;
 mod claims;
 mod consequences;
 mod decide;
@@ -98,7 +99,7 @@ pub struct SliceSight {
     pub runs: Sight,
     /// Whether a revert is armed, with time enough for a renewal.
     pub armed: bool,
-    /// Health, where the look included it.
+    /// Health, where the look included it. Of what is [`Sight::Gone`]: that nothing answers.
     pub healthy: bool,
 }
 
@@ -112,6 +113,8 @@ pub enum Sight {
     New,
     /// The release, which is also what ran before: nothing changes here.
     Both,
+    /// Nothing, where this deployment stopped it or was about to.
+    Gone,
     /// Something else.
     Foreign,
     /// It could not be learned.
@@ -148,6 +151,8 @@ pub enum Verb {
     Activate,
     /// `verify` and the health window.
     Verify,
+    /// `stop`, and looking whether nothing serves.
+    Stop,
     /// Watching while others move.
     Watch,
     /// The last look.
@@ -212,6 +217,8 @@ pub enum Work {
     Activate(SliceIx),
     /// Platform and health window.
     Verify(SliceIx),
+    /// Take a slice out of service, disarmed, and see that nothing of it serves.
+    Stop(SliceIx),
     /// Keep every armed slice armed until it is confirmed or restored. Answers only when one is lost.
     KeepArmed,
     /// Keep looking at what is verified. Answers only when one is not well.
@@ -307,6 +314,8 @@ pub enum Answer {
         will_be: Runs,
         /// Whether activating would change anything.
         changes: bool,
+        /// What people should know of how it was done.
+        note: Option<String>,
     },
     /// To [`Work::Activate`] and [`Work::Restore`].
     Moved {
@@ -315,7 +324,7 @@ pub enum Answer {
         /// Whether a revert is armed.
         armed: bool,
     },
-    /// To [`Work::Verify`] and [`Work::VerifyOld`]: it runs what it should.
+    /// To [`Work::Verify`] and [`Work::VerifyOld`]: it runs what it should. To [`Work::Stop`]: nothing of it serves.
     Verified {
         /// Health, as far as anybody looked.
         health: HealthSeen,

@@ -80,18 +80,18 @@ impl Machine {
             .all(|slice| holds(self.state.slice(*slice)))
     }
 
-    /// Whether a slice may be moved to the release now: what must be there before it is verified whole, and so are the batches
-    /// before its own. A rollback goes in reverse order of need.
+    /// Whether a slice may be moved to the release now: what must be there before it is verified whole, but for what is excluded, and
+    /// so are the batches before its own. A rollback goes in reverse order of need.
     pub(super) fn may_activate(&self, slice: SliceIx) -> bool {
         let service = self.plan.slice(slice).service;
         let earlier = &self.plan.service(service).batches[..self.order.batch[slice.at()]];
         earlier
             .iter()
             .flatten()
-            .all(|slice| self.state.slice(*slice).is_verified())
+            .all(|slice| self.state.slice(*slice).is_settled())
             && self.order.before[service.at()]
                 .iter()
-                .all(|service| self.all_of(*service, SliceState::is_verified))
+                .all(|service| self.all_of(*service, SliceState::is_settled))
     }
 
     /// Whether a slice is to be moved now, if the pace allows it: prepared, with a way back.

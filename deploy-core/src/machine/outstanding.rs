@@ -47,6 +47,8 @@ fn moving(machine: &Machine, step: Step, work: &mut Vec<Work>) {
         Step::Activating => {
             work.extend(slices(|m, slice| m.state.slice(slice).at == At::Intended).map(Work::Activate));
             work.extend(slices(Machine::to_verify).map(Work::Verify));
+            let to_stop = |m: &Machine, slice| m.state.slice(slice).at == At::ExclusionIntended;
+            work.extend(slices(to_stop).map(Work::Stop));
         }
         Step::Looking | Step::LookingBack => work.push(Work::Look),
         Step::Confirming => {

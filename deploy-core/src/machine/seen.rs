@@ -5,7 +5,7 @@ use super::state::{At, Direction, Hold, Reach, SliceState, Stage, Step};
 use super::{Machine, Sight, SliceSight};
 use crate::id::SliceIx;
 use crate::plan::Kind;
-use crate::port::target::Fence;
+use crate::port::target::{Fence, Runs};
 
 impl Machine {
     pub(super) fn surveyed(&mut self, seen: &[SliceSight]) -> Applied {
@@ -40,7 +40,7 @@ impl Machine {
                 (Direction::Forward, Reach::Nothing | Reach::Prepared) if rollback => {
                     state.at = match sight.runs {
                         Sight::Unreachable => At::Unknown,
-                        Sight::Foreign => At::Overtaken,
+                        Sight::Foreign | Sight::Gone => At::Overtaken,
                         Sight::Old | Sight::New | Sight::Both => At::Untouched,
                     };
                     // What cannot be had is not prepared either: it holds up only what needs it.
@@ -64,7 +64,7 @@ impl Machine {
             (Direction::Forward, Reach::Finishing) => Step::Finishing,
         });
         if self.state.direction == Direction::Forward && self.state.reach == Reach::Activating {
-            self.look_if_verified();
+            self.look_if_settled();
         }
         Ok(())
     }
@@ -81,6 +81,16 @@ impl Machine {
             Hold::Taken => sight.runs = Sight::Foreign,
             Hold::Free | Hold::Held => {}
         }
+        if self.state.direction == Direction::Forward {
+            let nothing_before = self.plan.slice(slice).now == Runs::Nothing;
+            sight.runs = match (sight.runs, self.state.slice(slice).at) {
+                // Where nothing ran before, being stopped looks like that.
+                (Sight::Old, At::ExclusionIntended | At::Excluded) if nothing_before => Sight::Gone,
+                // Nobody but another can have started it again.
+                (Sight::Old | Sight::New | Sight::Both, At::Excluded) => Sight::Foreign,
+                (runs, _) => runs,
+            };
+        }
         Some(sight)
     }
 }
@@ -88,9 +98,11 @@ impl Machine {
 /// Going forward again after a crash or an unknown outcome that left everything wholly old or new.
 fn seen_going_forward(slice: SliceState, runs: Sight, rollback: bool, way_back: bool) -> At {
     match (runs, slice.at) {
-        (Sight::Foreign, _) if rollback => At::Overtaken,
+        (Sight::Foreign | Sight::Gone, _) if rollback => At::Overtaken,
         (Sight::Unreachable, _) if rollback => At::Unknown,
-        (Sight::Foreign | Sight::Unreachable, at) => at,
+        (Sight::Foreign | Sight::Unreachable | Sight::Gone, at) => at,
+        // A stop that was intended is done, or done again.
+        (_, at @ (At::ExclusionIntended | At::Excluded)) => at,
         // What does not move is verified again in its turn.
         _ if !slice.moves => At::Untouched,
         (Sight::Both, At::Untouched) => At::Untouched,
@@ -108,7 +120,8 @@ fn seen_settled(slice: SliceState, runs: Sight) -> At {
         (Sight::New | Sight::Both, _) => At::Verified,
         (Sight::Old, at) if !slice.moves => at,
         (Sight::Old, _) => At::Stuck,
-        (Sight::Foreign, _) => At::Overtaken,
+        (Sight::Gone, At::Excluded) => At::Excluded,
+        (Sight::Foreign | Sight::Gone, _) => At::Overtaken,
         (Sight::Unreachable, _) => At::Unknown,
     }
 }
@@ -118,6 +131,7 @@ fn seen_held(slice: SliceState, runs: Sight) -> At {
     match (runs, slice.at) {
         (Sight::Unreachable, _) => At::Unknown,
         (Sight::Foreign, _) => At::Overtaken,
+        (Sight::Gone, _) => At::Excluded,
         (Sight::Both, at) | (Sight::New, at @ (At::Verified | At::Confirmed)) => at,
         (Sight::New, _) => At::Activated,
         // It is back and was looked at: that is no reason for a human.
@@ -131,7 +145,9 @@ fn seen_going_back(slice: SliceState, sight: SliceSight) -> At {
     match (sight.runs, slice.touched()) {
         (Sight::Unreachable, _) => At::Unknown,
         (Sight::Foreign, _) | (Sight::New, false) => At::Overtaken,
-        (Sight::New, true) => At::ToRestore,
+        (Sight::New | Sight::Gone, _) => At::ToRestore,
+        // Where nothing ran before, a stop that was cut short cannot be told from one that never began.
+        (Sight::Old | Sight::Both, _) if slice.is_left_out() => At::ToRestore,
         // Still armed: putting it back disarms it.
         (Sight::Old | Sight::Both, _) if sight.armed => At::ToRestore,
         (Sight::Old | Sight::Both, true) if slice.at == At::Back => At::Back,

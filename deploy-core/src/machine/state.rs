@@ -180,6 +180,10 @@ pub enum At {
     Verified,
     /// And disarmed.
     Confirmed,
+    /// It failed within its service's budget. A stop may be running, or may have run.
+    ExclusionIntended,
+    /// Stopped, disarmed and observed not serving: the deployment goes on without it.
+    Excluded,
     /// Observed on the release, or armed: to be put back when nothing that needs it is on the release.
     ToRestore,
     /// A restore may be running, or may have run.
@@ -267,9 +271,14 @@ impl SliceState {
         match self.at {
             At::Untouched | At::Back => true,
             At::Verified | At::Confirmed | At::Activated | At::Intended => !self.moves,
-            At::ToRestore | At::RestoreIntended | At::Restored | At::Unknown | At::Overtaken | At::Stuck => {
-                false
-            }
+            At::ExclusionIntended
+            | At::Excluded
+            | At::ToRestore
+            | At::RestoreIntended
+            | At::Restored
+            | At::Unknown
+            | At::Overtaken
+            | At::Stuck => false,
         }
     }
 
@@ -281,5 +290,15 @@ impl SliceState {
     /// Whether it is where going forward wants it.
     pub fn is_verified(self) -> bool {
         matches!(self.at, At::Verified | At::Confirmed)
+    }
+
+    /// Whether nothing more is asked of it on the way forward: it is there, or left out.
+    pub fn is_settled(self) -> bool {
+        self.is_verified() || self.at == At::Excluded
+    }
+
+    /// Whether it uses up its service's failure budget.
+    pub fn is_left_out(self) -> bool {
+        matches!(self.at, At::ExclusionIntended | At::Excluded)
     }
 }

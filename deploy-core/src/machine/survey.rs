@@ -88,6 +88,10 @@ impl Machine {
                 Sight::Foreign => TurnReason::Foreign,
                 Sight::Old if was_on => TurnReason::Reverted,
                 Sight::New if !state.touched() && state.moves => TurnReason::Foreign,
+                Sight::Gone if state.is_left_out() => return None,
+                Sight::Gone => TurnReason::Foreign,
+                // It is stopped next, or again: nothing has to be armed for that.
+                Sight::New if state.is_left_out() => return None,
                 Sight::New if arms && state.moves && !sight.armed => TurnReason::NotClean,
                 _ if state.at == At::Unknown => TurnReason::NotClean,
                 Sight::Old | Sight::New | Sight::Both => return None,
@@ -108,7 +112,7 @@ impl Machine {
                     Sight::Unreachable => Failed::Unreachable,
                     Sight::Foreign => Failed::Overtaken,
                     Sight::New if !self.state.slice(slice).touched() => Failed::Overtaken,
-                    Sight::New => Failed::NotDone,
+                    Sight::New | Sight::Gone => Failed::NotDone,
                     Sight::Old | Sight::Both if !sight.healthy => Failed::Unhealthy,
                     Sight::Old | Sight::Both => return None,
                 };
@@ -145,7 +149,10 @@ impl Machine {
                     Sight::Foreign => Failed::Overtaken,
                     Sight::Old => Failed::NotDone,
                     Sight::New | Sight::Both if !sight.healthy => Failed::Unhealthy,
-                    Sight::New | Sight::Both => return None,
+                    // Left out, and something answers there.
+                    Sight::Gone if !sight.healthy => Failed::NotDone,
+                    Sight::Gone if self.state.slice(slice).at != At::Excluded => Failed::Overtaken,
+                    Sight::New | Sight::Both | Sight::Gone => return None,
                 };
                 Some((slice, how))
             })

@@ -13,13 +13,14 @@ use crate::event::{AttemptReason, Driver, Event, EventKind, Recorded, SCHEMA};
 use crate::failure::{Code, Failure};
 use crate::gate::{GateKind, Opens, Unmet, Verdict};
 use crate::id::{
-    Actor, Attempt, EnvName, Epoch, Fingerprint, PlaceId, PlaceIx, ReleaseNumber, Seq, ServiceIx,
-    ServiceName, SliceIx, SliceName, UnitId, UnitIx,
+    Actor, Attempt, DeploymentId, EnvName, Epoch, Fingerprint, PlaceId, PlaceIx, ReleaseNumber, Seq,
+    ServiceIx, ServiceName, SliceIx, SliceName, UnitId, UnitIx,
 };
 use crate::model::ReleaseRef;
 use crate::plan::{Base, Change, Kind, Limits, OnFailure, Plan, PlannedService, PlannedSlice, WayBack};
 use crate::port::target::{Abilities, Checkpoint, Fence, HealthSeen, Runs};
 use crate::time::Timestamp;
+use crate::view::DeploymentView;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,12 +48,14 @@ fn plan(kind: Kind, slices: u16) -> Plan {
             .map(|slice| vec![SliceIx(slice)])
             .collect(),
         on_failure: OnFailure::Rollback,
+        max_failures: 0,
         bake: Duration::ZERO,
         abilities: Abilities {
             fence: Fence::Write,
             arms: kind != Kind::Rollback,
             removes: true,
             unbroken_since: false,
+            stops: false,
         },
         interrupts: false,
     };
@@ -248,6 +251,7 @@ impl Story {
                 },
                 will_be: runs(),
                 changes: true,
+                note: None,
             },
             Work::Activate(slice) => {
                 self.sights[slice.at()].runs = Sight::New;
@@ -460,7 +464,17 @@ fn cancel_at_each_stage() {
             story.step();
         }
         let reach = story.machine.state().reach;
+        let mut view = DeploymentView::new(
+            DeploymentId::new("01J".to_owned() + &"0".repeat(23)).expect("an id"),
+            NOW,
+        );
+        story.journal.iter().for_each(|stored| view.apply(stored.event()));
         let answer = story.ask(Ask::Cancel);
+        assert_eq!(
+            view.can_be_cancelled(),
+            answer.is_ok(),
+            "people are told the same, after {after}"
+        );
         let end = story.run();
         match reach {
             Reach::Nothing | Reach::Prepared => assert_eq!(end, Some(Outcome::Cancelled), "after {after}"),

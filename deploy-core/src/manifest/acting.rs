@@ -263,8 +263,8 @@ fn of_environment(manifest: &Manifest, environment: &Environment, acts: &Acts) -
                     let reason = "HAProxy comes later: nginx and Caddy act".to_owned();
                     add("strategy.proxy.haproxy", true, reason);
                 }
-                if !service.strategy.max_failures.is_zero() {
-                    let reason = "the first failure turns back".to_owned();
+                if !service.strategy.max_failures.is_zero() && chosen != StrategyKind::Rolling {
+                    let reason = format!("{chosen} has no failure budget: the first failure turns back");
                     add("strategy.max_failures", false, reason);
                 }
             }

@@ -36,7 +36,7 @@ mod command;
 mod path;
 
 pub use crate::command::Command;
-pub use path::{Glob, RelPath};
+pub use path::{Glob, InnerPath, RelPath};
 
 pub(crate) fn choice<T>(
     node: &Node,

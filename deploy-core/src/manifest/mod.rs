@@ -40,10 +40,10 @@ pub use keys::target::{
     Backup, ComposeConfig, ExecConfig, FlyConfig, GoldenImageConfig, K8sConfig, KeyMap, MigrationCommands,
     MigrationRollback, MigrationsConfig, Namespace, SshConfig, TargetConfig, TargetKind, WhenStopped,
 };
-pub use leaf::{Amount, Command, Glob, OneOrMore, Period, RelPath};
+pub use leaf::{Amount, Command, Glob, InnerPath, OneOrMore, Period, RelPath};
 pub use model::{
-    Content, Environment, HealthProbe, Host, HostAddress, NamedHook, Origin, Project, Service,
-    ServiceStrategy, Setting, config_version,
+    Content, Environment, HealthProbe, Host, HostAddress, NamedHook, OnHost, Origin, Project, Service,
+    ServiceStrategy, Setting, There, config_version,
 };
 pub use named::{Found, Unfilled, stands_for_a_server};
 pub use parse::{MAX_BYTES, Manifest, parse};

@@ -9,7 +9,7 @@ use super::keys::project::Records;
 use super::keys::service::{HookPoint, OnFailure};
 use super::keys::strategy::{CanaryStep, HostSelection, Proxy, StrategyKind};
 use super::keys::target::{TargetConfig, TargetKind};
-use super::leaf::{Amount, Command, Glob, Period, RelPath};
+use super::leaf::{Amount, Command, Glob, InnerPath, Period, RelPath};
 use super::template::{Template, VarName};
 use crate::digest::Digest;
 use crate::id::{Actor, ArtifactName, EnvName, EvidenceName, GroupName, HostName, ProjectName, ServiceName};
@@ -181,9 +181,57 @@ pub struct Service {
     pub vars: BTreeMap<VarName, Template>,
     /// The secrets it gets.
     pub secrets: BTreeMap<VarName, SecretRef>,
+    /// What of it differs on hosts that have variables of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_host: BTreeMap<HostName, OnHost>,
+}
+
+/// What of a service may differ on a host that has variables of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OnHost {
+    /// What it runs on: its paths there.
+    pub target: TargetConfig,
+    /// How its health is looked at there.
+    pub health: BTreeMap<EvidenceName, HealthProbe>,
+    /// Every variable it gets there.
+    pub vars: BTreeMap<VarName, Template>,
+}
+
+/// A service on one host, or anywhere.
+#[derive(Debug, Clone, Copy)]
+pub struct There<'a> {
+    /// What it runs on.
+    pub target: &'a TargetConfig,
+    /// How its health is looked at.
+    pub health: &'a BTreeMap<EvidenceName, HealthProbe>,
+    /// Every variable it gets.
+    pub vars: &'a BTreeMap<VarName, Template>,
 }
 
 impl Service {
+    /// It on the host of this name; a slice that is no host is like any.
+    pub fn on(&self, host: &str) -> There<'_> {
+        let own = self.by_host.iter().find(|(name, _)| name.as_str() == host);
+        match own {
+            Some((_, own)) => There {
+                target: &own.target,
+                health: &own.health,
+                vars: &own.vars,
+            },
+            None => There {
+                target: &self.target,
+                health: &self.health,
+                vars: &self.vars,
+            },
+        }
+    }
+
+    /// Variables that are others on a host than elsewhere.
+    pub fn own_to(&self, host: &str) -> impl Iterator<Item = (&VarName, &Template)> {
+        let there = self.on(host).vars.iter();
+        there.filter(|(name, template)| self.vars.get(*name) != Some(*template))
+    }
+
     /// The kind of its target.
     pub const fn kind(&self) -> TargetKind {
         self.target.kind()
@@ -213,14 +261,14 @@ pub struct ServiceStrategy {
     pub max_failures: Amount,
     /// canary: the shares in growing order; not empty for a canary.
     pub steps: Vec<CanaryStep>,
+    /// canary: how many slices of one step move at once, where `batch` is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_steps: Option<Amount>,
     /// blue-green on servers: the two ports.
     pub ports: Option<(u16, u16)>,
     /// blue-green on servers: what sends the traffic.
     pub proxy: Option<Proxy>,
-    /// blue-green on servers: what stops the one that does not serve.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stop: Option<Command>,
-    /// blue-green on servers: how long it has to end what it had begun.
+    /// blue-green on servers: how long the one that does not serve any more has to end what it had begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Period>,
     /// blue-green on Kubernetes: one workload.
@@ -243,7 +291,7 @@ pub struct NamedHook {
     /// Runs only if one of these differs from the previous release; empty means always.
     pub if_changed: Vec<Glob>,
     /// What it makes; carried over when it is skipped.
-    pub produces: Vec<RelPath>,
+    pub produces: Vec<InnerPath>,
     /// What runs.
     pub command: Command,
     /// How long it may take.

@@ -72,6 +72,14 @@ impl Node {
         }
     }
 
+    /// The values of a list; none of anything else.
+    pub(crate) fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::Array(items) => items,
+            _ => &[],
+        }
+    }
+
     /// A value below tables, by keys.
     pub(crate) fn at(&self, path: &[&str]) -> Option<&Node> {
         let mut node = self;

@@ -9,7 +9,7 @@ use super::choose::Chosen;
 use super::input::{PlanInput, ServiceInput, SliceInput, StrategyInput};
 use super::notice::{names, of};
 use super::problem::{MOST_SLICES, PlanProblem};
-use super::strategy::{Grouping, Now, group};
+use super::strategy::{Grouping, Now, allowed, group};
 use super::waves::{Node, sort};
 use super::{Change, Kind, Limits, Plan, PlannedService, PlannedSlice};
 use crate::id::{Fingerprint, PlaceId, PlaceIx, ServiceIx, ServiceName, SliceIx, SliceName, UnitId, UnitIx};
@@ -210,6 +210,7 @@ impl Planner<'_> {
                 plan.slices[first + at].hold = *hold;
             }
         }
+        let max_failures = self.budget(service, change, &grouping);
         let index = |at: usize| SliceIx(u16::try_from(first + at).expect("the slices were counted"));
         plan.services.push(PlannedService {
             name: service.name.clone(),
@@ -222,6 +223,7 @@ impl Planner<'_> {
                 .map(|batch| batch.into_iter().map(index).collect())
                 .collect(),
             on_failure: service.on_failure,
+            max_failures,
             bake: if self.rollback {
                 Duration::ZERO
             } else {
@@ -288,15 +290,6 @@ impl Planner<'_> {
                 cut: None,
             };
         }
-        if let StrategyInput::Rolling {
-            max_failures: 1.., ..
-        } = &service.strategy
-        {
-            self.notices.push(of(
-                &service.name,
-                "`max_failures` does not act in this version: the first failure counts",
-            ));
-        }
         let seen: Vec<_> = service
             .slices
             .iter()
@@ -319,6 +312,32 @@ impl Planner<'_> {
             ));
         }
         grouping
+    }
+
+    /// How many slices of a service may fail without turning back: never all of them, and none in a rollback, which goes on past any.
+    fn budget(&mut self, service: &ServiceInput, change: Change, grouping: &Grouping) -> u16 {
+        let StrategyInput::Rolling {
+            max_failures: Some(asked),
+            ..
+        } = service.strategy
+        else {
+            return 0;
+        };
+        if self.rollback || change != Change::Move {
+            return 0;
+        }
+        if !service.abilities.stops {
+            self.problems.push(PlanProblem::CannotStop {
+                service: service.name.clone(),
+                target: service.target.clone(),
+            });
+            return 0;
+        }
+        let count = service.slices.len();
+        let budget = allowed(asked, count);
+        let widest = grouping.batches.iter().map(Vec::len).max().unwrap_or_default();
+        self.say_budget(service, asked, budget, widest);
+        u16::try_from(budget).unwrap_or(u16::MAX)
     }
 
     /// A slice is armed only if everything that needs it can be: a revert that fires must not leave what needs it on the release.

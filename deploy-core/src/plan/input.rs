@@ -91,8 +91,9 @@ pub enum StrategyInput {
     Rolling {
         /// How many slices move at once.
         batch: Batch,
-        /// How many may fail before the deployment turns back.
-        max_failures: u16,
+        /// How many may fail without turning the deployment back, of all slices of the service; a share is rounded down. None: the
+        /// first failure turns back.
+        max_failures: Option<Batch>,
     },
     /// Stop everything, then start everything.
     Recreate,
@@ -102,6 +103,8 @@ pub enum StrategyInput {
     Canary {
         /// How far each step goes, counted from the beginning.
         steps: Vec<CanaryStep>,
+        /// How many slices of one step move at once. None: all of them.
+        batch: Option<Batch>,
     },
 }
 
@@ -109,7 +112,7 @@ impl StrategyInput {
     /// How long it waits in all, whoever moves how fast.
     pub fn waits(&self) -> Duration {
         match self {
-            Self::Canary { steps } => steps.iter().map(|step| step.hold).sum(),
+            Self::Canary { steps, .. } => steps.iter().map(|step| step.hold).sum(),
             Self::Rolling { .. } | Self::Recreate | Self::AllAtOnce => Duration::ZERO,
         }
     }
@@ -120,7 +123,7 @@ impl Default for StrategyInput {
     fn default() -> Self {
         Self::Rolling {
             batch: Batch::Count(NonZeroU16::MIN),
-            max_failures: 0,
+            max_failures: None,
         }
     }
 }

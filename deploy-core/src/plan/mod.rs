@@ -114,6 +114,9 @@ pub struct PlannedService {
     pub batches: Vec<Vec<SliceIx>>,
     /// What its failure means.
     pub on_failure: OnFailure,
+    /// How many of its slices may fail without turning the deployment back: each is stopped, and left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_failures: u16,
     /// How long it is watched after the commit point.
     #[serde(with = "human")]
     pub bake: Duration,
@@ -121,6 +124,14 @@ pub struct PlannedService {
     pub abilities: Abilities,
     /// Whether its last healthy slice is out for a moment (one slice, `recreate`, `all-at-once`): said in the plan.
     pub interrupts: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's `skip_serializing_if` hands out references"
+)]
+const fn is_zero(count: &u16) -> bool {
+    *count == 0
 }
 
 /// One slice of a plan.

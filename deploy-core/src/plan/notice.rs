@@ -2,7 +2,7 @@
 //! service first, then what is so, then what follows. No rule decides by them, but the linter asks that they are there.
 
 use super::build::Planner;
-use super::input::{ServiceInput, StrategyInput};
+use super::input::{Batch, ServiceInput, StrategyInput};
 use super::{Base, PlannedSlice, WayBack};
 use crate::port::target::{Fence, Runs};
 use std::fmt::Display;
@@ -64,6 +64,30 @@ impl Planner<'_> {
             say(format!(
                 "what runs on {} was not put there by deploy: it is adopted as it is",
                 names(&adopted)
+            ));
+        }
+    }
+
+    /// What is to be said of a failure budget: `widest` is how many slices move at once at the most.
+    pub(super) fn say_budget(&mut self, service: &ServiceInput, asked: Batch, budget: usize, widest: usize) {
+        let count = service.slices.len();
+        let mut say = |text: String| self.notices.push(of(&service.name, text));
+        if budget == 0 {
+            say(format!(
+                "`max_failures = {asked}` of {count} slices is none: the first failure turns back"
+            ));
+            return;
+        }
+        let (many, each) = match budget {
+            1 => ("1 slice".to_owned(), "it"),
+            _ => (format!("{budget} slices"), "each"),
+        };
+        say(format!(
+            "{many} of {count} may fail without turning back: {each} is stopped and left out, to be deployed again"
+        ));
+        if count > 1 && budget + widest >= count {
+            say(format!(
+                "with {many} left out, no other serves while the last ones move"
             ));
         }
     }

@@ -134,6 +134,14 @@ pub enum PlanProblem {
         /// When at the latest.
         fires_in: Duration,
     },
+    /// What fails could not be taken out of service: it would serve beside the release.
+    #[error("`max_failures` of `{service}`: {target} cannot stop one slice while the others serve")]
+    CannotStop {
+        /// Which.
+        service: ServiceName,
+        /// On what.
+        target: String,
+    },
     /// A limit of zero would end every deployment at once.
     #[error("the limit `{limit}` is zero")]
     ZeroLimit {
@@ -206,6 +214,14 @@ impl PlanProblem {
                 "remove it from `needs`, or take the service up again",
             )
             .on(service, None),
+            Self::CannotStop { service, target } => {
+                let next = if target == "ssh" {
+                    "say how: `stop = \"systemctl stop …\"` in its ssh table"
+                } else {
+                    "leave `max_failures` out: the first failure turns back"
+                };
+                of(Code::ManifestInvalid, next).on(service, None)
+            }
             Self::ZeroLimit { .. } => of(Code::ManifestInvalid, "set a limit above zero"),
             Self::BelowFloor { .. } => of(
                 Code::NothingToGoBackTo,

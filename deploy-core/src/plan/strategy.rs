@@ -45,7 +45,7 @@ pub(super) fn group(strategy: &StrategyInput, slices: &[Now]) -> Grouping {
             let size = size(*batch, count, &mut cut);
             (size..count).step_by(size).chain([count]).map(at_once).collect()
         }
-        StrategyInput::Canary { steps } => canary(steps, count, &mut cut),
+        StrategyInput::Canary { steps, batch } => canary(steps, *batch, count, &mut cut),
     };
     let (mut batches, mut holds) = (Vec::new(), Vec::<Duration>::new());
     let mut begin = 0;
@@ -67,12 +67,27 @@ pub(super) fn group(strategy: &StrategyInput, slices: &[Now]) -> Grouping {
     }
 }
 
-fn canary(steps: &[CanaryStep], count: usize, cut: &mut Option<Batch>) -> Vec<(usize, Duration)> {
-    steps
-        .iter()
-        .map(|step| (size(step.to, count, cut), step.hold))
-        .chain([(count, Duration::ZERO)])
-        .collect()
+/// Where each batch ends, and how long it is watched: the last of a step for as long as the step says.
+fn canary(
+    steps: &[CanaryStep],
+    batch: Option<Batch>,
+    count: usize,
+    cut: &mut Option<Batch>,
+) -> Vec<(usize, Duration)> {
+    let mut ends = Vec::new();
+    let mut begin = 0;
+    let steps = steps.iter().map(|step| (step.to, step.hold));
+    for (to, hold) in steps.chain([(Batch::Percent(Percent::ALL), Duration::ZERO)]) {
+        let end = size(to, count, cut);
+        if let Some(batch) = batch {
+            let size = size(batch, count, cut);
+            let between = (begin + size..end).step_by(size);
+            ends.extend(between.map(|end| (end, Duration::ZERO)));
+        }
+        ends.push((end, hold));
+        begin = begin.max(end);
+    }
+    ends
 }
 
 /// How many of `count` slices: at least one, and not all of several, unless it says `100%`.
@@ -90,6 +105,15 @@ fn size(batch: Batch, count: usize, cut: &mut Option<Batch>) -> usize {
         *cut = Some(batch);
     }
     wanted.clamp(1, most)
+}
+
+/// How many of `count` slices may fail: a share is rounded down, and one always has to come through.
+pub(super) fn allowed(asked: Batch, count: usize) -> usize {
+    let asked = match asked {
+        Batch::Count(asked) => usize::from(asked.get()),
+        Batch::Percent(share) => count * usize::from(share.get()) / 100,
+    };
+    asked.min(count.saturating_sub(1))
 }
 
 fn interrupts(batches: &[Vec<usize>], slices: &[Now]) -> bool {
@@ -115,10 +139,14 @@ mod tests {
             None => StrategyInput::AllAtOnce,
             Some(("rolling", size)) => StrategyInput::Rolling {
                 batch: batch(size),
-                max_failures: 0,
+                max_failures: None,
             },
             Some((_, steps)) => StrategyInput::Canary {
+                batch: steps.split_once(" by ").map(|(_, size)| batch(size)),
                 steps: steps
+                    .split(" by ")
+                    .next()
+                    .expect("there is a first part")
                     .split(' ')
                     .map(|to| CanaryStep {
                         to: batch(to),
@@ -126,6 +154,23 @@ mod tests {
                     })
                     .collect(),
             },
+        }
+    }
+
+    #[test]
+    fn budgets_are_rounded_down_and_never_take_all() {
+        for (asked, count, wanted) in [
+            ("1", 3, 1),
+            ("2", 3, 2),
+            ("3", 3, 2),
+            ("1", 1, 0),
+            ("10%", 9, 0),
+            ("10%", 10, 1),
+            ("10%", 29, 2),
+            ("100%", 4, 3),
+        ] {
+            let asked_for = asked.parse().expect("a budget");
+            assert_eq!(allowed(asked_for, count), wanted, "{asked} of {count}");
         }
     }
 
@@ -158,6 +203,11 @@ mod tests {
             ("canary 100%", "xx", "01 !"),
             ("canary 5", "xx", "0 1 <"),
             ("canary 1 50%", "x", "0 !"),
+            ("canary 1 by 2", "xxxxxx", "0 12 34 5"),
+            ("canary 1 50% by 1", "xxxxxx", "0 1 2 3 4 5"),
+            ("canary 3 by 2", "xxxxxxx", "01 2 34 56"),
+            ("canary 1 by 25%", "xxxxxxxxx", "0 123 456 78"),
+            ("canary 1 by 9", "xxx", "0 12 <"),
             ("canary 1", "....", "0123"),
             ("recreate", "xx", "01 !"),
             ("recreate", "..", "01"),
@@ -206,7 +256,11 @@ mod tests {
         };
         let minutes = |slices: usize| {
             let steps = vec![step("1", 5), step("50%", 10)];
-            let holds = group(&StrategyInput::Canary { steps }, &vec![Now::Something; slices]).holds;
+            let holds = group(
+                &StrategyInput::Canary { steps, batch: None },
+                &vec![Now::Something; slices],
+            )
+            .holds;
             holds
                 .into_iter()
                 .map(|hold| hold.as_secs() / 60)

@@ -34,6 +34,10 @@ pub enum Fence {
 
 /// What a target can do. Declared, not discovered: the planner and `deploy check` ask without touching the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one ability, and none follows from another"
+)]
 pub struct Abilities {
     /// How it fences.
     pub fence: Fence,
@@ -43,6 +47,9 @@ pub struct Abilities {
     pub removes: bool,
     /// Whether it can prove since when health is unbroken.
     pub unbroken_since: bool,
+    /// Whether it can take one slice out of service while the others serve: [`Target::stop`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stops: bool,
 }
 
 /// One slice as a target lists it: names that the planner groups by.
@@ -348,6 +355,16 @@ pub struct Restore {
     pub ours: Vec<Runs>,
 }
 
+/// Which slice to take out of service.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// The slice.
+    pub slice: SliceName,
+    /// What it may run: what this deployment put there, what ran before, or nothing where it was stopped already. Anything else is
+    /// somebody's change.
+    pub may_run: Vec<Runs>,
+}
+
 /// What to clean up at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cleanup {
@@ -491,6 +508,23 @@ pub trait Target: Send + Sync {
 
     /// Puts back what was there before; needs nothing but the journal and the target. Disarms.
     async fn restore(&self, op: &Op, step: &Restore) -> Result<Runs, TargetError>;
+
+    /// Takes the slice out of service: nothing of it serves when this answers `done`, neither the release nor what ran before, and
+    /// nothing brings it back by itself, also not a start of its machine. Disarms in the same step. What is kept there stays, so that
+    /// `restore` can put it back and a later `activate` can move it; `observe` tells [`Runs::Nothing`]. Only where
+    /// [`Abilities::stops`] says so, and only before the commit point, for a slice that failed within its service's failure budget.
+    ///
+    /// # Errors
+    /// `NotDone` where it may still serve, whatever else was done.
+    async fn stop(&self, op: &Op, step: &Stop) -> Result<Runs, TargetError> {
+        let _ = op;
+        let message = format!("a slice of this kind cannot be stopped by itself: {}", step.slice);
+        let next = "deploy explain strategy.max_failures";
+        Err(TargetError::not_done(
+            Cause::Final,
+            Failure::new(crate::failure::Code::RemoteFailed, message, next),
+        ))
+    }
 
     /// Cleans up in a place and releases its claim. The last write of a deployment there.
     async fn finish(&self, op: &Op, place: &PlaceId, cleanup: &Cleanup) -> Result<(), TargetError>;

@@ -1,12 +1,12 @@
 //! One deployment, as readers see it: a fold over its events. Its phase is a fold over its slices.
 
 use super::phase::Phase;
-use super::slice::{SliceView, Stage, Stray};
+use super::slice::{Running, SliceView, Stage, Stray};
 use crate::digest::Digest;
 use crate::event::{AttemptReason, Driver, Event, EventKind, Request};
 use crate::failure::Failure;
 use crate::gate::{Approval, Unmet};
-use crate::id::{Actor, Attempt, DeploymentId, EnvName, Epoch, PlaceId, Seq};
+use crate::id::{Actor, Attempt, DeploymentId, EnvName, Epoch, PlaceId, PlaceIx, Seq};
 use crate::machine::{Ask, Outcome, Refusal, TurnReason};
 use crate::model::ReleaseRef;
 use crate::plan::{Base, Kind, Plan};
@@ -95,6 +95,9 @@ pub struct DeploymentView {
     pub warnings: Vec<Failure>,
     /// How a place refused its claim, if one did.
     pub claim_refused: Option<Refusal>,
+    /// What keeps it out of places that it asked for last: they are away, or full, or somebody else's.
+    #[serde(default)]
+    pub kept_out: BTreeMap<PlaceIx, Failure>,
     /// Why it turned back, if it did.
     pub turned_back: Option<TurnReason>,
     /// Slices that are not where they should be.
@@ -152,6 +155,7 @@ impl DeploymentView {
             failure: None,
             warnings: Vec::new(),
             claim_refused: None,
+            kept_out: BTreeMap::new(),
             turned_back: None,
             strays: Vec::new(),
             superseded_by: None,
@@ -181,6 +185,18 @@ impl DeploymentView {
         }
     }
 
+    /// Whether `cancel` still means something: it ends it, or turns it back. Not for what goes back already, and not past the point
+    /// where nothing turns back.
+    pub fn can_be_cancelled(&self) -> bool {
+        match self.step {
+            Phase::Requested | Phase::Waiting | Phase::Gated | Phase::Preparing | Phase::Prepared => true,
+            Phase::Activating | Phase::Verified | Phase::Committed | Phase::Baking => {
+                self.plan.as_ref().is_none_or(|plan| plan.kind != Kind::Rollback)
+            }
+            _ => false,
+        }
+    }
+
     /// The phase, whether or not it is paused or over.
     pub(super) const fn step(&self) -> Phase {
         self.step
@@ -207,6 +223,16 @@ impl DeploymentView {
     /// Whether it may have changed anything that serves.
     pub fn changed(&self) -> bool {
         self.slices.iter().any(|slice| slice.touched)
+    }
+
+    /// The slices that it succeeded without: they failed within their service's budget, and were stopped.
+    pub fn excluded(&self) -> impl Iterator<Item = &SliceView> {
+        let succeeded = self.ended && self.outcome == Some(Outcome::Succeeded);
+        let out = self
+            .slices
+            .iter()
+            .filter(|slice| slice.running == Running::Excluded);
+        out.filter(move |_| succeeded)
     }
 
     /// How far it has come, as far as names of releases are concerned.
@@ -265,12 +291,18 @@ impl DeploymentView {
                 at: event.at,
             }),
             EventKind::Claimed { place, epoch, .. } => {
+                self.kept_out.remove(place);
                 if let Some(place) = self.plan.as_ref().and_then(|plan| plan.places.get(place.at())) {
                     self.epochs.insert(place.clone(), *epoch);
                 }
             }
-            EventKind::ClaimFailed { refusal, failure, .. } => {
+            EventKind::ClaimFailed {
+                place,
+                refusal,
+                failure,
+            } => {
                 self.claim_refused = Some(*refusal);
+                self.kept_out.insert(*place, failure.clone());
                 self.failure.get_or_insert_with(|| failure.clone());
             }
             EventKind::Surveyed { .. } if self.step == Phase::Gated => self.step = Phase::Preparing,
@@ -283,7 +315,16 @@ impl DeploymentView {
                 self.step = Phase::Activating;
                 self.due = Some(*due);
             }
-            EventKind::SliceVerified { .. } if self.all_verified() => self.step = Phase::Verified,
+            EventKind::SliceVerified { .. } | EventKind::SliceExcluded { .. } if self.all_settled() => {
+                self.step = Phase::Verified;
+            }
+            // Within the budget: what failed there is not why a deployment fails that fails later.
+            EventKind::ExclusionIntended { slice } => {
+                let its_own = self.slices.get(slice.at()).and_then(|view| view.failure.as_ref());
+                if self.failure.as_ref() == its_own {
+                    self.failure = None;
+                }
+            }
             EventKind::BatchIntended { .. } => self.step = Phase::Activating,
             EventKind::DeadlineMoved { due } | EventKind::AllBack { due } => self.due = Some(*due),
             EventKind::SliceFailed {

@@ -6,6 +6,7 @@ use super::history::Summary;
 use super::observed::Observed;
 use super::phase::Phase;
 use super::slice::SliceView;
+use super::started::StartedSlices;
 use super::stays::Stays;
 use crate::digest::Digest;
 use crate::event::{Event, EventKind};
@@ -117,6 +118,7 @@ pub struct EnvironmentView {
     pub epochs: BTreeMap<PlaceId, Epoch>,
     /// What each slice ran when it was last looked at.
     pub observed: BTreeMap<ServiceName, BTreeMap<SliceName, Observed>>,
+    pub(super) started: StartedSlices,
     /// The stream's last event; 0 if there is none.
     pub last: Seq,
     /// The latest time that any of its events has.
@@ -142,6 +144,7 @@ impl EnvironmentView {
             trusted: BTreeMap::new(),
             epochs: BTreeMap::new(),
             observed: BTreeMap::new(),
+            started: StartedSlices::new(),
             last: Seq(0),
             latest: Timestamp(0),
             keys: BTreeMap::new(),
@@ -274,6 +277,7 @@ impl EnvironmentView {
     /// What an event of a deployment means for its environment.
     fn follow(&mut self, view: &DeploymentView, event: &Event) {
         self.observe(view, event);
+        self.start(view, &event.kind);
         let release = view.release();
         let rollback = view.kind() == Some(Kind::Rollback);
         match &event.kind {

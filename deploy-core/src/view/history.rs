@@ -37,6 +37,9 @@ pub struct Summary {
     pub outcome: OutcomeWord,
     /// What went wrong.
     pub failure: Option<String>,
+    /// What it succeeded without, within a failure budget: `web web-3`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<String>,
     /// Whether anything that serves may have been changed.
     pub changed: bool,
     /// When it was asked for.
@@ -60,6 +63,10 @@ impl Summary {
             phase: view.phase(),
             outcome: ending(view).outcome,
             failure: view.failure.as_ref().map(|failure| failure.message.clone()),
+            excluded: view
+                .excluded()
+                .map(|slice| format!("{} {}", slice.service, slice.slice))
+                .collect(),
             changed: view.changed(),
             started_at: view.started_at,
             finished_at: view.finished_at,

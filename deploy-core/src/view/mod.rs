@@ -17,6 +17,7 @@ pub mod project;
 pub mod result;
 pub mod slice;
 mod slices;
+mod started;
 pub mod status;
 pub mod stays;
 #[cfg(test)]

@@ -327,12 +327,7 @@ fn service_outcome(view: &DeploymentView, change: Change, slices: &[&SliceView])
         Phase::Succeeded => ServiceOutcome::Succeeded,
         Phase::NeedsHuman if slices.iter().any(matters) => ServiceOutcome::NeedsHuman,
         _ if !touched => ServiceOutcome::Untouched,
-        _ if slices
-            .iter()
-            .all(|slice| matches!(slice.progress, Progress::Verified | Progress::Confirmed)) =>
-        {
-            ServiceOutcome::Succeeded
-        }
+        _ if slices.iter().all(|slice| slice.is_settled()) => ServiceOutcome::Succeeded,
         _ => ServiceOutcome::RolledBack,
     }
 }

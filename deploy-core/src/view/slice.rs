@@ -16,6 +16,8 @@ pub enum Running {
     Old,
     /// The release.
     New,
+    /// Nothing: it failed within its service's failure budget, was stopped, and is left out.
+    Excluded,
     /// Something that somebody else put there.
     Other,
     /// Not known: it is being moved, or could not be looked at.
@@ -38,6 +40,10 @@ pub enum Progress {
     Verified,
     /// And disarmed.
     Confirmed,
+    /// It failed within the budget and is being stopped, or may have been.
+    Stopping,
+    /// Stopped, seen not to serve, and left out.
+    Excluded,
     /// Being put back.
     Restoring,
     /// Put back, not yet believed.
@@ -131,12 +137,16 @@ impl SliceView {
         at: Timestamp,
     ) {
         self.running = match sight.runs {
+            // Where nothing ran before, being stopped looks like that.
+            Sight::Old if self.progress == Progress::Excluded && stage != Stage::Back => Running::Excluded,
             Sight::Old => Running::Old,
             // What was before and what the release brings are the same content: which of them it is called is no matter of looking.
             Sight::Both if !self.touched => stage.left_alone(),
             Sight::New if self.is_left_alone() => stage.left_alone(),
             Sight::Both if stage == Stage::Back => Running::Old,
             Sight::New | Sight::Both => Running::New,
+            Sight::Gone if stage == Stage::Back => Running::Unknown,
+            Sight::Gone => Running::Excluded,
             Sight::Foreign => Running::Other,
             Sight::Unreachable => Running::Unknown,
         };
@@ -168,7 +178,7 @@ impl SliceView {
         match self.running {
             Running::Old => self.was,
             Running::New => Some(to),
-            Running::Other | Running::Unknown => None,
+            Running::Excluded | Running::Other | Running::Unknown => None,
         }
     }
 
@@ -194,7 +204,15 @@ impl SliceView {
         self.progress = Progress::Failed;
     }
 
-    /// What it runs, in words: `v41`, `nothing`, `something else`, `unknown`.
+    /// Whether it is where going forward wants it: on the release and well, or left out.
+    pub(super) const fn is_settled(&self) -> bool {
+        matches!(
+            self.progress,
+            Progress::Verified | Progress::Confirmed | Progress::Excluded
+        )
+    }
+
+    /// What it runs, in words: `v41`, `nothing`, `nothing (excluded)`, `something else`, `unknown`.
     pub fn runs_in_words(&self) -> String {
         in_words(self.running, self.release, self.runs.as_ref())
     }
@@ -205,6 +223,7 @@ pub(super) fn in_words(running: Running, release: Option<ReleaseRef>, runs: Opti
     match (running, release, runs) {
         (Running::Unknown, ..) => "unknown".to_owned(),
         (_, Some(release), _) => release.number.to_string(),
+        (Running::Excluded, ..) => "nothing (excluded)".to_owned(),
         (_, None, Some(Runs::Nothing)) => "nothing".to_owned(),
         (Running::Other, ..) => "something that deploy did not put there".to_owned(),
         (Running::Old, ..) => "what ran before".to_owned(),

@@ -73,6 +73,7 @@ impl DeploymentView {
                 checkpoint,
                 will_be,
                 changes,
+                note: _,
             } => {
                 if let Some(view) = self.slices.get_mut(slice(ix)) {
                     view.checkpoint.get_or_insert_with(|| checkpoint.clone());
@@ -111,15 +112,33 @@ impl DeploymentView {
                 view.armed = *armed;
                 view.progress = Progress::Verifying;
             }),
-            EventKind::SliceVerified { slice: ix, note, .. } => self.at_slice(*ix, at, |view| {
+            EventKind::SliceVerified {
+                slice: ix,
+                health,
+                note,
+            } => self.at_slice(*ix, at, |view| {
                 if !view.is_left_alone() {
                     view.running = Running::New;
                     view.release = view.release.or(Some(to));
                 }
-                view.health = HealthSeen::Healthy;
+                // Where nobody looked, nobody has seen that it is well.
+                view.health = *health;
                 view.note = Some(note.clone());
                 view.progress = Progress::Verified;
                 view.verified_at = Some(at);
+            }),
+            EventKind::ExclusionIntended { slice: ix } => self.at_slice(*ix, at, |view| {
+                view.running = Running::Unknown;
+                view.progress = Progress::Stopping;
+            }),
+            EventKind::SliceExcluded { slice: ix, note } => self.at_slice(*ix, at, |view| {
+                view.running = Running::Excluded;
+                view.release = None;
+                view.runs = Some(Runs::Nothing);
+                view.health = HealthSeen::Stopped;
+                view.armed = false;
+                view.note = Some(note.clone());
+                view.progress = Progress::Excluded;
             }),
             EventKind::Committed => self.call_what_is_left_alone(to, Stage::Committed),
             EventKind::TurnedBack { .. } => self.call_what_is_left_alone(to, Stage::Back),
@@ -144,12 +163,16 @@ impl DeploymentView {
                 view.armed = false;
                 view.progress = Progress::Restored;
             }),
-            EventKind::SliceBack { slice: ix, note, .. } => self.at_slice(*ix, at, |view| {
+            EventKind::SliceBack {
+                slice: ix,
+                health,
+                note,
+            } => self.at_slice(*ix, at, |view| {
                 view.running = Running::Old;
                 view.note = Some(note.clone());
                 view.health = match view.checkpoint.as_ref().map(|checkpoint| checkpoint.health) {
                     Some(was @ (HealthSeen::Unhealthy | HealthSeen::Stopped)) => was,
-                    _ => HealthSeen::Healthy,
+                    _ => *health,
                 };
                 view.progress = Progress::Back;
                 view.verified_at = Some(at);
@@ -196,10 +219,8 @@ impl DeploymentView {
         }
     }
 
-    pub(super) fn all_verified(&self) -> bool {
-        self.slices
-            .iter()
-            .all(|slice| matches!(slice.progress, Progress::Verified | Progress::Confirmed))
+    pub(super) fn all_settled(&self) -> bool {
+        self.slices.iter().all(SliceView::is_settled)
     }
 
     /// A failure with its slice and phase, where it does not name them itself.
@@ -219,8 +240,15 @@ impl DeploymentView {
         let view = self.slices.get(ix.at())?;
         let plan = self.plan.as_deref()?;
         let environment = &plan.environment;
-        let why = match (&view.failure, view.progress) {
+        let kept_out = plan
+            .slices
+            .get(ix.at())
+            .and_then(|slice| self.kept_out.get(&slice.place));
+        let why = match (kept_out.or(view.failure.as_ref()), view.progress) {
             (_, Progress::Overtaken) => "somebody else changed what runs there".to_owned(),
+            (Some(failure), Progress::Excluded) => {
+                format!("it failed, was stopped and is left out: {}", failure.message)
+            }
             (Some(failure), _) => failure.message.clone(),
             (None, _) if view.running == Running::Unknown && view.seen_at.is_some() => {
                 "it could not be looked at".to_owned()
@@ -242,6 +270,9 @@ impl DeploymentView {
         {
             next.push_str(" --adopt");
         }
+        if view.progress == Progress::Excluded && self.turned_back.is_none() {
+            next = again(plan);
+        }
         if view.running == Running::Unknown {
             // What cannot be reached has to be reached first.
             let between = if next.starts_with("deploy ") { " &&" } else { ";" };
@@ -261,12 +292,24 @@ impl DeploymentView {
     }
 }
 
+/// The command that brings a release to where it was left out.
+fn again(plan: &Plan) -> String {
+    let Plan {
+        environment, release, ..
+    } = plan;
+    match plan.kind {
+        Kind::Promote => format!("deploy promote -e {environment} --release {}", release.number),
+        Kind::Deploy | Kind::Rollback => format!("deploy up -e {environment}"),
+    }
+}
+
 /// A step, as what was being done.
 const fn doing(step: Verb) -> &'static str {
     match step {
         Verb::Prepare => "preparing",
         Verb::Activate => "activating",
         Verb::Verify | Verb::Look => "verifying",
+        Verb::Stop => "stopping",
         Verb::Watch => "watching",
         Verb::Confirm => "confirming",
         Verb::Bake => "baking",

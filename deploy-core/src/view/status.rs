@@ -221,14 +221,22 @@ fn next(
             let waiting = view.waiting().next()?;
             waiting.unmet.first().map(|unmet| unmet.next.clone())
         }
-        EnvState::Empty | EnvState::Steady => view.unfreeze(),
+        EnvState::Empty | EnvState::Steady => left_out(view).or_else(|| view.unfreeze()),
     }
+}
+
+/// The command that brings the release to a slice that was left out, while one is.
+fn left_out(view: &EnvironmentView) -> Option<String> {
+    let mut seen = view.observed.values().flat_map(BTreeMap::values);
+    seen.any(|seen| seen.running == super::Running::Excluded)
+        .then(|| view.last_moved.as_ref()?.strays.first())?
+        .map(|stray| stray.next.clone())
 }
 
 fn drift(seen: &Observed, current: Current, moving: bool) -> Drift {
     use super::Running;
     match (seen.running, current, seen.release) {
-        (Running::Other, ..) => Drift::Drifted,
+        (Running::Other | Running::Excluded, ..) => Drift::Drifted,
         _ if !seen.edited.is_empty() => Drift::Drifted,
         (Running::Unknown, ..) | (_, Current::Unknown, _) => Drift::Unknown,
         _ if moving => Drift::None,

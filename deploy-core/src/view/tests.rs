@@ -1,5 +1,6 @@
 //! Stories told by real machines, and what readers see of them.
 
+mod left_out;
 mod naming;
 
 use super::history::page;
@@ -11,7 +12,8 @@ use crate::failure::Code;
 use crate::fixture::{World, actor, at, env, fails, failure, minutes, source};
 use crate::gate::{GateKind, Opens, Unmet};
 use crate::id::{DeploymentId, Epoch, SliceIx};
-use crate::machine::{Answer, Ask, Failed, Outcome, Refusal, Work};
+use crate::machine::state::Direction;
+use crate::machine::{Answer, Ask, Failed, Input, Outcome, Refusal, Work};
 use crate::plan::Kind;
 use crate::port::journal::LeaseHolder;
 use crate::view::environment::EnvState;
@@ -110,6 +112,31 @@ fn the_way_out_of_nothing_leads_to_no_barred_release() {
     insta::assert_snapshot!(stuck(Kind::Deploy, None), @"v1 is barred (deploy yank v1 --undo lifts that): commit what mends it, then deploy up -e development");
     insta::assert_snapshot!(stuck(Kind::Promote, None), @"v1 is barred (deploy yank v1 --undo lifts that): bring a mended release through the environments before, then deploy promote -e development");
     insta::assert_snapshot!(stuck(Kind::Deploy, Some(Failed::NotDone)), @"deploy up -e development");
+}
+
+/// What kept it out of a place is why the place is not where it should be: the disk, not that nothing was learned.
+#[test]
+fn a_place_that_let_nobody_in_is_told_with_the_reason() {
+    let (mut world, id) = second();
+    let mut unhealthy = unhealthy(2);
+    let mut full = |machine: &crate::machine::Machine, effect: crate::machine::Effect| match effect.work {
+        Work::Claim(_) if machine.state().direction == Direction::Back => Some(Answer::ClaimRefused {
+            refusal: Refusal::Broken,
+            failure: failure(Code::TargetFull, "no room in /opt/shop on web-1"),
+        }),
+        _ => unhealthy(machine, effect),
+    };
+    world.run_with(&id, &mut full);
+    // It is tried again until its time is over.
+    world.wait(minutes(30));
+    let _ended = world.feed(&id, &[Input::Elapsed]).expect("its time is over");
+    world.run_with(&id, &mut full);
+    let view = world.view(&id);
+    assert_eq!(view.outcome, Some(Outcome::NeedsHuman));
+    assert!(!view.strays.is_empty());
+    for stray in &view.strays {
+        assert_eq!(stray.why, "no room in /opt/shop on web-1", "{stray:?}");
+    }
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn ways_to_fail(work: Work) -> &'static [How] {
         | Work::Confirm(_)
         | Work::Prepare(_)
         | Work::Activate(_)
+        | Work::Stop(_)
         | Work::Finish(_)
         | Work::Release(_) => &[How::Fails(Failed::NotDone)],
         Work::Verify(_) | Work::VerifyOld(_) => &[How::Fails(Failed::Unhealthy)],

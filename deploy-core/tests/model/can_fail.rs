@@ -9,9 +9,10 @@ use crate::search;
 use crate::target::Call;
 use crate::world::{BY_HAND, PLACE_OF, SLICES, World};
 use deploy_core::event::EventKind;
+use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{PlaceIx, SliceIx};
 use deploy_core::machine::state::{At, Direction, Pace, Reach, Stage, Step};
-use deploy_core::machine::{Decision, Guard, Input, Machine, Outcome, Sight, SliceSight, Work};
+use deploy_core::machine::{Decision, Failed, Guard, Input, Machine, Outcome, Sight, SliceSight, Verb, Work};
 use deploy_core::time::Timestamp;
 use std::sync::Arc;
 
@@ -52,6 +53,18 @@ fn activating() -> World {
 fn restoring() -> World {
     let config = with(Fault::Sicken);
     search::first(&config, |world| world.side(0).restoring & 1 != 0)
+}
+
+fn budgeted() -> Config {
+    Config {
+        max_failures: 1,
+        ..with(Fault::Fail)
+    }
+}
+
+/// The first slice failed, and is to be left out.
+fn failed_once() -> World {
+    search::first(&budgeted(), |world| world.side(0).stopping & 1 != 0)
 }
 
 fn machine(world: &World) -> Arc<Machine> {
@@ -387,6 +400,46 @@ fn bent(invariant: Invariant) -> Vec<Checked> {
                 takes(&over, &EventKind::Baked),
                 ends(&over, Outcome::Succeeded),
                 ends(&early, Outcome::Succeeded),
+            ]
+        }
+        Invariant::WithinBudget => {
+            let world = failed_once();
+            let after = machine(&world);
+            vec![invariants::on_event(
+                &world,
+                &plain(),
+                0,
+                &after,
+                &after,
+                &EventKind::ExclusionIntended { slice: FIRST },
+            )]
+        }
+        Invariant::ExcludedIsStopped => {
+            let mut world = search::first(&budgeted(), |world| {
+                stage(world) == Stage::Moving(Step::Looking)
+                    && machine(world).state().slice(FIRST).at == At::Excluded
+            });
+            world.side_mut(0).looked = Some(machine(&world).state().attempt);
+            let mut old = world.clone();
+            world.slices[0].runs = 1;
+            old.slices[0].runs = 0;
+            vec![
+                takes(&world, &EventKind::Committed),
+                takes(&old, &EventKind::Committed),
+            ]
+        }
+        Invariant::UnreachableIsNoFailure => {
+            let excluded = EventKind::ExclusionIntended { slice: FIRST };
+            let failed = |how| EventKind::SliceFailed {
+                slice: FIRST,
+                step: Verb::Verify,
+                how,
+                failure: Failure::new(Code::Unreachable, "", ""),
+            };
+            vec![
+                invariants::on_exclusion(std::slice::from_ref(&excluded)),
+                invariants::on_exclusion(&[failed(Failed::Unreachable), excluded.clone()]),
+                invariants::on_exclusion(&[failed(Failed::Unknown), excluded]),
             ]
         }
         Invariant::AnEndIsReachable => {

@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) arms: bool,
     /// Whether there is a bake.
     pub(crate) bakes: bool,
+    /// How many slices of a service may fail.
+    pub(crate) max_failures: u16,
     /// Whether a failure of B holds.
     pub(crate) holds: bool,
     /// Whether A stays as it is.
@@ -63,6 +65,7 @@ impl Config {
             kind: Kind::Deploy,
             arms: true,
             bakes: false,
+            max_failures: 0,
             holds: false,
             keeps_a: false,
             batches: false,
@@ -110,6 +113,7 @@ impl Config {
                 } else {
                     OnFailure::Rollback
                 },
+                max_failures: if keeps { 0 } else { self.max_failures },
                 // Not zero, and yet no time at all: every timer of a model is due at once.
                 bake: if self.bakes {
                     Duration::from_nanos(1)
@@ -121,6 +125,7 @@ impl Config {
                     arms: self.arms(),
                     removes: true,
                     unbroken_since: false,
+                    stops: self.max_failures > 0,
                 },
                 interrupts: false,
             };

@@ -82,6 +82,7 @@ impl World {
                     checkpoint: checkpoint(),
                     will_be: runs(1),
                     changes,
+                    note: None,
                 },
                 None,
             ),
@@ -159,6 +160,9 @@ impl World {
                     self.side_mut(side).restoring |= 1 << slice.at();
                 }
             }
+            if let EventKind::ExclusionIntended { slice } = kind {
+                self.side_mut(side).stopping |= 1 << slice.at();
+            }
             if let EventKind::Planned { plan, .. } = kind {
                 let base = config.base_of(side, plan);
                 let of = self.side_mut(side);
@@ -186,6 +190,7 @@ impl World {
         }
         let last = Arc::clone(&self.side(side).machine);
         invariants::on_survey(&first, &last, &decision.events)?;
+        invariants::on_exclusion(&decision.events)?;
         if asleep {
             return broken(Invariant::OneJournalWriter, format!("{:?}", decision.events));
         }
@@ -236,6 +241,7 @@ impl World {
                 Work::Prepare(slice)
                 | Work::Activate(slice)
                 | Work::Verify(slice)
+                | Work::Stop(slice)
                 | Work::Restore(slice)
                 | Work::VerifyOld(slice),
             ) => saw(slice.at()),
@@ -303,7 +309,7 @@ fn unmet() -> Unmet {
 
 fn well(work: Work) -> Answer {
     match work {
-        Work::Verify(_) | Work::VerifyOld(_) => Answer::Verified {
+        Work::Verify(_) | Work::VerifyOld(_) | Work::Stop(_) => Answer::Verified {
             health: HealthSeen::Healthy,
             note: String::new(),
         },

@@ -3,11 +3,11 @@
 
 use crate::config::Config;
 use crate::target::Call;
-use crate::world::{PLACE_OF, SLICES, Value, World, release_of};
+use crate::world::{GONE, PLACE_OF, SLICES, Value, World, release_of};
 use deploy_core::event::EventKind;
 use deploy_core::id::{ServiceIx, SliceIx};
 use deploy_core::machine::state::{At, Direction, Hold, Pace, Reach, Stage, Step};
-use deploy_core::machine::{Machine, Outcome, Sight, Work};
+use deploy_core::machine::{Failed, Machine, Outcome, Sight, Work};
 use deploy_core::plan::Kind;
 use std::fmt;
 
@@ -56,6 +56,9 @@ invariants! {
     EndsDisarmed = "no end while a slice that can be reached is armed",
     EarlyEndsChangeNothing = "an end before activation changes nothing",
     OneEnd = "an end comes once, and nothing after it",
+    WithinBudget = "no more slices of a service are left out than its failure budget",
+    ExcludedIsStopped = "nothing that is left out serves at the commit point",
+    UnreachableIsNoFailure = "what cannot be reached, or is not known, is never left out",
     AnEndIsReachable = "once faults stop, an end can be reached",
 }
 
@@ -102,7 +105,7 @@ pub(crate) fn on_claim(world: &World, call: &Call, at: usize) -> Result<(), Viol
 
 /// Before a driver starts an effect.
 pub(crate) fn on_start(world: &World, side: u8, work: Work) -> Result<(), Violation> {
-    let (Work::Activate(slice) | Work::Restore(slice)) = work else {
+    let (Work::Activate(slice) | Work::Restore(slice) | Work::Stop(slice)) = work else {
         return Ok(());
     };
     let clear = world.slices[slice.at()].unclear & (1 << side) == 0;
@@ -151,7 +154,9 @@ pub(crate) fn on_activate(
         for other in 0..2 {
             let truth = world.slices[other];
             ensure(
-                truth.runs == release_of(call.side) || truth.unseen & (1 << call.side) != 0,
+                truth.runs == release_of(call.side)
+                    || truth.runs == GONE
+                    || truth.unseen & (1 << call.side) != 0,
                 Invariant::ActivateInOrder,
                 || format!("slice {slice} moves while slice {other} runs {}", truth.runs),
             )?;
@@ -161,7 +166,7 @@ pub(crate) fn on_activate(
 }
 
 fn foreign_ok(runs: Value, call: &Call, slice: SliceIx) -> bool {
-    runs == release_of(call.side) || runs == call.base[slice.at()]
+    runs == release_of(call.side) || runs == call.base[slice.at()] || runs == GONE
 }
 
 pub(crate) fn on_confirm(world: &World, call: &Call, slice: SliceIx) -> Result<(), Violation> {
@@ -171,6 +176,53 @@ pub(crate) fn on_confirm(world: &World, call: &Call, slice: SliceIx) -> Result<(
         Invariant::ConfirmAfterCommit,
         || format!("slice {slice}"),
     )
+}
+
+pub(crate) fn on_stop(world: &World, call: &Call, slice: SliceIx) -> Result<(), Violation> {
+    let stopping = world.side(call.side).stopping & (1 << slice.at()) != 0;
+    ensure(stopping, Invariant::IntentFirst, || {
+        format!("slice {slice} is stopped")
+    })
+}
+
+/// After a whole decision: only what is known to have failed is left out.
+pub(crate) fn on_exclusion(events: &[EventKind]) -> Result<(), Violation> {
+    for (at, event) in events.iter().enumerate() {
+        let EventKind::ExclusionIntended { slice } = event else {
+            continue;
+        };
+        let because = events[..at].iter().rev().find_map(|event| match event {
+            EventKind::SliceFailed { slice: of, how, .. } if of == slice => Some(*how),
+            _ => None,
+        });
+        ensure(
+            matches!(because, Some(Failed::NotDone | Failed::Unhealthy)),
+            Invariant::UnreachableIsNoFailure,
+            || format!("slice {slice} is left out because of {because:?}"),
+        )?;
+    }
+    Ok(())
+}
+
+/// What is left out in a fold: within the budget of its service.
+fn within_budget(config: &Config, machine: &Machine) -> Result<(), Violation> {
+    for (at, service) in machine.plan().services.iter().enumerate() {
+        let left_out = service
+            .batches
+            .iter()
+            .flatten()
+            .filter(|slice| machine.state().slice(**slice).is_left_out())
+            .count();
+        let budget = if config.keeps_a && at == 0 {
+            0
+        } else {
+            config.max_failures
+        };
+        ensure(left_out <= usize::from(budget), Invariant::WithinBudget, || {
+            format!("{left_out} slices of {}", service.name)
+        })?;
+    }
+    Ok(())
 }
 
 /// What a restore puts back.
@@ -251,7 +303,16 @@ pub(crate) fn on_event(
             )
         }
         EventKind::BatchIntended { slices } => batch(config, before, after, slices),
+        EventKind::ExclusionIntended { .. } => within_budget(config, after),
         EventKind::Committed => {
+            for slice in (0..SLICES).filter(|slice| was.slices[*slice].at == At::Excluded) {
+                let truth = world.slices[slice];
+                ensure(
+                    truth.runs == GONE || truth.unseen & (1 << side) != 0,
+                    Invariant::ExcludedIsStopped,
+                    || format!("slice {slice} runs {}", truth.runs),
+                )?;
+            }
             looked(world, side, before, Invariant::CommitSeen)?;
             ensure(
                 world.side(side).inbox.is_empty(),
@@ -312,7 +373,7 @@ fn batch(config: &Config, before: &Machine, after: &Machine, slices: &[SliceIx])
         };
         if started && at == first.1 {
             let needed = plan.service(ServiceIx(first.0)).batches.iter().flatten();
-            let whole = needed.clone().all(|slice| was.slice(*slice).is_verified());
+            let whole = needed.clone().all(|slice| was.slice(*slice).is_settled());
             ensure(whole, Invariant::ActivateInOrder, || service.name.to_string())?;
         }
     }
@@ -335,8 +396,15 @@ pub(crate) fn on_survey(before: &Machine, after: &Machine, events: &[EventKind])
         slice.touched()
             && match sight.runs {
                 Sight::Unreachable | Sight::Foreign => true,
-                Sight::Old => matches!(slice.at, At::Activated | At::Verified | At::Confirmed),
-                Sight::New => before.plan().services[0].abilities.arms && !sight.armed,
+                Sight::Old => matches!(
+                    slice.at,
+                    At::Activated | At::Verified | At::Confirmed | At::Excluded
+                ),
+                Sight::New if slice.at == At::Excluded => true,
+                Sight::New => {
+                    before.plan().services[0].abilities.arms && !sight.armed && !slice.is_left_out()
+                }
+                Sight::Gone => !slice.is_left_out(),
                 Sight::Both => false,
             }
     });
@@ -382,8 +450,12 @@ fn ended(
         Outcome::Succeeded => {
             for slice in 0..SLICES {
                 let kept = config.keeps_a && slice < 2;
+                // What is left out is named, also in success.
+                let left_out = state.slices[slice].at == At::Excluded
+                    && runs(slice) == GONE
+                    && strays.iter().any(|stray| stray.at() == slice);
                 ensure(
-                    runs(slice) == new || kept || unseen(slice),
+                    runs(slice) == new || kept || left_out || unseen(slice),
                     Invariant::SucceededIsNew,
                     || format!("slice {slice} runs {}", runs(slice)),
                 )?;

@@ -108,6 +108,7 @@ fn every_invariant_holds_in_every_world() {
         "Reach",
         "Release",
         "Restore",
+        "Stop",
         "Survey",
         "Verify",
         "VerifyOld",

@@ -39,10 +39,12 @@ pub(crate) enum Mutant {
     NoFingerprint,
     /// The commit point does not read the inbox.
     CommitUnheard,
+    /// What was to be stopped is believed to be, and nobody looks.
+    ExcludedUnseen,
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::NoClaimCompare,
         Self::EffectBeforeIntent,
         Self::ConfirmEarly,
@@ -57,6 +59,7 @@ impl Mutant {
         Self::RolledBackUnlooked,
         Self::NoFingerprint,
         Self::CommitUnheard,
+        Self::ExcludedUnseen,
     ];
 }
 
@@ -78,6 +81,7 @@ impl Mutant {
             Self::BlindRetry => Invariant::UnknownIsLookedAt,
             Self::NoFingerprint => Invariant::ForeignKept,
             Self::CommitUnheard => Invariant::RequestsHeard,
+            Self::ExcludedUnseen => Invariant::ExcludedIsStopped,
         }
     }
 }

@@ -191,7 +191,7 @@ impl World {
     }
 
     fn unclear(&mut self, call: &Call) {
-        if let Work::Activate(slice) | Work::Restore(slice) = call.work {
+        if let Work::Activate(slice) | Work::Restore(slice) | Work::Stop(slice) = call.work {
             self.slices[slice.at()].unclear |= 1 << call.side;
         }
     }

@@ -4,9 +4,9 @@
 use crate::config::Config;
 use crate::invariants::{self, Violation};
 use crate::mutants::Mutant;
-use crate::world::{Ans, Base, PLACE_OF, PLACES, SLICES, Truth, World, place_of, release_of};
+use crate::world::{Ans, Base, GONE, PLACE_OF, PLACES, SLICES, Truth, World, place_of, release_of};
 use deploy_core::id::{Attempt, Epoch, SliceIx};
-use deploy_core::machine::state::{Direction, Hold, Reach, Stage};
+use deploy_core::machine::state::{At, Direction, Hold, Reach, Stage};
 use deploy_core::machine::{Failed, Machine, Refusal, Sight, SliceSight, Work};
 
 /// A verb as it reaches a place: what the caller knew when it sent it.
@@ -56,6 +56,8 @@ pub(crate) fn sight(world: &World, side: u8, base: Base, slice: usize) -> Sight 
         Sight::New
     } else if runs == base[slice] {
         Sight::Old
+    } else if runs == GONE && world.side(side).stopping & (1 << slice) != 0 {
+        Sight::Gone
     } else {
         Sight::Foreign
     }
@@ -102,20 +104,22 @@ pub(crate) fn perform(world: &mut World, config: &Config, call: &Call) -> Result
         Work::Verify(slice) => Ok(match sight(world, call.side, call.base, slice.at()) {
             Sight::Unreachable => fails(Failed::Unreachable),
             Sight::Foreign => fails(Failed::Overtaken),
-            Sight::Old => fails(Failed::NotDone),
+            Sight::Old | Sight::Gone => fails(Failed::NotDone),
             Sight::New | Sight::Both if world.slices[slice.at()].healthy => Ans::Done,
             Sight::New | Sight::Both => fails(Failed::Unhealthy),
         }),
         Work::VerifyOld(slice) => Ok(match sight(world, call.side, call.base, slice.at()) {
             Sight::Unreachable => fails(Failed::Unreachable),
             Sight::Foreign => fails(Failed::Overtaken),
-            Sight::New => fails(Failed::NotDone),
+            Sight::New | Sight::Gone => fails(Failed::NotDone),
             Sight::Old | Sight::Both => Ans::Done,
         }),
         Work::Reach => Ok(Ans::Done),
         Work::KeepArmed | Work::Watch | Work::Bake => Ok(complaint(world, call).unwrap_or(Ans::Done)),
+        Work::Stop(_) if config.mutant == Some(Mutant::ExcludedUnseen) => Ok(Ans::Done),
         Work::Prepare(_)
         | Work::Activate(_)
+        | Work::Stop(_)
         | Work::Confirm(_)
         | Work::Restore(_)
         | Work::Finish(_)
@@ -147,9 +151,21 @@ fn look(world: &mut World, config: &Config, call: &Call) -> Ans {
     if fenced_anywhere(world, call) {
         return fails(Failed::Fenced);
     }
-    let seen = seen(world, call);
-    let whole = |sight: &SliceSight| sight.runs == wanted || sight.runs == Sight::Both;
-    if seen.iter().all(whole) {
+    let mut seen = seen(world, call);
+    let excluded: [bool; SLICES] =
+        std::array::from_fn(|slice| world.side(call.side).machine.state().slices[slice].at == At::Excluded);
+    if config.mutant == Some(Mutant::ExcludedUnseen) {
+        for (sight, excluded) in seen.iter_mut().zip(excluded) {
+            if excluded {
+                sight.runs = Sight::Gone;
+            }
+        }
+    }
+    let whole = |(sight, excluded): (&SliceSight, bool)| match sight.runs {
+        Sight::Gone => excluded && !back,
+        runs => runs == wanted || runs == Sight::Both,
+    };
+    if seen.iter().zip(excluded).all(whole) {
         world.side_mut(call.side).looked = Some(call.attempt);
     }
     answer(seen)
@@ -226,7 +242,8 @@ pub(crate) fn complaint(world: &World, call: &Call) -> Option<Ans> {
             _ => match sight(world, call.side, call.base, slice) {
                 Sight::Unreachable => Some(Failed::Unreachable),
                 Sight::Foreign => Some(Failed::Overtaken),
-                Sight::Old => Some(Failed::NotDone),
+                _ if known.at == At::Excluded => None,
+                Sight::Old | Sight::Gone => Some(Failed::NotDone),
                 Sight::New | Sight::Both => (!truth.healthy).then_some(Failed::Unhealthy),
             },
         };
@@ -295,6 +312,22 @@ fn write(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violati
             };
             Ok(Ans::Moved { armed })
         }
+        Work::Stop(slice) => {
+            let truth = world.slices[slice.at()];
+            let expected = truth.runs == call.base[slice.at()] || truth.runs == new || truth.runs == GONE;
+            if !expected {
+                return Ok(fails(Failed::Overtaken));
+            }
+            invariants::on_stop(world, call, slice)?;
+            others_see(world, call.side, slice.at());
+            let truth = &mut world.slices[slice.at()];
+            *truth = Truth {
+                runs: GONE,
+                armed: false,
+                ..*truth
+            };
+            Ok(Ans::Done)
+        }
         Work::Confirm(slice) => {
             invariants::on_confirm(world, call, slice)?;
             let truth = &mut world.slices[slice.at()];
@@ -311,7 +344,7 @@ fn write(world: &mut World, config: &Config, call: &Call) -> Result<Ans, Violati
         }
         Work::Restore(slice) => {
             let truth = world.slices[slice.at()];
-            let expected = truth.runs == call.base[slice.at()] || truth.runs == new;
+            let expected = truth.runs == call.base[slice.at()] || truth.runs == new || truth.runs == GONE;
             if !expected && config.mutant != Some(Mutant::NoFingerprint) {
                 return Ok(fails(Failed::Overtaken));
             }

@@ -29,6 +29,7 @@ fn work(work: Work) -> String {
         Work::Prepare(at) => format!("prepares {}", slice(at)),
         Work::Activate(at) => format!("activates {}", slice(at)),
         Work::Verify(at) => format!("verifies {}", slice(at)),
+        Work::Stop(at) => format!("stops {}", slice(at)),
         Work::KeepArmed => "renews what is armed".to_owned(),
         Work::Watch => "watches what is verified".to_owned(),
         Work::Look => "takes the last look".to_owned(),
@@ -79,6 +80,9 @@ pub(crate) fn event(kind: &EventKind) -> String {
     let names = |slices: &[SliceIx]| slices.iter().map(|at| slice(*at)).collect::<Vec<_>>().join(", ");
     let more = match kind {
         EventKind::BatchIntended { slices } | EventKind::RestoreIntended { slices } => names(slices),
+        EventKind::ExclusionIntended { slice: at } | EventKind::SliceExcluded { slice: at, .. } => {
+            slice(*at).to_owned()
+        }
         EventKind::Closing { outcome, .. } | EventKind::Ended { outcome, .. } => format!("{outcome:?}"),
         EventKind::TurnedBack { reason, .. } => format!("{reason:?}"),
         EventKind::AttemptBegun { attempt, reason, .. } => format!("{attempt}, {reason:?}"),

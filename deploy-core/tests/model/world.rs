@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub(crate) type Value = u8;
 /// What a person put there by hand.
 pub(crate) const BY_HAND: Value = 9;
+/// Nothing: it was stopped.
+pub(crate) const GONE: Value = 6;
 /// Nobody's store.
 pub(crate) const NOBODY: u8 = 8;
 /// A store that is not simulated any further.
@@ -68,6 +70,8 @@ pub(crate) struct Side {
     // What the invariants remember of the journal.
     pub(crate) intended: u8,
     pub(crate) restoring: u8,
+    /// Slices that were to be stopped and left out.
+    pub(crate) stopping: u8,
     pub(crate) looked: Option<Attempt>,
     pub(crate) abandoned: bool,
     /// What the checkpoint of its unit holds of each slice.
@@ -177,6 +181,7 @@ impl World {
                 evidence: 0,
                 intended: 0,
                 restoring: 0,
+                stopping: 0,
                 looked: None,
                 abandoned: false,
                 checkpoints: [None; SLICES],
@@ -245,6 +250,7 @@ pub(crate) fn place_of(work: Work) -> Option<usize> {
         | Work::Confirm(slice)
         | Work::Restore(slice)
         | Work::Verify(slice)
+        | Work::Stop(slice)
         | Work::VerifyOld(slice) => Some(PLACE_OF[slice.at()]),
         Work::Claim(PlaceIx(place)) | Work::Finish(PlaceIx(place)) | Work::Release(PlaceIx(place)) => {
             Some(usize::from(place))

@@ -6,6 +6,7 @@ use crate::faults::Fault::{
     self, Ask, Crash, Cut, Delay, Fail, Fire, Hand, Intrude, Linger, Lose, Revoke, Sicken, Sleep,
 };
 use crate::mutants::Mutant;
+use crate::world::SLICES;
 use deploy_core::plan::Kind;
 use deploy_core::port::target::Fence;
 
@@ -76,6 +77,14 @@ pub(crate) fn all(deep: bool) -> Vec<Config> {
             )
         },
         Config {
+            max_failures: 1,
+            ..world("a budget of one", 428_585, of(2, &[Fail, Cut]))
+        },
+        Config {
+            max_failures: 1,
+            ..world("a budget and a crash", 831_855, of(2, &[Fail, Crash]))
+        },
+        Config {
             fence: Fence::None,
             ..world("no fence", 60_423, of(1, &[Crash, Lose, Fail]))
         },
@@ -86,6 +95,14 @@ pub(crate) fn all(deep: bool) -> Vec<Config> {
     ];
     if deep {
         worlds.extend([
+            Config {
+                max_failures: 1,
+                ..world(
+                    "a budget, and anything",
+                    0,
+                    of(2, &[Crash, Fail, Sicken, Cut, Lose, Fire, Hand, Ask]),
+                )
+            },
             Config {
                 stores: 2,
                 arms: false,
@@ -128,10 +145,16 @@ pub(crate) fn with_mistake(mutant: Mutant) -> Config {
         Mutant::LateAnswers => (&[Delay, Lose], 2),
         Mutant::BlindRetry => (&[Lose], 1),
         Mutant::CommitUnheard => (&[Ask], 1),
+        Mutant::ExcludedUnseen => (&[Fail], 1),
     };
+    let excludes = mutant == Mutant::ExcludedUnseen;
     Config {
         mutant: Some(mutant),
         approval: mutant == Mutant::ApprovalUnbound,
+        max_failures: u16::from(excludes),
+        // Nothing needs what fails: it shows at the commit point, and not before.
+        keeps_a: excludes,
+        start: if excludes { [1, 1, 0, 0] } else { [0; SLICES] },
         ..Config::new("a mistake", of(all, faults))
     }
 }

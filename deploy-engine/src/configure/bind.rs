@@ -1,17 +1,15 @@
 //! Binding: targets and probes for every service of a plan, from the configuration that goes with its release.
 
-use super::eyes::Filling;
 use super::registry::{Kit, Made, Recipe};
+use super::sight::{ProbeSecrets, Seat, templates};
 use super::{Caller, facts, secrets};
-use crate::drive::{Bound, Eyes, Needs, Ports, Untold};
+use crate::drive::{Bound, Eyes, Needs, Untold};
 use crate::source::artifacts::Artifacts;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, ServiceName, SliceName};
-use deploy_core::manifest::{Environment, Fact, Facts, HealthProbe, Project, Service, TargetConfig, VarName};
+use deploy_core::manifest::{Environment, Facts, Project, Service, TargetConfig, VarName};
 use deploy_core::model::{Entry, Release};
-use deploy_core::port::probe::Probe;
 use deploy_core::port::target::{Desired, Secret};
-use deploy_health::Prober;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +24,8 @@ pub struct Binder<'a> {
     pub release: &'a Release,
     /// What ran before, with its configuration, where that is a release.
     pub before: Option<(&'a Release, &'a Environment)>,
+    /// As which release each slice was started that runs now, where that is known.
+    pub started: &'a Started,
     /// The manifest's folder.
     pub folder: &'a Path,
     /// The artifacts that are on this machine.
@@ -35,6 +35,9 @@ pub struct Binder<'a> {
     /// The kinds of targets, shared by all services.
     pub kit: &'a Kit,
 }
+
+/// As which release slices were started, by service and slice.
+pub type Started = BTreeMap<(ServiceName, SliceName), Release>;
 
 impl Binder<'_> {
     /// The facts of the release in this environment.
@@ -171,78 +174,46 @@ impl Binder<'_> {
         };
         let mut eyes = BTreeMap::new();
         for spec in &made.slices {
-            let on_port = |facts: &Facts, port: Option<u16>| {
-                let mut facts = facts::on_host(facts.clone(), &spec.name);
-                facts.extend(port.map(|port| (Fact::Port, port.to_string())));
-                facts
+            let seat = Seat {
+                made,
+                slice: &spec.name,
+                needs,
             };
-            let facts = on_port(&new_facts, None);
-            let mut untold = Vec::new();
-            let mut cannot = |new: bool, why: Vec<String>| {
-                untold.extend(why.into_iter().map(|why| Untold { new, why }));
-            };
-            let (new, why) = new_secrets.probes(service, &facts, needs)?;
-            let new_untold = why.clone();
-            cannot(true, why);
-            let old = match &before {
-                Some((facts, _, service)) => {
-                    let facts = on_port(facts, None);
-                    let (old, why) = old_secrets.probes(service, &facts, needs)?;
-                    cannot(false, why);
-                    old
-                }
-                // What was there before is not a release of ours: it is looked at the same way, but for its version.
-                None => {
-                    cannot(false, new_untold);
-                    new.iter()
-                        .cloned()
-                        .map(|spec| deploy_core::health::ProbeSpec {
-                            version: None,
-                            ..spec
-                        })
-                        .collect()
-                }
-            };
-            let prober = |facts: &Facts| {
-                let host = made.hosts.get(&spec.name);
-                let prober = host.map_or_else(Prober::here, |host| Prober::with_host(Arc::clone(host)));
-                let mut environment = facts::variables(facts);
-                for (name, template) in &service.vars {
-                    // One with a secret in it is for the service alone.
-                    if let Ok(value) = template.expand(facts) {
-                        environment.entry(name.to_string()).or_insert(value);
-                    }
-                }
-                Arc::new(prober.with_env(environment.into_iter().collect()))
-            };
-            let ports = match (service.strategy.ports, &made.serving) {
-                (Some((first, second)), Some(serving)) => {
-                    let at = |port: u16| {
-                        let facts = on_port(&new_facts, Some(port));
-                        let (mut specs, _) = new_secrets.probes(service, &facts, needs)?;
-                        if let Some((old_facts, _, service)) = &before {
-                            let facts = on_port(old_facts, Some(port));
-                            specs.extend(old_secrets.probes(service, &facts, needs)?.0);
-                        }
-                        Ok::<_, Failure>((port, prober(&facts) as Arc<dyn Probe>, specs))
-                    };
-                    let (serving, name) = (Arc::clone(serving), spec.name.clone());
-                    let serving = Box::new(move || serving(&name));
-                    Some(Arc::new(Ports::new(serving, [at(first)?, at(second)?])))
+            let started = self.started.get(&(service.name.clone(), spec.name.clone()));
+            let new = seat.sight(service, new_facts.clone(), &new_secrets)?;
+            let kept = match started {
+                Some(started) if started.number != self.release.number => {
+                    let facts = facts::of_service(facts::of_release(started, self.environment), service);
+                    // What cannot be told of it, cannot of the new.
+                    let kept = seat.sight(service, facts, &new_secrets)?;
+                    Some((kept.probe, kept.specs))
                 }
                 _ => None,
             };
-            let probe: Arc<dyn Probe> = match &ports {
-                Some(ports) => Arc::clone(ports) as _,
-                None => prober(&facts),
+            let old = match &before {
+                Some((facts, environment, service)) => {
+                    let facts = match started {
+                        Some(started) => facts::of_service(facts::of_release(started, environment), service),
+                        None => facts.clone(),
+                    };
+                    seat.sight(service, facts, &old_secrets)?
+                }
+                // What was there before is not a release of ours: it is looked at the same way, but for its version.
+                None => new.without_version(),
             };
+            let untold = |new: bool, why: Vec<String>| why.into_iter().map(move |why| Untold { new, why });
+            let untold = untold(true, new.untold)
+                .chain(untold(false, old.untold))
+                .collect();
             eyes.insert(
                 spec.name.clone(),
                 Eyes {
-                    probe,
-                    new,
-                    old,
-                    ports,
+                    probe: new.probe,
+                    new: new.specs,
+                    kept,
+                    old_probe: old.probe,
+                    old: old.specs,
+                    ports: new.ports,
                     untold,
                 },
             );
@@ -257,7 +228,13 @@ impl Binder<'_> {
         service: &Service,
         needs: Needs,
     ) -> Result<ProbeSecrets, Failure> {
-        let mentioned: BTreeSet<_> = service.health.values().flat_map(templates).collect();
+        let of_hosts = service.by_host.values().flat_map(|own| own.health.values());
+        let mentioned: BTreeSet<_> = service
+            .health
+            .values()
+            .chain(of_hosts)
+            .flat_map(templates)
+            .collect();
         let references: BTreeMap<_, _> = mentioned
             .into_iter()
             .filter_map(|name| Some((name.clone(), environment.secrets.get(&name)?.clone())))
@@ -310,6 +287,8 @@ fn service_version(service: &Service) -> deploy_core::digest::Digest {
         // Where somebody reads what it writes, and how files come to a host, changes nothing of what runs.
         config.logs = None;
         config.links = false;
+        // What ends it neither.
+        config.stop = None;
     }
     deploy_core::digest::Digest::of_json(&(
         "deploy.service/1",
@@ -327,57 +306,4 @@ pub enum Secrets {
     Resolve,
     /// No: any machine can go on after preparing, also one that has no secrets.
     LeaveOut,
-}
-
-/// The secrets that the probes of a service mention.
-#[derive(Default)]
-struct ProbeSecrets {
-    values: BTreeMap<String, Secret>,
-    missing: BTreeMap<VarName, secrets::NoSecret>,
-}
-
-impl ProbeSecrets {
-    /// The probes of a slice, and why the others cannot be done: each named, with the secret that it would need.
-    fn probes(
-        &self,
-        service: &Service,
-        facts: &Facts,
-        needs: Needs,
-    ) -> Result<(Vec<deploy_core::health::ProbeSpec>, Vec<String>), Failure> {
-        let filling = Filling {
-            facts,
-            secrets: &self.values,
-        };
-        let (mut specs, mut untold) = (Vec::new(), Vec::new());
-        for (name, probe) in &service.health {
-            let missing = templates(probe)
-                .into_iter()
-                .find_map(|name| self.missing.get(&name));
-            match (missing, filling.probe(name.as_str(), probe)) {
-                (Some(missing), _) => untold.push(format!("{name}: {missing}")),
-                (None, Ok(spec)) => specs.push(spec),
-                (None, Err(failure)) if needs == Needs::Nothing => untold.push(format!("{name}: {failure}")),
-                (None, Err(failure)) => return Err(failure),
-            }
-        }
-        Ok((specs, untold))
-    }
-}
-
-fn templates(probe: &HealthProbe) -> Vec<VarName> {
-    use deploy_core::manifest::{JsonExpect, JsonScalar, ProbeKind};
-    let mut names: Vec<_> = match &probe.kind {
-        ProbeKind::Http(template) | ProbeKind::Tcp(template) => template.secrets().cloned().collect(),
-        ProbeKind::Command(_) => Vec::new(),
-    };
-    for rule in probe.expect.json.values() {
-        if let JsonExpect::AnyOf(values) = rule {
-            for value in values {
-                if let JsonScalar::Text(template) = value {
-                    names.extend(template.secrets().cloned());
-                }
-            }
-        }
-    }
-    names
 }

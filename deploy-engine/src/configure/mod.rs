@@ -6,6 +6,7 @@ pub mod eyes;
 pub mod facts;
 pub mod registry;
 pub mod secrets;
+mod sight;
 
 use crate::source::git::{Git, GitError};
 use deploy_core::failure::{Code, Failure};
@@ -13,10 +14,18 @@ use deploy_core::id::{CommitId, EnvName};
 use deploy_core::manifest::{self, Environment, Manifest, VarName, parse_env_file};
 use deploy_core::problem::Problems;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 /// The caller's environment, taken once: nothing reads the process's own later.
 pub type Caller = BTreeMap<String, String>;
+
+/// The environment of this process. A variable that is not UTF-8 cannot be named in a manifest, and is left out.
+pub fn caller() -> Caller {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
+}
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -183,7 +192,26 @@ pub async fn check(
         Ok(one) => Problems::of_environments(one),
         Err(several) => Problems::of_environments(several),
     };
-    // One that cannot be resolved is told above, or is not asked about.
+    let together = apart(manifest, names, folder, caller)
+        .await
+        .err()
+        .unwrap_or_default();
+    let problems = Problems::from([missing.into_vec(), wrong.into_vec(), together.into_vec()].concat());
+    if problems.is_empty() {
+        Ok(right)
+    } else {
+        Err(ConfigureError::Manifest(problems))
+    }
+}
+
+/// Whether these environments have no place with another one. What cannot be resolved is nobody's neighbour: that is told where it is
+/// asked for.
+pub async fn apart(
+    manifest: &Manifest,
+    names: &[EnvName],
+    folder: &Path,
+    caller: &Caller,
+) -> Result<(), Problems> {
     let mut resolved = Vec::new();
     for name in manifest.environments() {
         resolved.extend(
@@ -192,13 +220,7 @@ pub async fn check(
                 .ok(),
         );
     }
-    let together = manifest.apart(&resolved, names).err().unwrap_or_default();
-    let problems = Problems::from([missing.into_vec(), wrong.into_vec(), together.into_vec()].concat());
-    if problems.is_empty() {
-        Ok(right)
-    } else {
-        Err(ConfigureError::Manifest(problems))
-    }
+    manifest.apart(&resolved, names)
 }
 
 /// The variables of an environment's file.

@@ -8,7 +8,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{PlaceIx, SliceIx};
 use deploy_core::machine::{Answer, Effect, Failed, Machine};
 use deploy_core::plan::Change;
-use deploy_core::port::target::{Cleanup, Restore};
+use deploy_core::port::target::{Cleanup, Restore, Runs};
 use std::future::Future;
 use std::pin::Pin;
 
@@ -23,7 +23,15 @@ impl Runner {
         let (bound, op, name) = self.on_slice(effect, slice, machine, STEP_LIMIT);
         let checkpoint = facts.checkpoint(&self.plan, slice).cloned();
         let settling = self.kept.settle(slice);
-        let ours: Vec<_> = facts.will_be.get(&slice).into_iter().cloned().collect();
+        // Where it was stopped, nothing may run.
+        let stopped = facts.stopping.contains(&slice).then_some(Runs::Nothing);
+        let ours: Vec<_> = facts
+            .will_be
+            .get(&slice)
+            .cloned()
+            .into_iter()
+            .chain(stopped)
+            .collect();
         Box::pin(async move {
             let Some(checkpoint) = checkpoint else {
                 let failure = Failure::new(

@@ -1,5 +1,6 @@
 //! Watching: what was verified while others still move, and everything while baking.
 
+use super::facts::Facts;
 use super::health::{self, NotWell};
 use super::wiring::Bound;
 use deploy_core::failure::Failure;
@@ -7,6 +8,7 @@ use deploy_core::health::{Finding, ProbeSpec, Vigil, Watch};
 use deploy_core::id::SliceIx;
 use deploy_core::machine::Answer;
 use deploy_core::plan::Plan;
+use deploy_core::port::probe::Probe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -17,6 +19,7 @@ pub(super) struct Watched {
     pub(super) plan: Arc<Plan>,
     pub(super) bound: Arc<Vec<Bound>>,
     pub(super) slices: Vec<SliceIx>,
+    pub(super) facts: Facts,
 }
 
 impl Watched {
@@ -55,11 +58,12 @@ impl Watched {
             let Some(eyes) = self.bound[planned.service.at()].eyes.get(&planned.name).cloned() else {
                 continue;
             };
+            let eyes = self.facts.turned(&self.plan, *slice, eyes);
             if eyes.new.is_empty() {
                 continue;
             }
             let slice = *slice;
-            tasks.spawn(async move { (slice, watch_one(&eyes, &eyes.new, watch).await) });
+            tasks.spawn(async move { (slice, watch_one(&*eyes.probe, &eyes.new, watch).await) });
         }
         if tasks.is_empty()
             && let Watch::Bake { left, .. } = watch
@@ -81,17 +85,13 @@ impl Watched {
 }
 
 /// Looks until the vigil is over; why it is not well, if that is why.
-pub(super) async fn watch_one(
-    eyes: &super::wiring::Eyes,
-    specs: &[ProbeSpec],
-    watch: Watch,
-) -> Option<NotWell> {
+pub(super) async fn watch_one(probe: &dyn Probe, specs: &[ProbeSpec], watch: Watch) -> Option<NotWell> {
     let interval = specs.iter().map(|spec| spec.interval).min();
     let interval = interval.unwrap_or(Duration::from_secs(1));
     let began = Instant::now();
     let mut vigil = Vigil::new(watch);
     loop {
-        let looked = health::look(eyes, specs).await;
+        let looked = health::look(probe, specs).await;
         match vigil.take(began.elapsed(), looked.verdict()) {
             Finding::GoesOn => {}
             Finding::Well => return None,

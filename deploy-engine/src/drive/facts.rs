@@ -1,6 +1,8 @@
 //! What the runner needs of a deployment's events beyond the machine's small state: checkpoints, what runs where, what a step said
 //! of which it is not known what came of it. A fold like every other; the machine never sees it.
 
+use super::look::same;
+use super::wiring::Eyes;
 use deploy_core::event::{Event, EventKind};
 use deploy_core::failure::Failure;
 use deploy_core::id::{PlaceIx, ServiceName, SliceIx, SliceName, UnitIx};
@@ -8,7 +10,7 @@ use deploy_core::machine::{Effect, Work};
 use deploy_core::plan::{Plan, PlannedSlice};
 use deploy_core::port::target::{Adopt, Checkpoint, Runs};
 use deploy_core::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The facts of one deployment.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +27,8 @@ pub struct Facts {
     pub bakes_until: Option<Timestamp>,
     /// What a step on a slice said whose outcome is not known yet, by slice: why it is looked at again.
     pub suspicions: BTreeMap<SliceIx, Failure>,
+    /// Slices that this deployment stopped, or was about to: that nothing runs there is its own doing.
+    pub stopping: BTreeSet<SliceIx>,
     /// The slices' names, with their services'.
     names: Vec<(ServiceName, SliceName)>,
     /// The unit of each slice.
@@ -32,6 +36,16 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// How a slice is looked at: as what stays, where the release changes nothing about it.
+    pub(super) fn turned(&self, plan: &Plan, slice: SliceIx, eyes: Eyes) -> Eyes {
+        let will_be = self.will_be.get(&slice);
+        if will_be.is_some_and(|will_be| same(will_be, self.old(plan, slice))) {
+            eyes.of_what_stays()
+        } else {
+            eyes
+        }
+    }
+
     /// Folds events.
     pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
         let mut facts = Self::default();
@@ -51,6 +65,7 @@ impl Facts {
                     |slice: &PlannedSlice| (plan.service(slice.service).name.clone(), slice.name.clone());
                 self.names = plan.slices.iter().map(named).collect();
                 self.suspicions.clear();
+                self.stopping.clear();
                 self.units = plan.slices.iter().map(|slice| slice.unit).collect();
                 self.runs.clear();
                 self.will_be.clear();
@@ -66,7 +81,15 @@ impl Facts {
             EventKind::SliceVerified { slice, .. } => {
                 self.suspicions.remove(slice);
             }
+            EventKind::ExclusionIntended { slice } => {
+                self.stopping.insert(*slice);
+            }
+            EventKind::SliceExcluded { slice, .. } => {
+                self.suspicions.remove(slice);
+                self.runs.insert(*slice, Runs::Nothing);
+            }
             EventKind::SliceRestored { slice, runs } => {
+                self.stopping.remove(slice);
                 self.suspicions.remove(slice);
                 self.runs.insert(*slice, runs.clone());
             }
@@ -128,6 +151,7 @@ impl Facts {
                 Work::Prepare(slice) => format!("preparing {}", name(slice)),
                 Work::Activate(slice) => format!("activating {}", name(slice)),
                 Work::Verify(slice) => format!("verifying {}", name(slice)),
+                Work::Stop(slice) => format!("stopping {}", name(slice)),
                 Work::KeepArmed | Work::Watch => "watching".to_owned(),
                 Work::Confirm(slice) => format!("confirming {}", name(slice)),
                 Work::Bake => "baking".to_owned(),

@@ -1,5 +1,5 @@
 //! Whether nothing of a release answers any more, where nothing ran before it: asked by the version that its probes know, and
-//! without one by whether they still pass.
+//! without one by whether they still pass. And whether nothing answers at all, where a slice was stopped.
 
 use super::health::{self, NotWell};
 use super::wiring::Eyes;
@@ -15,6 +15,9 @@ const ANY_STATUS: std::ops::Range<u16> = 100..600;
 const NO_VERSION: &str = "\u{0}";
 /// Looks in a row that have to say the same, however short the window is: one between two lives of a process proves nothing.
 const IN_A_ROW: u32 = 3;
+
+/// Between two looks at what was stopped.
+const SHORT_PAUSE: Duration = Duration::from_millis(200);
 
 /// That nothing of the release answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +91,87 @@ pub(super) async fn still_gone(eyes: &Eyes) -> Result<(), NotWell> {
     }
 }
 
+/// Looks until nobody has answered for a few looks in a row, whatever he would have said: the release and what ran before are both out.
+/// Bounded by the probes' deadlines.
+///
+/// # Errors
+/// Somebody answers still, or no probe could look.
+pub(super) async fn until_silent(eyes: &Eyes) -> Result<(), NotWell> {
+    let longest = |of: fn(&ProbeSpec) -> Duration| eyes.new.iter().map(of).max().unwrap_or_default();
+    let end = Instant::now() + longest(|spec| spec.deadline);
+    let mut silent = 0;
+    loop {
+        let began = Instant::now();
+        match heard(eyes).await {
+            Ok(()) => {
+                silent += 1;
+                if silent >= IN_A_ROW {
+                    return Ok(());
+                }
+            }
+            Err(not_well) if began >= end => return Err(not_well),
+            Err(_) => silent = 0,
+        }
+        tokio::time::sleep_until(began + SHORT_PAUSE).await;
+    }
+}
+
+/// Looks again at what was silent: one look that hears nobody is enough.
+///
+/// # Errors
+/// Somebody answers, look after look, or no probe could look.
+pub(super) async fn still_silent(eyes: &Eyes) -> Result<(), NotWell> {
+    let mut looks = 0;
+    loop {
+        let Err(not_well) = heard(eyes).await else {
+            return Ok(());
+        };
+        looks += 1;
+        if looks >= IN_A_ROW {
+            return Err(not_well);
+        }
+        tokio::time::sleep(SHORT_PAUSE).await;
+    }
+}
+
+/// One look with every probe of the release, whatever is answered: an error is an answer too.
+async fn heard(eyes: &Eyes) -> Result<(), NotWell> {
+    for spec in &eyes.new {
+        let anybody = ProbeSpec {
+            expect: Expect {
+                status: ANY_STATUS.collect(),
+                ..Expect::default()
+            },
+            version: None,
+            ..spec.clone()
+        };
+        let name = &spec.name;
+        match eyes.probe.look(&anybody).await.verdict {
+            Verdict::Healthy => {
+                let message = format!("{name}: something answers still, where it was stopped");
+                let next = "end the process that answers there; `stop` should have";
+                return Err(NotWell {
+                    how: Failed::NotDone,
+                    failure: Failure::new(Code::Unhealthy, message, next),
+                });
+            }
+            Verdict::Unhealthy(_) => {}
+            Verdict::Unreachable(reason) => {
+                let message = format!("{name}: whether it stopped cannot be seen: {reason}");
+                return Err(NotWell {
+                    how: Failed::Unreachable,
+                    failure: Failure::new(
+                        reason.code,
+                        message,
+                        "deploy status --refresh looks at what runs now",
+                    ),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn round(eyes: &Eyes) -> Round<'_> {
     let mut quiet = false;
     for spec in &eyes.new {
@@ -107,7 +191,7 @@ async fn round(eyes: &Eyes) -> Round<'_> {
         return Round::NotTold;
     };
     let specs: Vec<_> = unversioned().cloned().collect();
-    match health::look(eyes, &specs).await.verdict() {
+    match health::look(&*eyes.probe, &specs).await.verdict() {
         Verdict::Healthy => Round::Answers(first),
         Verdict::Unhealthy(_) => Round::Quiet(Gone::NotTold),
         Verdict::Unreachable(_) => Round::NotTold,
@@ -238,6 +322,11 @@ mod tests {
                 answers,
             }),
             new: vec![spec],
+            kept: None,
+            old_probe: Arc::new(Dying {
+                looks: AtomicU32::new(0),
+                answers,
+            }),
             old: Vec::new(),
             ports: None,
             untold: Vec::new(),

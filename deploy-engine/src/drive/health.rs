@@ -1,9 +1,9 @@
 //! Health for the runner: windows after a switch, single looks, and a watch that goes on.
 
-use super::wiring::Eyes;
 use deploy_core::failure::Failure;
 use deploy_core::health::{ProbeSpec, State, Verdict};
 use deploy_core::machine::Failed;
+use deploy_core::port::probe::Probe;
 use deploy_core::port::target::HealthSeen;
 use deploy_core::time::format_duration;
 use deploy_health::{SystemClock, until_all_healthy};
@@ -20,7 +20,7 @@ pub(super) struct NotWell {
 
 /// Looks until every window is full; health, and what to say of it.
 pub(super) async fn settle(
-    eyes: &Eyes,
+    probe: &dyn Probe,
     specs: &[ProbeSpec],
     switched: Option<Duration>,
     on_look: &mut (dyn FnMut(String) + Send),
@@ -29,7 +29,7 @@ pub(super) async fn settle(
         let note = "no health check: only the platform was asked";
         return Ok((HealthSeen::Unknown, note.to_owned()));
     }
-    let settled = until_all_healthy(&*eyes.probe, specs, &SystemClock, switched, &mut |progress| {
+    let settled = until_all_healthy(probe, specs, &SystemClock, switched, &mut |progress| {
         on_look(match &progress.look.verdict {
             Verdict::Healthy => {
                 let wanted = specs.iter().find(|spec| spec.name == progress.name);
@@ -127,10 +127,10 @@ impl Looked {
 }
 
 /// One look with each probe, up to the first that does not pass.
-pub(crate) async fn look(eyes: &Eyes, specs: &[ProbeSpec]) -> Looked {
+pub(crate) async fn look(probe: &dyn Probe, specs: &[ProbeSpec]) -> Looked {
     let probes = specs.len();
     for spec in specs {
-        let verdict = eyes.probe.look(spec).await.verdict;
+        let verdict = probe.look(spec).await.verdict;
         if verdict != Verdict::Healthy {
             return Looked {
                 worst: Some((spec.name.clone(), verdict)),

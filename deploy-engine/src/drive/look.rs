@@ -1,6 +1,7 @@
 //! Surveys and looks: what every slice runs, told relative to the deployment.
 
 use super::facts::Facts;
+use super::gone;
 use super::health;
 use super::retry::{Patience, retry};
 use super::wiring::Bound;
@@ -45,7 +46,8 @@ impl Scope {
             .collect()
     }
 
-    /// Looks at every slice, all services at once. With `health`, one look of every probe too. What is seen is fresh if it began less
+    /// Looks at every slice, all services at once. With `health`, one look of every probe too, and of what was stopped, that nothing
+    /// answers there. What is seen is fresh if it began less
     /// than the shortest remaining deadline ago: nothing that was armed can have gone back since.
     pub(super) async fn look(&self, health: bool) -> Answer {
         let began = self.clock.steady();
@@ -116,7 +118,12 @@ impl Scope {
         }
         if health {
             for (slice, not_well) in self.unwell().await {
-                sights[slice.at()].healthy = false;
+                // Where nobody could look, nobody has seen that it is unwell.
+                if not_well.how == Failed::Unreachable {
+                    sights[slice.at()].runs = Sight::Unreachable;
+                } else {
+                    sights[slice.at()].healthy = false;
+                }
                 let planned = self.plan.slice(slice);
                 trouble.get_or_insert_with(|| {
                     not_well
@@ -180,7 +187,16 @@ impl Scope {
             let Some(eyes) = self.bound[planned.service.at()].eyes.get(&planned.name).cloned() else {
                 continue;
             };
-            tasks.spawn(async move { (slice, health::look(&eyes, &eyes.new).await.not_well()) });
+            let eyes = self.facts.turned(&self.plan, slice, eyes);
+            let stopped = self.facts.stopping.contains(&slice);
+            tasks.spawn(async move {
+                let not_well = if stopped {
+                    gone::still_silent(&eyes).await.err()
+                } else {
+                    health::look(&*eyes.probe, &eyes.new).await.not_well()
+                };
+                (slice, not_well)
+            });
         }
         let mut unwell = Vec::new();
         while let Some(joined) = tasks.join_next().await {
@@ -204,6 +220,7 @@ impl Scope {
             (true, true) => Sight::Both,
             (true, false) => Sight::Old,
             (false, true) => Sight::New,
+            (false, false) if *what == Runs::Nothing && self.facts.stopping.contains(&slice) => Sight::Gone,
             (false, false) => Sight::Foreign,
         }
     }

@@ -19,6 +19,7 @@ mod ports;
 mod record;
 mod retry;
 mod runner;
+mod stop;
 mod verify;
 mod wiring;
 
@@ -32,7 +33,7 @@ use points::{after, before};
 pub use ports::Ports;
 pub use wiring::{Bound, Epochs, Eyes, Fate, Needs, Untold, Wiring};
 
-use crate::api::WaitsFor;
+use crate::api::{Before, WaitsFor};
 use crate::clock::Clock;
 use crate::failpoint;
 use crate::store::Store;
@@ -139,6 +140,8 @@ pub enum Told {
     Progress(Progress),
     /// Nothing is driven yet: somebody else holds the environment. Told at once, and again when the holder or its step changes.
     Waits(Box<WaitsFor>),
+    /// Nothing is driven yet: something else has to be done first.
+    Before(Before),
 }
 
 /// Everything a driver needs.

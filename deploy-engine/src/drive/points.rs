@@ -22,6 +22,7 @@ points! {
     Work::Prepare(_) => "prepare",
     Work::Activate(_) => "activate",
     Work::Verify(_) => "verify",
+    Work::Stop(_) => "stop",
     Work::KeepArmed => "keep_armed",
     Work::Watch => "watch",
     Work::Look => "look",

@@ -107,14 +107,10 @@ pub(super) async fn stand(
     let Some((eyes, ports)) = eyes.and_then(|eyes| Some((eyes, eyes.ports.as_ref()?))) else {
         return Ok(());
     };
-    let there = Eyes {
-        probe: Arc::clone(ports.at(Some(port))) as _,
-        new: ports.own(&eyes.new),
-        ..eyes.clone()
-    };
     op.progress
         .step(0, 0, &format!("stands at port {port}, beside what serves"));
-    let settled = health::settle(&there, &there.new, None, &mut |line| {
+    let there = &**ports.at(Some(port));
+    let settled = health::settle(there, &ports.own(&eyes.new), None, &mut |line| {
         op.progress.step(0, 0, &line);
     })
     .await;

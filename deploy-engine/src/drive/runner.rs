@@ -166,6 +166,7 @@ impl Runner {
             Work::Activate(slice) => self.activate(effect, slice, machine, facts),
             Work::Verify(slice) => self.verify(effect, slice, Side::New, machine, facts),
             Work::VerifyOld(slice) => self.verify(effect, slice, Side::Old, machine, facts),
+            Work::Stop(slice) => self.stop(effect, slice, machine, facts),
             Work::Restore(slice) => self.restore(effect, slice, machine, facts),
             Work::Confirm(slice) => {
                 let (bound, op, name) = self.on_slice(effect, slice, machine, SHORT_LIMIT);
@@ -182,11 +183,18 @@ impl Runner {
             Work::KeepArmed => self.keep_armed(effect, machine),
             Work::Watch => {
                 let slices = super::covers(Work::Watch, machine);
-                let watched = self.watched(slices);
+                let watched = self.watched(slices, facts);
                 Box::pin(async move { watched.until_unwell().await })
             }
             Work::Bake => {
-                let watched = self.watched(self.plan.slice_indices().collect());
+                let left_out = |slice: &SliceIx| machine.state().slice(*slice).is_left_out();
+                let watched = self.watched(
+                    self.plan
+                        .slice_indices()
+                        .filter(|slice| !left_out(slice))
+                        .collect(),
+                    facts,
+                );
                 let left = facts
                     .bakes_until
                     .map_or(Duration::ZERO, |until| until.since(self.clock.now()));
@@ -208,8 +216,9 @@ impl Runner {
         }
     }
 
-    fn watched(&self, slices: Vec<SliceIx>) -> Watched {
+    fn watched(&self, slices: Vec<SliceIx>, facts: &Facts) -> Watched {
         Watched {
+            facts: facts.clone(),
             plan: Arc::clone(&self.plan),
             bound: Arc::clone(&self.bound),
             slices,
@@ -388,7 +397,28 @@ impl Runner {
                 }
             }
             let verb = retry(Patience::Transient(op.limit), || bound.target.prepare(&op, &step));
-            match limited(op.limit, verb).await {
+            let mut prepared = limited(op.limit, verb).await;
+            let mut note = None;
+            if let Err(error) = &prepared
+                && error.failure.code == Code::ArtifactMissing
+            {
+                match wiring.make_again(&plan, &name, &*op.progress).await {
+                    Ok((desired, told)) => {
+                        step.to = desired;
+                        note = Some(told);
+                        let verb = retry(Patience::Transient(op.limit), || bound.target.prepare(&op, &step));
+                        prepared = limited(op.limit, verb).await;
+                    }
+                    Err(failure) => {
+                        return Answer::Failed {
+                            how: Failed::NotDone,
+                            slice: Some(slice),
+                            failure,
+                        };
+                    }
+                }
+            }
+            match prepared {
                 Ok(prepared) => {
                     let changes = !keeps && !same(&prepared.checkpoint.was, &prepared.will_be);
                     let health = match (&step.checkpoint, &prepared.checkpoint.was) {
@@ -404,6 +434,7 @@ impl Runner {
                         checkpoint,
                         will_be: prepared.will_be,
                         changes,
+                        note,
                     }
                 }
                 Err(error) => failed(error),

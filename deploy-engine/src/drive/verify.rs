@@ -14,7 +14,9 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::health::{ProbeSpec, Watch};
 use deploy_core::id::{SliceIx, SliceName};
 use deploy_core::machine::{Answer, Effect, Failed, Machine};
+use deploy_core::port::probe::Probe;
 use deploy_core::port::target::{Checkpoint, HealthSeen, Inside, Op, Runs, Target};
+use deploy_core::time::format_duration;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,7 +39,7 @@ struct Looking {
     /// Nothing ran before, so that nothing may answer now.
     nothing: bool,
     switched: Option<Duration>,
-    /// How long it is watched beyond what its probes ask for.
+    /// How long it is watched in all, where that is longer than its probes ask for.
     hold: Duration,
 }
 
@@ -49,17 +51,36 @@ impl Looking {
         }
     }
 
-    /// The same, with windows as long as it is held.
-    fn held(&self, eyes: &Eyes) -> Vec<ProbeSpec> {
-        let longer = |spec: &ProbeSpec| {
-            let more = self.hold.saturating_sub(spec.healthy_for);
-            ProbeSpec {
-                healthy_for: spec.healthy_for.saturating_add(more),
-                deadline: spec.deadline.saturating_add(more),
-                ..spec.clone()
-            }
+    fn probe<'a>(&self, eyes: &'a Eyes) -> &'a dyn Probe {
+        match self.side {
+            Side::New => &*eyes.probe,
+            Side::Old => &*eyes.old_probe,
+        }
+    }
+
+    /// Watches what settled for what is left of its hold: a few bad looks in a row end it at once, one breaks nothing.
+    async fn held(
+        &self,
+        eyes: &Eyes,
+        note: String,
+        on_look: &mut (dyn FnMut(String) + Send),
+    ) -> Result<String, NotWell> {
+        let specs = self.specs(eyes);
+        let longest = |of: fn(&ProbeSpec) -> Duration| specs.iter().map(of).max().unwrap_or_default();
+        let left = self.hold.saturating_sub(longest(|spec| spec.healthy_for));
+        if left.is_zero() {
+            return Ok(note);
+        }
+        let hold = format_duration(self.hold);
+        on_look(format!("{note}; watched until {hold} are over"));
+        let watch = Watch::Bake {
+            left,
+            limit: left.saturating_add(longest(|spec| spec.deadline)),
         };
-        self.specs(eyes).iter().map(longer).collect()
+        match watch_one(self.probe(eyes), specs, watch).await {
+            None => Ok(format!("{note}; watched for {hold}")),
+            Some(not_well) => Err(not_well),
+        }
     }
 
     /// Whether a probe sees the version that answers: then no list of processes says more.
@@ -92,11 +113,16 @@ impl Looking {
             };
             (HealthSeen::Stopped, note.to_owned())
         } else {
-            let specs = self.held(eyes);
+            let specs = self.specs(eyes);
             if specs.is_empty() {
                 tokio::time::sleep(self.hold).await;
             }
-            health::settle(eyes, &specs, self.switched, on_look).await?
+            let (health, note) = health::settle(self.probe(eyes), specs, self.switched, on_look).await?;
+            if specs.is_empty() {
+                (health, note)
+            } else {
+                (health, self.held(eyes, note, on_look).await?)
+            }
         };
         let untold = eyes.untold(self.side == Side::New);
         Ok(if untold.is_empty() {
@@ -121,13 +147,15 @@ impl Looking {
             left: Duration::ZERO,
             limit: deadlines.max().unwrap_or_default(),
         };
-        watch_one(eyes, specs, watch).await.map_or(Ok(()), Err)
+        watch_one(self.probe(eyes), specs, watch)
+            .await
+            .map_or(Ok(()), Err)
     }
 }
 
 impl Runner {
     fn looking(&self, slice: SliceIx, side: Side, machine: &Machine, facts: &Facts) -> Looking {
-        let eyes = self.eyes(slice);
+        let eyes = self.eyes(slice).map(|eyes| facts.turned(&self.plan, slice, eyes));
         let was = facts.checkpoint(&self.plan, slice);
         let nothing = *facts.old(&self.plan, slice) == Runs::Nothing && machine.state().slice(slice).moves;
         match side {
@@ -278,7 +306,7 @@ impl Runner {
         let eyes = self.eyes(slice);
         async move {
             match eyes {
-                Some(eyes) => health::look(&eyes, &eyes.old).await.word().0,
+                Some(eyes) => health::look(&*eyes.old_probe, &eyes.old).await.word().0,
                 None => HealthSeen::Unknown,
             }
         }

@@ -10,26 +10,41 @@ use deploy_core::machine::Machine;
 use deploy_core::machine::state::Direction;
 use deploy_core::plan::{Kind, Plan};
 use deploy_core::port::probe::Probe;
-use deploy_core::port::target::{Desired, Target};
+use deploy_core::port::target::{Desired, ProgressSink, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How one slice is looked at.
 #[derive(Clone)]
 pub struct Eyes {
-    /// Who looks.
+    /// Who looks when it runs the release.
     pub probe: Arc<dyn Probe>,
     /// What to look at when it runs the release.
     pub new: Vec<ProbeSpec>,
+    /// The same where the release leaves it as it is: its processes know the facts of the release that they were started as. None
+    /// where that is not known to be another.
+    pub kept: Option<(Arc<dyn Probe>, Vec<ProbeSpec>)>,
+    /// Who looks when it runs what was there before.
+    pub old_probe: Arc<dyn Probe>,
     /// What to look at when it runs what was there before.
     pub old: Vec<ProbeSpec>,
-    /// Where it answers at two ports in turn: who looks at either; `probe` is then the same.
+    /// Where the release answers at two ports in turn: who looks at either; `probe` is then the same.
     pub ports: Option<Arc<Ports>>,
     /// Probes that cannot be done.
     pub untold: Vec<Untold>,
 }
 
 impl Eyes {
+    /// For a slice that runs the release since before: nothing moves it.
+    #[must_use]
+    pub fn of_what_stays(mut self) -> Self {
+        if let Some((probe, specs)) = self.kept.take() {
+            self.probe = probe;
+            self.new = specs;
+        }
+        self
+    }
+
     /// What cannot be told of the release, or of what was there before: a sentence fragment each.
     pub fn untold(&self, new: bool) -> Vec<&str> {
         let of = self.untold.iter().filter(|untold| untold.new == new);
@@ -98,6 +113,18 @@ pub trait Wiring: Send + Sync {
     /// # Errors
     /// A secret that has no value.
     async fn with_secrets(&self, plan: &Plan, service: &ServiceName) -> Result<Arc<Desired>, Failure>;
+
+    /// Makes the artifact of a service again, where it is neither here nor where the service runs: from the commit that the release was
+    /// made of. `tell` hears what the build says. Answers with what the service shall run, and with what people should know of it.
+    ///
+    /// # Errors
+    /// It cannot be made here, or it comes out as something else than what was verified.
+    async fn make_again(
+        &self,
+        plan: &Plan,
+        service: &ServiceName,
+        tell: &dyn ProgressSink,
+    ) -> Result<(Arc<Desired>, String), Failure>;
 
     /// The last epochs of all places of the environment.
     async fn epochs(&self) -> Epochs;

@@ -179,21 +179,27 @@ impl Engine {
             .await
     }
 
-    /// Bars a release from going forward anywhere.
+    /// Bars a release from going forward anywhere. Answers with it, and with the environments that run it now: these are not touched.
     pub async fn yank(
         &self,
         release: &str,
         reason: String,
-    ) -> Result<deploy_core::model::ReleaseRef, EngineError> {
-        let release = self.known_release(&self.views().await?, release)?.to_ref();
+    ) -> Result<(deploy_core::model::ReleaseRef, Vec<EnvName>), EngineError> {
+        let views = self.views().await?;
+        let release = self.known_release(&views, release).await?.to_ref();
         let draft = self.draft(None, EventKind::Yanked { release, reason });
         self.append_facts(&Stream::Project, vec![draft]).await?;
-        Ok(release)
+        let runs = views
+            .environments
+            .values()
+            .filter(|view| view.current.release() == Some(release))
+            .map(|view| view.name.clone());
+        Ok((release, runs.collect()))
     }
 
     /// Lifts that.
     pub async fn unyank(&self, release: &str) -> Result<deploy_core::model::ReleaseRef, EngineError> {
-        let release = self.known_release(&self.views().await?, release)?.to_ref();
+        let release = self.known_release(&self.views().await?, release).await?.to_ref();
         let draft = self.draft(None, EventKind::Unyanked { release });
         self.append_facts(&Stream::Project, vec![draft]).await?;
         Ok(release)

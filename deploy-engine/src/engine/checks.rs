@@ -2,11 +2,11 @@
 //! as evidence about the commit.
 
 use super::{Engine, defect, failed, git_error};
-use crate::api::EngineError;
+use crate::api::{Before, EngineError, Hear};
 use crate::source::process::{self, Program, plain_environment};
 use deploy_core::event::EventKind;
 use deploy_core::failure::{Code, Failure, printable};
-use deploy_core::gate::{About, Evidence, Finding};
+use deploy_core::gate::{About, Evidence, Finding, Ledgers};
 use deploy_core::id::{CommitId, EnvName, EvidenceName};
 use deploy_core::manifest::{Check, Command, Period};
 use deploy_core::model::Release;
@@ -27,28 +27,32 @@ pub struct JunitCount {
 
 impl Engine {
     /// Runs the checks that an environment asks for, that have a command, and that nothing is known of yet.
-    pub(super) async fn run_checks(&self, name: &EnvName, release: &Release) -> Result<(), EngineError> {
+    pub(super) async fn run_checks(
+        &self,
+        name: &EnvName,
+        release: &Release,
+        hear: Hear<'_>,
+    ) -> Result<(), EngineError> {
         let environment = self.environment(name).await?;
         let views = self.views().await?;
+        let view = views.environment(name);
         let git = self.git()?;
         for name in &environment.checks {
             let Some(check) = self.project.checks.get(name) else {
                 continue;
             };
             let Some(command) = &check.command else { continue };
-            let known = views.project.evidence.last_word(name, release, &environment.name);
-            let fresh = known.is_some_and(|given| {
-                given.evidence.finding == Finding::Passed
-                    && given
-                        .evidence
-                        .valid_until
-                        .is_none_or(|until| until > self.clock.now())
-            });
-            if fresh {
+            let ledgers = Ledgers {
+                here: Some(&view.evidence),
+                everywhere: &views.project.evidence,
+            };
+            let valid_for = check.valid_for.map(Period::get);
+            let now = self.clock.now().max(view.latest);
+            if ledgers.hold(name, release, &environment.name, valid_for, now) {
                 continue;
             }
             let commit = self.commit_of(git, release).await?;
-            let (finding, note) = self.run_check(name, check, command, &commit).await?;
+            let (finding, note) = self.run_check(name, check, command, &commit, hear).await?;
             let at = self.clock.now();
             let evidence = Evidence {
                 name: name.clone(),
@@ -73,6 +77,7 @@ impl Engine {
         check: &Check,
         command: &Command,
         commit: &CommitId,
+        hear: Hear<'_>,
     ) -> Result<(Finding, String), EngineError> {
         let git = self.git()?;
         let scratch = tempfile::tempdir().map_err(|error| {
@@ -98,7 +103,14 @@ impl Engine {
             env: plain_environment(),
             limit: check.timeout.get(),
         };
-        let ended = match process::run(&program, |line| tracing::debug!(check = %name, line)).await {
+        let mut say = |line: &str| {
+            hear(Before::Checks {
+                check: name.clone(),
+                line: line.to_owned(),
+            });
+        };
+        say("");
+        let ended = match process::run(&program, say).await {
             Ok(ended) => ended,
             Err(error) => return Ok((Finding::Inconclusive, error.to_string())),
         };

@@ -2,21 +2,23 @@
 
 use super::judge::{Bench, Case, verdict, without_asked};
 use super::plan::Shape;
+use super::scene::Of;
 use super::wired::Wired;
 use super::{Engine, usage};
-use crate::api::{DeployAsk, Driven, EngineError, Preview};
+use crate::api::{Before, DeployAsk, Driven, EngineError, Hear, Preview};
 use crate::drive::{Drive, Left, Told, drive};
 use deploy_core::event::Driver;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::{GateKind, Judged, PlanFacts};
 use deploy_core::id::{DeploymentId, EnvName};
 use deploy_core::machine::Ask;
+use deploy_core::manifest::Environment;
 use deploy_core::model::Release;
 use deploy_core::plan::Kind;
 use deploy_core::port::journal::LeaseToken;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// Where a frontend is told, and how it says stop.
 pub struct Wires {
@@ -43,18 +45,22 @@ impl Wires {
 }
 
 impl Engine {
-    /// What would happen. Makes the release where a commit is asked for; changes nothing else.
+    /// What would happen. Makes the release where a commit is asked for; changes nothing else. `hear` is told what takes its time.
     ///
     /// # Errors
     /// What stands in the way of a plan; gates do not: they are in the answer.
-    pub async fn preview(&self, ask: &DeployAsk) -> Result<Preview, EngineError> {
-        let release = self.release_for(ask, &mut |_| {}).await?;
+    pub async fn preview(&self, ask: &DeployAsk, hear: Hear<'_>) -> Result<Preview, EngineError> {
+        let release = self.release_for(ask, hear).await?;
         let shape = Shape {
             differences: true,
             ..Shape::of(ask)?
         };
         let views = self.views().await?;
-        let scene = self.scene(release.clone(), &ask.environment, &views).await?;
+        self.keeps_apart(ask.kind, &ask.environment).await?;
+        let scene = self
+            .scene(release.clone(), &ask.environment, &views, Of::Now)
+            .await?;
+        hear(looks_at(&scene.to.environment));
         let plan = self.make_plan(&scene, &views, &shape).await?;
         let case = Case {
             kind: ask.kind,
@@ -122,15 +128,21 @@ impl Engine {
         self.record_rules(&configured, &view).await?;
         // While the release is made; what is not needed after all ends with this.
         let _greetings = self.kit.greet(&configured, &self.folder);
-        let release = self.release_for(&ask, &mut |_| {}).await?;
+        let tell = wires.tell.clone();
+        let mut hear = move |before| {
+            // A sign of life that finds no room is not missed.
+            let _full = tell.try_send(Told::Before(before));
+        };
+        let release = self.release_for(&ask, &mut hear).await?;
         // Going back asks for no evidence: neither a check nor what it runs on may hold it up.
         if ask.kind != Kind::Rollback {
-            self.run_checks(&ask.environment, &release).await?;
+            self.run_checks(&ask.environment, &release, &mut hear).await?;
         }
         let shape = Shape::of(&ask)?;
         let lease = self
             .lease(&ask.environment, ask.lock_wait, None, Some(&wires.tell))
             .await?;
+        hear(looks_at(&configured));
         let made = self.make_deployment(&ask, &release, &shape, &lease).await;
         let (deployment, request) = match made {
             Ok(made) => made,
@@ -265,6 +277,8 @@ impl Engine {
             wiring: Arc::new(Wired {
                 engine: self.clone(),
                 release,
+                deployment: deployment.clone(),
+                making: Semaphore::new(1),
             }),
             judge: Arc::new(bench),
             just_planned,
@@ -279,5 +293,11 @@ impl Engine {
             Ok(Left::Waiting | Left::Paused | Left::Stopped) => self.driven(deployment).await,
             Err(error) => Err(self.left_open(environment, deployment, error).await),
         }
+    }
+}
+
+fn looks_at(environment: &Environment) -> Before {
+    Before::LooksAt {
+        hosts: environment.hosts.keys().cloned().collect(),
     }
 }

@@ -4,7 +4,7 @@ use super::Engine;
 use super::looks::Looks;
 use super::plan::Shape;
 use super::rules::rules;
-use super::scene::{Scene, Views};
+use super::scene::{Of, Scene, Views};
 use crate::api::{Asked, EngineError};
 use crate::drive::{Judge, Judgement, Moment};
 use deploy_core::event::{EventKind, Request};
@@ -202,7 +202,7 @@ impl Bench {
         let replanned = if moment == Moment::Open {
             let scene: Scene = self
                 .engine
-                .scene(self.release.clone(), &self.shape.environment, &views)
+                .scene(self.release.clone(), &self.shape.environment, &views, Of::Now)
                 .await?;
             let new = self.engine.make_plan(&scene, &views, &self.shape).await?;
             (new.digest() != plan.digest()).then(|| Box::new(new))

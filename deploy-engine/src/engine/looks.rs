@@ -1,7 +1,7 @@
 //! Looking at the release that runs in an environment: every slice, one look with each probe. What a stay turns on is written down as a
 //! fact of the environment; what that means for a gate is the core's to say.
 
-use super::scene::Views;
+use super::scene::{Of, Views};
 use super::status::as_it_lies_there;
 use super::{Engine, failed, usage};
 use crate::api::{EngineError, SliceHealth};
@@ -18,6 +18,7 @@ use deploy_core::port::journal::Stream;
 use deploy_core::port::target::{HealthSeen, Inside, Runs, SliceSeen};
 use deploy_core::time::Timestamp;
 use deploy_core::view::EnvironmentView;
+use deploy_core::view::status::Drift;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -32,8 +33,6 @@ pub(super) type Looked = Result<Vec<(Seen, Option<SliceSeen>)>, Failure>;
 pub(super) struct Seen {
     /// For people.
     pub(super) health: SliceHealth,
-    /// What it counts as: one without a probe is well if it runs what it should.
-    word: HealthSeen,
     /// What is not well about it.
     note: String,
     unbroken_since: Option<Timestamp>,
@@ -42,24 +41,31 @@ pub(super) struct Seen {
 impl Seen {
     /// By what the platform says runs, what the journal says should, and what the probes say.
     pub(super) fn new(
-        health: SliceHealth,
+        mut health: SliceHealth,
         seen: Option<&SliceSeen>,
         should: Option<&Runs>,
         probes: usize,
     ) -> Self {
-        let (word, note) = match seen.map(|seen| &seen.runs) {
-            None => (HealthSeen::Unknown, "nothing was told of it".to_owned()),
-            Some(Err(failure)) => (HealthSeen::Unknown, failure.message.clone()),
+        let (word, drift, note) = match seen.map(|seen| &seen.runs) {
+            None => (HealthSeen::Unknown, Drift::Unknown, "nothing was told of it"),
+            Some(Err(failure)) => (HealthSeen::Unknown, Drift::Unknown, &*failure.message),
             Some(Ok(is)) if should.is_some_and(|should| !same(is, should)) => {
-                (HealthSeen::Unhealthy, "something else runs there".to_owned())
+                (HealthSeen::Unhealthy, Drift::Drifted, "something else runs there")
             }
-            Some(Ok(_)) if probes == 0 => (HealthSeen::Healthy, String::new()),
-            Some(Ok(_)) => (health.health, health.note.clone()),
+            Some(Ok(_)) if probes == 0 => (HealthSeen::Healthy, Drift::None, ""),
+            Some(Ok(_)) => (health.health, Drift::None, ""),
+        };
+        let said = [note, &*health.note].into_iter().filter(|part| !part.is_empty());
+        health.note = said.collect::<Vec<_>>().join("; ");
+        health.counts_as = word;
+        health.drift = if health.edited.is_empty() {
+            drift
+        } else {
+            Drift::Drifted
         };
         Self {
-            note: format!("{} {}: {note}", health.service, health.slice),
+            note: format!("{} {}: {}", health.service, health.slice, health.note),
             health,
-            word,
             unbroken_since: seen.and_then(|seen| seen.unbroken_since),
         }
     }
@@ -77,7 +83,7 @@ impl Engine {
         release: Release,
         services: &[ServiceName],
     ) -> Result<Vec<Seen>, EngineError> {
-        let scene = self.scene(release, name, views).await?;
+        let scene = self.scene(release, name, views, Of::Now).await?;
         let view = views.environment(name);
         let binder = self.binder(&scene);
         let all = &scene.to.environment.services;
@@ -111,7 +117,13 @@ impl Engine {
         let (mut asking, mut eyes) = (JoinSet::new(), Vec::new());
         for (at, service) in services.iter().enumerate() {
             let made = binder.target(service).await.map_err(failed)?;
-            eyes.push(binder.eyes(service, &made).await.map_err(failed)?);
+            eyes.push(match binder.eyes(service, &made).await {
+                // Nothing was ever deployed, so that there are no facts to look by.
+                Err(failure) if failure.code == Code::VariableUnset && binder.release.sources.is_empty() => {
+                    BTreeMap::new()
+                }
+                eyes => eyes.map_err(failed)?,
+            });
             asking.spawn(async move {
                 let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
                 let told = made.target.observe(&names).await;
@@ -152,7 +164,16 @@ impl Engine {
             let seen = at.map(|at| told.swap_remove(at));
             let (health, mut note) = match (seen.as_ref().map(|seen| &seen.runs), eyes.get(&slice)) {
                 (Some(Ok(Runs::Nothing)), Some(_)) => (HealthSeen::Unknown, "nothing runs there".to_owned()),
-                (Some(Ok(Runs::Release { .. })), Some(eyes)) => look(eyes, &eyes.new).await.word(),
+                (Some(Ok(Runs::Release { .. })), Some(eyes)) => {
+                    let mut eyes = eyes.clone().of_what_stays();
+                    let name = (service.name.clone(), slice.clone());
+                    let is = known.and_then(|slices| slices.get(&slice)?.release);
+                    if !binder.started.contains_key(&name) && is != Some(binder.release.to_ref()) {
+                        // As which release it was started, nobody knows: no version of it is wrong.
+                        eyes.new.iter_mut().for_each(|spec| spec.version = None);
+                    }
+                    look(&*eyes.probe, &eyes.new).await.word()
+                }
                 _ => (HealthSeen::Unknown, String::new()),
             };
             if health != HealthSeen::Healthy && !service.secrets.is_empty() {
@@ -180,6 +201,8 @@ impl Engine {
                 service: service.name.clone(),
                 slice,
                 health,
+                counts_as: health,
+                drift: Drift::Unknown,
                 note,
                 edited,
             };
@@ -196,9 +219,10 @@ impl Engine {
         seen: &[Seen],
     ) -> Result<Event, String> {
         let first = |is: &dyn Fn(&Seen) -> bool| seen.iter().find(|seen| is(seen));
-        let bad = first(&|seen| matches!(seen.word, HealthSeen::Unhealthy | HealthSeen::Stopped));
-        let (health, note) = match (bad, first(&|seen| seen.word == HealthSeen::Unknown)) {
-            (Some(bad), _) => (bad.word, bad.note.clone()),
+        let bad = first(&|seen| matches!(seen.health.counts_as, HealthSeen::Unhealthy | HealthSeen::Stopped));
+        let unknown = first(&|seen| seen.health.counts_as == HealthSeen::Unknown);
+        let (health, note) = match (bad, unknown) {
+            (Some(bad), _) => (bad.health.counts_as, bad.note.clone()),
             (None, Some(untold)) => return Err(untold.note.clone()),
             (None, None) => (HealthSeen::Healthy, String::new()),
         };

@@ -1,6 +1,7 @@
 //! Making a deployment: planned under the lease, written with its request; what waited is superseded.
 
 use super::plan::Shape;
+use super::scene::Of;
 use super::{Engine, failed, journal_error};
 use crate::api::{DeployAsk, EngineError};
 use deploy_core::event::{EventKind, Request};
@@ -29,10 +30,12 @@ impl Engine {
             self.after_the_end(&last.id, &tell).await?;
         }
         if let Some(open) = view.active() {
-            let next = format!(
-                "deploy resume {0} goes on, deploy cancel {0} goes back",
-                open.id.short()
-            );
+            let back = if self.deployment_view(&open.id).await?.can_be_cancelled() {
+                format!(", deploy cancel {} goes back", open.id.short())
+            } else {
+                String::new()
+            };
+            let next = format!("deploy resume {} goes on{back}", open.id.short());
             let failure = Failure::new(
                 Code::Open,
                 format!(
@@ -47,7 +50,10 @@ impl Engine {
                 failure: Box::new(failure),
             });
         }
-        let scene = self.scene(release.clone(), &ask.environment, &views).await?;
+        self.keeps_apart(ask.kind, &ask.environment).await?;
+        let scene = self
+            .scene(release.clone(), &ask.environment, &views, Of::Now)
+            .await?;
         let plan = self.make_plan(&scene, &views, shape).await?;
         if let Some(only) = ask.only.filter(|only| *only != plan.digest()) {
             return Err(failed(Failure::new(

@@ -52,6 +52,7 @@ use deploy_core::manifest::{Environment, Manifest, Project};
 use deploy_core::port::journal::{Append, Condition, JournalError, Stream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::task::JoinSet;
 
 /// A project that is open. Cheap to clone: all clones are the same project.
 #[derive(Clone)]
@@ -69,6 +70,8 @@ pub struct Engine {
     caller: Caller,
     kit: Arc<Kit>,
     folded: folded::Folded,
+    /// Connections that are being made ahead of their use; given up with the last clone.
+    _greetings: Arc<JoinSet<()>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -92,14 +95,15 @@ impl Engine {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
+        let caller = configure::caller();
+        let kit = Kit::default();
+        let greetings = match &opening.greets {
+            Some(name) => greet(&kit, &opening.manifest, name, &folder, &caller).await,
+            None => JoinSet::new(),
+        };
         let git = Git::open(&folder).await;
         let (manifest, stand_in) =
             unreadable::read(&opening.manifest, &file, &git, opening.unreadable).await?;
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
-        // A variable that is not UTF-8 cannot be named in a manifest.
-        let caller: Caller = std::env::vars_os().filter_map(text).collect();
         let look_up = |name: &str| caller.get(name).cloned();
         let project = manifest.project(&look_up).map_err(EngineError::Manifest)?;
         let configured = match opening.state {
@@ -124,8 +128,9 @@ impl Engine {
             artifacts: Artifacts::at(home.join("artifacts")),
             identity: opening.identity,
             caller,
-            kit: Arc::default(),
+            kit: Arc::new(kit),
             folded: folded::Folded::default(),
+            _greetings: Arc::new(greetings),
         };
         if matches!(opening.access, Access::Write | Access::WriteExisting) {
             engine.record_state().await?;
@@ -195,10 +200,15 @@ impl Engine {
             .map_err(|error| failed(error.failure()))
     }
 
-    /// Appends facts to a stream, again where somebody else wrote in between.
+    /// Appends facts to a stream, again where somebody else wrote in between. It is read before, and so is
+    /// the project's: nothing is written into a damaged state.
     async fn append_facts(&self, stream: &Stream, drafts: Vec<Draft>) -> Result<(), EngineError> {
         loop {
-            let expected = self.store.head(stream).await.map_err(journal_error)?;
+            let project = self.project_view().await?.last;
+            let expected = match stream {
+                Stream::Project => project,
+                Stream::Environment(name) => self.environment_view(name).await?.last,
+            };
             let append = Append {
                 stream: stream.clone(),
                 expected,
@@ -222,6 +232,22 @@ impl Engine {
             actor: self.identity.actor.clone(),
             kind,
         }
+    }
+}
+
+/// Begins the connections to an environment's hosts. What stands in the way is told by whoever needs them.
+async fn greet(kit: &Kit, manifest: &Path, name: &EnvName, folder: &Path, caller: &Caller) -> JoinSet<()> {
+    let Ok(manifest) = configure::read_manifest(manifest) else {
+        return JoinSet::new();
+    };
+    match configure::environment(&manifest, name, &From::WorkTree(folder), caller).await {
+        Ok(environment) => {
+            let greetings = kit.greet(&environment, folder);
+            // They begin now, and not when something here is first waited for.
+            tokio::task::yield_now().await;
+            greetings
+        }
+        Err(_) => JoinSet::new(),
     }
 }
 

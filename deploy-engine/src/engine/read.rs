@@ -61,7 +61,7 @@ impl Engine {
         let views = self.views().await?;
         let environment = self.environment(name).await?;
         let release = match release {
-            Some(text) => self.known_release(&views, text)?,
+            Some(text) => self.known_release(&views, text).await?,
             None => self.candidate(&environment, &views)?,
         };
         let kind = if environment.after.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::scene::Views;
 use super::{Engine, configure_error, failed, git_error, usage};
-use crate::api::EngineError;
+use crate::api::{Before, EngineError, Hear};
 use crate::configure;
 use crate::source::artifacts::Recipe;
 use crate::source::git::Git;
@@ -13,6 +13,8 @@ use deploy_core::id::{CommitId, ServiceName};
 use deploy_core::manifest::{Artifact, ArtifactKind, Content, Manifest, Project, TargetKind};
 use deploy_core::model::{ArtifactRef, Entry, Release};
 use deploy_core::port::journal::Stream;
+use deploy_core::port::target::ProgressSink;
+use deploy_core::view::NoSuchRelease;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a release is made from, beside the commit.
@@ -32,7 +34,7 @@ impl Engine {
         commit: &CommitId,
         making: &Making<'_>,
         views: &Views,
-        mut tell: impl FnMut(&str) + Send,
+        hear: Hear<'_>,
     ) -> Result<Release, EngineError> {
         let git = self.git()?;
         let manifest = configure::manifest_of(git, commit, &self.file)
@@ -49,7 +51,7 @@ impl Engine {
             let entry = match old {
                 Some(base) => base.entries.get(&service).cloned().unwrap_or(Entry::Absent),
                 None => {
-                    self.entry(git, commit, &project, &service, &content, kind, &mut tell)
+                    self.entry(git, commit, &project, &service, &content, kind, hear)
                         .await?
                 }
             };
@@ -143,7 +145,7 @@ impl Engine {
         service: &ServiceName,
         content: &Content,
         kind: TargetKind,
-        tell: &mut (impl FnMut(&str) + Send),
+        hear: Hear<'_>,
     ) -> Result<Entry, EngineError> {
         let recipe = match content {
             // Here an environment that enables such a kind is refused by name; a program that has it must not take this for absent.
@@ -163,14 +165,88 @@ impl Engine {
                 }
             },
         };
+        let mut say = |line: &str| {
+            if let Recipe::Build { name, .. } = &recipe {
+                hear(Before::Builds {
+                    artifact: name.clone(),
+                    line: line.to_owned(),
+                });
+            }
+        };
+        say("");
         let stored = self
             .artifacts
-            .make(git, commit, &recipe, tell)
+            .make(git, commit, &recipe, say)
             .await
             .map_err(|error| failed(error.failure().on(service, None)))?;
         Ok(Entry::Artifact(ArtifactRef::Tree {
             digest: stored.digest,
         }))
+    }
+
+    /// Makes the artifact of a service of a release again, which is gone: from a commit of the release, with that commit's manifest.
+    ///
+    /// # Errors
+    /// No such commit is here, it cannot be built, or something else comes out than what the release has.
+    pub(super) async fn make_artifact_again(
+        &self,
+        release: &Release,
+        service: &ServiceName,
+        tell: &dyn ProgressSink,
+    ) -> Result<CommitId, Failure> {
+        let failure = |error: EngineError| error.failure();
+        let gone = || {
+            let message = format!(
+                "{} of {} has no artifact that could be made again",
+                service, release.number
+            );
+            Failure::new(
+                Code::ArtifactMissing,
+                message,
+                "deploy releases shows what there is",
+            )
+        };
+        let Some(Entry::Artifact(wanted)) = release.entries.get(service) else {
+            return Err(gone());
+        };
+        let git = self.git().map_err(failure)?;
+        let commit = self.commit_of(git, release).await.map_err(failure)?;
+        let manifest = configure::manifest_of(git, &commit, &self.file)
+            .await
+            .map_err(|error| failure(configure_error(error)))?;
+        let look_up = |name: &str| self.caller.get(name).cloned();
+        let project = manifest
+            .project(&look_up)
+            .map_err(|problems| failure(EngineError::Manifest(problems)))?;
+        let Some((content, kind)) = self.contents(&manifest).remove(service) else {
+            return Err(gone());
+        };
+        let mut hear = |before| {
+            if let Before::Builds { line, .. } = before {
+                tell.line(&line);
+            }
+        };
+        let made = self
+            .entry(git, &commit, &project, service, &content, kind, &mut hear)
+            .await
+            .map_err(failure)?;
+        if let Entry::Artifact(made) = &made
+            && made.digest() == wanted.digest()
+        {
+            return Ok(commit);
+        }
+        Err(Failure::new(
+            Code::ArtifactMissing,
+            format!(
+                "the artifact of {service} in {} is gone, and its commit {} builds to something else than what was verified",
+                release.number,
+                commit.short()
+            ),
+            format!(
+                "deploy up --commit {}, which makes a release of it that is verified anew",
+                commit.short()
+            ),
+        ))
     }
 
     /// The project's own configuration files: the manifest, env files and scripts of all environments.
@@ -221,15 +297,27 @@ impl Engine {
         Ok(commit)
     }
 
-    /// Names a release of the state.
-    pub(super) fn known_release(&self, views: &Views, text: &str) -> Result<Release, EngineError> {
-        views.project.resolve(text).cloned().map_err(|error| {
-            usage(
-                Code::UnknownName,
-                error.to_string(),
-                "deploy releases shows what there is",
-            )
-        })
+    /// Names a release of the state; also by what git calls its commit (`HEAD~1`, a branch), where there is a checkout.
+    pub(super) async fn known_release(&self, views: &Views, text: &str) -> Result<Release, EngineError> {
+        let unknown = |message| usage(Code::UnknownName, message, "deploy releases shows what there is");
+        let error = match views.project.resolve(text) {
+            Ok(release) => return Ok(release.clone()),
+            Err(error @ NoSuchRelease::Ambiguous { .. }) => return Err(unknown(error.to_string())),
+            Err(error) => error,
+        };
+        let commit = match &*self.git {
+            Ok(git) => git.resolve(text).await.ok(),
+            Err(_) => None,
+        };
+        match commit.map(|commit| (views.project.by_commit(&commit).cloned(), commit)) {
+            Some((Some(release), _)) => Ok(release),
+            Some((None, commit)) => Err(unknown(format!(
+                "{} is commit {}, and no release was made of it",
+                text.escape_debug(),
+                commit.short()
+            ))),
+            None => Err(unknown(error.to_string())),
+        }
     }
 }
 

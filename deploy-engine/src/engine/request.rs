@@ -4,7 +4,7 @@ use super::plan::Shape;
 use super::release::Making;
 use super::scene::Views;
 use super::{Engine, failed, git_error, usage};
-use crate::api::{DeployAsk, EngineError, What};
+use crate::api::{DeployAsk, EngineError, Hear, What};
 use deploy_core::event::{Request, RequestOptions};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Unmet;
@@ -16,11 +16,7 @@ use deploy_core::view::EnvironmentView;
 
 impl Engine {
     /// The release that is asked for.
-    pub(super) async fn release_for(
-        &self,
-        ask: &DeployAsk,
-        tell: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<Release, EngineError> {
+    pub(super) async fn release_for(&self, ask: &DeployAsk, hear: Hear<'_>) -> Result<Release, EngineError> {
         let environment = self.environment(&ask.environment).await?;
         let known = environment.services.keys().chain(&environment.disabled);
         known_services(&ask.services, known)?;
@@ -31,13 +27,16 @@ impl Engine {
         let view = views.environment(&ask.environment);
         match &ask.what {
             What::Release(text) if ask.kind == Kind::Rollback => {
-                let named = self.known_release(&views, text)?;
+                let named = self.known_release(&views, text).await?;
                 let to = view
                     .destination(Some(named.to_ref()), &views.project)
                     .map_err(no_way_back)?;
                 self.by_ref(&views, to)
             }
-            What::Release(text) => only_named(ask, self.known_release(&views, text)?, &environment, &views),
+            What::Release(text) => {
+                let named = self.known_release(&views, text).await?;
+                only_named(ask, named, &environment, &views)
+            }
             What::Previous => {
                 let to = view.destination(None, &views.project).map_err(no_way_back)?;
                 self.by_ref(&views, to)
@@ -64,7 +63,7 @@ impl Engine {
                     branch: ask.branch.as_deref(),
                     partial,
                 };
-                self.make_release(&commit, &making, &views, tell).await
+                self.make_release(&commit, &making, &views, hear).await
             }
         }
     }

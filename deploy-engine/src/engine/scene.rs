@@ -3,11 +3,13 @@
 
 use super::{Engine, configure_error, git_error, journal_error};
 use crate::api::EngineError;
-use crate::configure::{self, From, bind::Binder};
+use crate::configure::bind::{Binder, Started};
+use crate::configure::{self, ConfigureError, From};
 use crate::source::git::Git;
-use deploy_core::id::{CommitId, EnvName, Seq};
+use deploy_core::id::{CommitId, DeploymentId, EnvName, Seq};
 use deploy_core::manifest::Environment;
 use deploy_core::model::Release;
+use deploy_core::plan::Kind;
 use deploy_core::port::journal::Stream;
 use deploy_core::view::{EnvironmentView, ProjectView};
 use std::collections::BTreeMap;
@@ -44,6 +46,31 @@ pub(super) struct Scene {
     pub(super) to: Configured,
     /// What runs, where that is a known release whose configuration can still be had.
     pub(super) before: Option<Configured>,
+    /// As which release each slice was started that runs, as far as the journal knows.
+    pub(super) started: Started,
+}
+
+/// Whose slices: as they were before a deployment moved any, or as they are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of<'a> {
+    /// Before this one.
+    Before(&'a DeploymentId),
+    /// Now.
+    Now,
+}
+
+/// As which release each slice was started.
+pub(super) fn started_of(view: &EnvironmentView, project: &ProjectView, of: Of<'_>) -> Started {
+    let before = match of {
+        Of::Before(deployment) => Some(deployment),
+        Of::Now => None,
+    };
+    let started = view.started(before).into_iter();
+    let known = started.filter_map(|((service, slice), release)| {
+        let release = project.by_digest(release.digest)?.clone();
+        Some(((service.clone(), slice.clone()), release))
+    });
+    known.collect()
 }
 
 impl Engine {
@@ -113,19 +140,31 @@ impl Engine {
         ))
     }
 
+    /// Refuses to bring anything forward into a place that another environment has as well, as `check` does. Going back is held up by
+    /// no such thing.
+    pub(super) async fn keeps_apart(&self, kind: Kind, name: &EnvName) -> Result<(), EngineError> {
+        if kind == Kind::Rollback {
+            return Ok(());
+        }
+        let names = std::slice::from_ref(name);
+        let apart = configure::apart(&self.manifest, names, &self.folder, &self.caller).await;
+        apart.map_err(|problems| configure_error(ConfigureError::Manifest(problems)))
+    }
+
     /// The scene of bringing a release to an environment.
     pub(super) async fn scene(
         &self,
         release: Release,
         name: &EnvName,
         views: &Views,
+        of: Of<'_>,
     ) -> Result<Scene, EngineError> {
         let to = self.configured(release, name).await?;
-        Ok(self.scene_of(to, views).await)
+        Ok(self.scene_of(to, views, of).await)
     }
 
     /// The scene around what is to be brought.
-    pub(super) async fn scene_of(&self, to: Configured, views: &Views) -> Scene {
+    pub(super) async fn scene_of(&self, to: Configured, views: &Views, of: Of<'_>) -> Scene {
         let name = to.environment.name.clone();
         let current = views
             .environments
@@ -136,7 +175,8 @@ impl Engine {
             Some(release) => self.configured(release.clone(), &name).await.ok(),
             None => None,
         };
-        Scene { to, before }
+        let started = started_of(&views.environment(&name), &views.project, of);
+        Scene { to, before, started }
     }
 
     /// What makes targets and probes in a scene.
@@ -149,6 +189,7 @@ impl Engine {
                 .before
                 .as_ref()
                 .map(|before| (&before.release, &before.environment)),
+            started: &scene.started,
             folder: &self.folder,
             artifacts: &self.artifacts,
             caller: &self.caller,

@@ -1,8 +1,9 @@
 //! What runs where: from the journal's last observation, or by looking now. Reads no more of the journal than it takes.
 
-use super::scene::{Configured, Scene};
+use super::scene::{Configured, Of, Scene, started_of};
 use super::{Engine, journal_error, usage};
 use crate::api::EngineError;
+use crate::configure::bind::Started;
 use crate::drive::same;
 use deploy_core::digest::Digest;
 use deploy_core::event::Recorded;
@@ -140,8 +141,17 @@ impl Engine {
             .cloned();
         let runs = current.is_some();
         let scene = match current {
-            Some(release) => self.scene(release, &view.name, &self.views().await?).await?,
-            None => as_it_lies_there(self.environment(&view.name).await?, project),
+            Some(release) => {
+                self.scene(release, &view.name, &self.views().await?, Of::Now)
+                    .await?
+            }
+            None => {
+                let scene = as_it_lies_there(self.environment(&view.name).await?, project);
+                Scene {
+                    started: started_of(view, project, Of::Now),
+                    ..scene
+                }
+            }
         };
         let known = view.clone();
         let mut all = Vec::new();
@@ -195,6 +205,7 @@ pub(super) fn as_it_lies_there(environment: Environment, project: &ProjectView) 
     Scene {
         to: Configured { release, environment },
         before: None,
+        started: Started::new(),
     }
 }
 
@@ -217,6 +228,7 @@ fn looked_at(
         (None, Ok(_)) => Running::Old,
         (Some(before), Ok(is)) => match &before.runs {
             Some(was) if same(was, is) && before.running == Running::Other => Running::Other,
+            Some(was) if same(was, is) && before.running == Running::Excluded => Running::Excluded,
             Some(was) if same(was, is) => Running::New,
             None => Running::Old,
             // Another release of ours: whether that is the right one is for the fold to say.

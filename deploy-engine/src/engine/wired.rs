@@ -1,7 +1,7 @@
 //! The wiring of a deployment: what the driver asks for, from the configuration that goes with the plan's release.
 
 use super::Engine;
-use super::scene::{Configured, Scene};
+use super::scene::{Configured, Of, Scene};
 use crate::api::EngineError;
 use crate::configure::bind::{Binder, Secrets};
 use crate::drive::{Bound, Epochs, Fate, Needs, Wiring};
@@ -11,19 +11,24 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{DeploymentId, ServiceName};
 use deploy_core::model::Release;
 use deploy_core::plan::Plan;
-use deploy_core::port::target::Desired;
+use deploy_core::port::target::{Desired, ProgressSink};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// The wiring of one deployment.
 pub(super) struct Wired {
     pub(super) engine: Engine,
     pub(super) release: Release,
+    pub(super) deployment: DeploymentId,
+    /// An artifact that several slices miss is made again once.
+    pub(super) making: Semaphore,
 }
 
 impl Wired {
     async fn scene(&self, plan: &Plan) -> Result<Scene, Failure> {
         let failure = |error: EngineError| error.failure();
         let views = self.engine.views().await.map_err(failure)?;
+        let of = Of::Before(&self.deployment);
         // Planned with it, driven with it: neither the checkout nor this caller's variables change a deployment under way.
         if let Some(environment) = self
             .engine
@@ -35,10 +40,10 @@ impl Wired {
                 release: self.release.clone(),
                 environment,
             };
-            return Ok(self.engine.scene_of(to, &views).await);
+            return Ok(self.engine.scene_of(to, &views, of).await);
         }
         self.engine
-            .scene(self.release.clone(), &plan.environment, &views)
+            .scene(self.release.clone(), &plan.environment, &views, of)
             .await
             .map_err(failure)
     }
@@ -89,6 +94,25 @@ impl Wiring for Wired {
             )
         })?;
         binder.desired(configured, Secrets::Resolve).await.map(Arc::new)
+    }
+
+    async fn make_again(
+        &self,
+        plan: &Plan,
+        service: &ServiceName,
+        tell: &dyn ProgressSink,
+    ) -> Result<(Arc<Desired>, String), Failure> {
+        let _one_at_a_time = self.making.acquire().await.ok();
+        let commit = self
+            .engine
+            .make_artifact_again(&self.release, service, tell)
+            .await?;
+        let desired = self.with_secrets(plan, service).await?;
+        let note = format!(
+            "its artifact was neither there nor here: made again from {}",
+            commit.short()
+        );
+        Ok((desired, note))
     }
 
     async fn epochs(&self) -> Epochs {

@@ -60,7 +60,7 @@ pub(crate) async fn stand(
         .arg(beside.ports.1.to_string())
         .arg(seconds(beside.start.min(op.limit)).to_string())
         .arg(seconds(beside.drain).to_string());
-    for script in [Some(&proxy.test), Some(&proxy.reload), beside.stop.as_ref()] {
+    for script in [Some(&proxy.test), Some(&proxy.reload), binding.stop.as_ref()] {
         request = limited(request, script, op);
     }
     request = hooks(request, binding, HookPoint::Before, op);

@@ -24,6 +24,9 @@ pub struct SshBinding {
     pub hosts: Vec<HostBinding>,
     /// What makes the service run what `current` says; none where a switch is enough.
     pub restart: Option<HostScript>,
+    /// What ends the service on a host, or at `$DEPLOY_PORT` where two ports take turns: without it no host can be stopped by itself, and
+    /// the port that does not serve any more runs on.
+    pub stop: Option<HostScript>,
     /// Folders that outlive releases, relative to the release's root.
     pub shared: Vec<String>,
     /// Whether releases share the files that are the same in both, as hard links.
@@ -203,8 +206,6 @@ pub struct Beside {
     pub ports: (u16, u16),
     /// What leads requests to one of them.
     pub proxy: Proxy,
-    /// What stops the service at `$DEPLOY_PORT`; without it, the one that does not serve runs on.
-    pub stop: Option<HostScript>,
     /// How long the one that was relieved has to end what it had begun.
     pub drain: Duration,
     /// How long a start may take until something listens.

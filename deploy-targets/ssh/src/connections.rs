@@ -32,11 +32,18 @@ impl Connections {
         }
     }
 
+    /// Ends the shells that wait for a step, so that the next one is a session of its own again.
+    #[cfg(test)]
+    pub(crate) fn let_go(&self) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.values().for_each(|ssh| ssh.let_go());
+    }
+
     /// Connects, so that the first step finds a connection. What stands in the way of it is told to that step.
     pub fn greet(&self, address: &SshAddress) -> impl Future<Output = ()> + Send + use<> {
         let ssh = self.ssh(address);
         async move {
-            let _told_to_the_first_step = ssh.connection().await;
+            let _told_to_the_first_step = ssh.ready().await;
         }
     }
 

@@ -218,7 +218,15 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
                 new(Code::ArtifactMissing, message, "deploy it anew from its commit"),
             )
         }
-        "cut" | "base-gone" => {
+        // What is like it there cannot be taken from there: everything is sent.
+        "base-gone" => {
+            let message = format!("a file of the release that runs in {path} on {host} is gone");
+            (
+                Cause::Transient,
+                new(Code::ContentMismatch, message, "it is sent again at the next try"),
+            )
+        }
+        "cut" => {
             let message = format!("the upload to {host} was cut short");
             (
                 Cause::Transient,
@@ -238,6 +246,13 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
         }
         "restart" => {
             let message = format!("the restart command on {host} {}", ended(word(1)));
+            (
+                Cause::Final,
+                new(Code::RemoteFailed, message, "run it by hand on the host"),
+            )
+        }
+        "stop" => {
+            let message = format!("the stop command on {host} {}", ended(word(1)));
             (
                 Cause::Final,
                 new(Code::RemoteFailed, message, "run it by hand on the host"),

@@ -57,6 +57,7 @@ steps! {
     RENEW "renew" Write ["place" "armed" "renew"];
     CONFIRM "confirm" Write ["place" "armed" "confirm"];
     RESTORE "restore" Write ["place" "armed" "scrub" "run" "ports" "sums" "whole" "back" "restore"];
+    STOP "stop" Write ["place" "armed" "scrub" "run" "ports" "stop"];
     FINISH "finish" Write ["place" "armed" "unit" "scrub" "run" "ports" "whole" "vouch" "finish"];
     DOCTOR "doctor" Look ["place" "tools" "doctor"];
 }
@@ -86,7 +87,7 @@ pub(crate) struct Host {
     claimed: Mutex<Option<(Instant, Seen)>>,
     /// The port that serves, where two take turns; 0: none does.
     serves: AtomicU16,
-    /// What the manifest has run here, by the name that messages use: `restart`, `the hook NAME`.
+    /// What the manifest has run here, by the name that messages use: `restart`, `stop`, `the hook NAME`.
     pub(crate) commands: Vec<(String, Command)>,
 }
 
@@ -169,11 +170,16 @@ impl Host {
             .restart
             .iter()
             .map(|script| ("restart".to_owned(), &script.command));
+        let stop = binding
+            .stop
+            .iter()
+            .map(|script| ("stop".to_owned(), &script.command));
         let hooks = binding
             .hooks
             .iter()
             .map(|hook| (format!("the hook {}", hook.name), &hook.script.command));
         self.commands = restart
+            .chain(stop)
             .chain(hooks)
             .map(|(name, command)| (name, command.clone()))
             .collect();

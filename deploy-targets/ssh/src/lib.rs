@@ -30,6 +30,7 @@ mod restore;
 mod seen;
 mod server;
 mod setup;
+mod stop;
 mod sudo;
 mod together;
 mod transport;
@@ -54,7 +55,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, PlaceId, SliceName, UnitId};
 use deploy_core::port::target::{
     Abilities, Cause, Claim, ClaimRequest, Cleanup, Desired, Difference, Fence, Move, Op, Prepared, Restore,
-    Runs, SliceSeen, SliceSpec, Stood, Target, TargetError,
+    Runs, SliceSeen, SliceSpec, Stood, Stop, Target, TargetError,
 };
 use host::Host;
 use std::time::Duration;
@@ -69,12 +70,13 @@ pub struct SshTarget {
 }
 
 impl SshTarget {
-    /// What targets of this kind can do.
+    /// What targets of this kind can do; one that knows a `stop` command stops a host, too.
     pub const ABILITIES: Abilities = Abilities {
         fence: Fence::Lock,
         arms: true,
         removes: true,
         unbroken_since: false,
+        stops: false,
     };
 
     /// Binds one; connects to nothing yet.
@@ -162,7 +164,10 @@ impl SshTarget {
 #[async_trait]
 impl Target for SshTarget {
     fn abilities(&self) -> Abilities {
-        Self::ABILITIES
+        Abilities {
+            stops: self.binding.stop.is_some(),
+            ..Self::ABILITIES
+        }
     }
 
     async fn slices(&self) -> Result<Vec<SliceSpec>, TargetError> {
@@ -240,6 +245,11 @@ impl Target for SshTarget {
     async fn restore(&self, op: &Op, step: &Restore) -> Result<Runs, TargetError> {
         let host = self.host(&step.slice)?;
         self.on(host, restore::restore(self, host, op, step).await)
+    }
+
+    async fn stop(&self, op: &Op, step: &Stop) -> Result<Runs, TargetError> {
+        let host = self.host(&step.slice)?;
+        self.on(host, stop::stop(self, host, op, step).await)
     }
 
     async fn finish(&self, op: &Op, place: &PlaceId, cleanup: &Cleanup) -> Result<(), TargetError> {

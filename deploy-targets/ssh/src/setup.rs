@@ -14,6 +14,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const INSTALLING: Duration = Duration::from_mins(10);
 
 by_hand!(PACKAGES "setup" Write ["tools" "encode" "root" "packages"]);
+by_hand!(LINGER "setup" Write ["encode" "root" "linger"]);
 by_hand!(FOLDERS "setup" Write ["place" "encode" "root" "setup"]);
 
 /// A service that a host is prepared for.
@@ -75,8 +76,8 @@ pub enum SetupState {
 impl Server {
     /// Prepares the host for these services; what is there already is not told.
     ///
-    /// What else a host needs before deployments (such as a unit that acts there on its own) is brought here: one step more, with a
-    /// script that says by `said` what it did, would do, or cannot do.
+    /// The unit that goes back without a confirmation is not made here but by the first deployment, with what it runs; it needs a
+    /// service manager that is there without a login.
     ///
     /// # Errors
     /// It cannot be reached, or a step failed half-way: what was done stays, and the next run goes on.
@@ -85,6 +86,8 @@ impl Server {
         let limit = if install.is_empty() { LIMIT } else { INSTALLING };
         let request = Request::new(limit).arg(mode).arg(install);
         let mut steps = step(&self.host(None), PACKAGES, request).await?;
+        let request = Request::new(LIMIT).arg(mode);
+        steps.extend(step(&self.host(None), LINGER, request).await?);
         for service in services {
             let request = Request::new(LIMIT).arg(mode).arg(words::list(&service.shared));
             steps.extend(step(&self.host(Some(&service.path)), FOLDERS, request).await?);

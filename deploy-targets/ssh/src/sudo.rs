@@ -29,13 +29,13 @@ const ASKS: [&str; 5] = [
 pub(crate) async fn explained(host: &Host, step: &str, reply: &Reply, error: TargetError) -> TargetError {
     let failed = reply.word("fail").unwrap_or_default();
     let asked = ASKS.iter().any(|text| reply.output.contains(text));
-    if !asked || !matches!(failed, "hook" | "restart") {
+    if !asked || !matches!(failed, "hook" | "restart" | "stop") {
         return error;
     }
     let meant = host.commands.iter().find(|(name, command)| {
-        let named = (failed == "restart" && name == "restart") || *name == step;
+        let named = (matches!(failed, "restart" | "stop") && name == failed) || *name == step;
         // Hooks around the switch are all in one step: the first that goes through sudo.
-        let around = failed == "hook" && name != "restart" && step == "the switch";
+        let around = failed == "hook" && !matches!(name.as_str(), "restart" | "stop") && step == "the switch";
         (named || around) && of(command).is_some()
     });
     let line = match meant.and_then(|(_, command)| of(command)) {

@@ -27,6 +27,20 @@ fn a_gate_is_not_opened_by_an_edit() {
     shop.write("deploy.toml", &edited);
     let refused = shop.deploy(&["promote", "-e", "production"]);
     assert_snapshot!("an edit before the first deployment", look(&shop, &refused));
+    // Nor is one that git was told not to see.
+    for (hide, show) in [
+        ("--assume-unchanged", "--no-assume-unchanged"),
+        ("--skip-worktree", "--no-skip-worktree"),
+    ] {
+        shop.git(&["update-index", hide, "deploy.toml"]);
+        let hidden = shop.deploy(&["promote", "-e", "production"]);
+        assert_eq!(
+            (hidden.code, &hidden.stderr),
+            (refused.code, &refused.stderr),
+            "{hide}"
+        );
+        shop.git(&["update-index", show, "deploy.toml"]);
+    }
     shop.write("deploy.toml", &text);
     shop.deploy(&["promote", "-e", "production"]).expect_code(11);
     shop.write("deploy.toml", &edited);

@@ -71,3 +71,38 @@ fn status_says_what_could_not_be_looked_at_and_why() {
         "one server is tried once, for both services"
     );
 }
+
+/// Whoever waits is told for whom, before there is anything else to tell.
+#[test]
+fn who_is_waited_for_is_said() {
+    for command in ["up", "plan"] {
+        let (shop, listener) = on_a_silent_server();
+        let mut run = shop.spawn(&[command, "-e", "development"]);
+        run.until_says(PATIENCE, "looking at web-1 for ");
+        assert!(!run.ended(), "it waits for the answer");
+        // It, and whoever is still in its queue, is hung up on.
+        drop(listener);
+        run.wait(PATIENCE).expect_code(8);
+    }
+}
+
+#[test]
+fn what_takes_long_to_build_says_so() {
+    let shop = shop(MANIFEST);
+    let go = shop.root().join("go");
+    let build = format!(
+        "echo fetching parts; until test -e {}; do sleep 0.1; done; mkdir out; cp api/page out",
+        go.display()
+    );
+    let artifact = format!(
+        "[artifacts.api]\nbuild = \"{build}\"\noutput = \"out\"\n[services.api]\nartifact = \"api\"\n[services.api.ssh]\n"
+    );
+    let manifest = MANIFEST.replace("[services.api.ssh]\nsource = \"api/\"\n", &artifact);
+    shop.write("deploy.toml", manifest);
+    shop.commit("Build it");
+    let mut run = shop.spawn(&["up", "-e", "development"]);
+    run.until_says(PATIENCE, "building api for ");
+    run.until_says(PATIENCE, ": fetching parts");
+    std::fs::write(go, "").expect("the build is let go on");
+    run.wait(PATIENCE).expect_code(0);
+}

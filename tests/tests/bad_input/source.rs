@@ -6,6 +6,41 @@ use insta::assert_snapshot;
 use crate::world::{MANIFEST, look, next, on_a_server, recovers, serves, shop, up};
 
 #[test]
+fn a_place_that_another_environment_has() {
+    let shop = up(MANIFEST);
+    next(&shop, "v2");
+    shop.deploy(&["up", "-e", "development"]).expect_code(0);
+    shop.write(
+        "deploy.toml",
+        format!("{MANIFEST}[environments.staging]\nafter = [\"development\"]\n[environments.staging.hosts]\nthere = {{ local = true }}\n"),
+    );
+    shop.commit("Staging where development is");
+    for command in [
+        ["up", "-e", "development"],
+        ["plan", "-e", "development"],
+        ["promote", "-e", "staging"],
+    ] {
+        let output = shop.deploy(&command).expect_code(2);
+        assert!(
+            output
+                .stderr
+                .contains("web of development and web of staging are both in live/web on there"),
+            "{output:?}"
+        );
+    }
+    // Going back is held up by no such thing, and takes what git calls a release's commit.
+    shop.deploy(&["rollback", "-e", "development", "--to", "HEAD~2"])
+        .expect_code(0);
+    assert_eq!(serves(&shop, "web"), "v1\n");
+    next(&shop, "v3");
+    let none = shop.deploy(&["rollback", "-e", "development", "--to", "HEAD"]);
+    assert!(
+        none.stderr.contains(", and no release was made of it [DPL"),
+        "{none:?}"
+    );
+}
+
+#[test]
 fn manifests_that_cannot_be_read_as_meant() {
     let shop = up(MANIFEST);
     let unreadable = [MANIFEST.as_bytes(), b"# \xff\n"].concat();

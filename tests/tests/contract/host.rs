@@ -79,6 +79,10 @@ impl Ground for HostGround {
                 limit: Duration::from_secs(30),
             }),
             shared: Vec::new(),
+            stop: Some(HostScript {
+                command: Command::Shell("echo stop >>\"$(dirname \"$DEPLOY_PATH\")/stops\"".to_owned()),
+                limit: Duration::from_secs(30),
+            }),
             links: false,
             hooks: Vec::new(),
             beside: None,

@@ -33,6 +33,8 @@ pub(crate) struct Round<'a> {
     old: String,
     new: String,
     recipe: Vec<String>,
+    /// It was killed where nothing turns back any more.
+    finishing: bool,
 }
 
 impl<'a> Round<'a> {
@@ -47,6 +49,7 @@ impl<'a> Round<'a> {
             old,
             new,
             recipe,
+            finishing: false,
         })
     }
 
@@ -58,7 +61,9 @@ impl<'a> Round<'a> {
         let output = self.shop.scratch.spawn_command(command).wait(LIMIT);
         self.recipe
             .push(format!("DEPLOY_FAILPOINT={point} deploy {}", arguments.join(" ")));
-        (output.signal == KILLED, output)
+        let killed = output.signal == KILLED;
+        self.finishing |= killed && point.starts_with("effect.finish.");
+        (killed, output)
     }
 
     /// Remembers what was done otherwise.
@@ -90,6 +95,9 @@ impl<'a> Round<'a> {
             (Some(2), End::Old) if nothing_open => End::NeverBegan,
             _ => return Err(self.wrong(&format!("exit {:?} and {live:?}", run.code), run)),
         };
+        if self.health == Health::Up && self.finishing && end != End::New {
+            return Err(self.wrong("it was finishing, and went back", run));
+        }
         if self.health == Health::Down && end == End::New {
             return Err(self.wrong("a release that is down was left in place", run));
         }

@@ -1,7 +1,10 @@
 //! `deploy trust` and `deploy setup`: hosts that nobody has been at yet.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
+use deploy_tests::machines::{Account, Machines};
+use deploy_tests::scratch::Scratch;
 use insta::assert_snapshot;
 
 use crate::world::World;
@@ -83,4 +86,30 @@ fn bare_hosts_are_prepared_once() {
     let object = world.deploy(&["setup", "--json"]).expect_code(8).json();
     assert_eq!(object["changed"], false, "{object}");
     assert_eq!(object["hosts"][1]["failure"]["code"], "DPL0501", "{object}");
+}
+
+/// What is armed acts after a start of the host only where the user's services run without a login.
+#[test]
+fn setup_says_how_a_revert_outlives_a_start_of_the_host() {
+    let machines = Machines::start(&[11], Account::Lingering);
+    let host = &machines.all()[0];
+    let scratch = Scratch::new();
+    symlink(machines.ssh_config(), scratch.path("ssh_config")).expect("the project can be written");
+    scratch.write(".gitignore", ".deploy/\nssh_config\n");
+    scratch.write("web/page", "v1\n");
+    scratch.write(
+        "deploy.toml",
+        "[project]\nname = \"shop\"\n[services.web.ssh]\nsource = \"web/\"\npath = \"/home/deploy/shop\"\n\
+         [environments.production]\nssh_config = \"ssh_config\"\n[environments.production.hosts]\n11 = { ssh = \"11\" }\n",
+    );
+    scratch.commit("Begin");
+    host.sh("loginctl disable-linger deploy").expect_code(0);
+    let said = scratch.deploy(&["setup", "-e", "production"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    for words in ["without a login", "sudo loginctl enable-linger deploy"] {
+        assert!(said.stdout.contains(words), "{said:?}");
+    }
+    host.sh("loginctl enable-linger deploy").expect_code(0);
+    let said = scratch.deploy(&["setup", "-e", "production"]).expect_code(0);
+    assert!(said.stdout.contains("nothing was to do"), "{said:?}");
 }

@@ -46,6 +46,11 @@ fn a_success() {
 }
 
 #[test]
+fn a_success_without_a_host() {
+    assert_snapshot!(told(Stream::without_one()));
+}
+
+#[test]
 fn a_failure_in_verify_goes_back() {
     assert_snapshot!(told(Stream::unhealthy()), @r#"
     v42 3f9ac1e "Add basket" (develop) → production, now v41

@@ -81,12 +81,14 @@ fn plan() -> Plan {
         needs: needs.into_iter().map(ServiceIx).collect(),
         batches: slices,
         on_failure: OnFailure::Rollback,
+        max_failures: u16::from(name == "web"),
         bake: Duration::ZERO,
         abilities: Abilities {
             fence: Fence::Lock,
             arms: false,
             removes: true,
             unbroken_since: false,
+            stops: name == "web",
         },
         interrupts: false,
     };
@@ -222,6 +224,7 @@ impl Stream {
     pub(super) fn all() -> Vec<Self> {
         vec![
             Self::success(),
+            Self::without_one(),
             Self::unhealthy(),
             Self::needs_human(),
             Self::waiting(),
@@ -290,6 +293,7 @@ impl Stream {
                     checkpoint,
                     will_be: runs(42),
                     changes: true,
+                    note: None,
                 },
             );
         }
@@ -355,6 +359,36 @@ impl Stream {
                 },
             )
             .ended(Outcome::Succeeded, Vec::new())
+    }
+
+    /// `web-2` fails within the budget.
+    pub(super) fn without_one() -> Self {
+        Self::new()
+            .prepared()
+            .moved(SCHEMA_SLICE, 600, "0007_basket applied")
+            .moved(WEB_1, 31_000, "healthy 30s")
+            .then(10, EventKind::BatchIntended { slices: vec![WEB_2] })
+            .then(
+                60_000,
+                EventKind::SliceFailed {
+                    slice: WEB_2,
+                    step: Verb::Verify,
+                    how: Failed::Unhealthy,
+                    failure: unhealthy(),
+                },
+            )
+            .then(0, EventKind::ExclusionIntended { slice: WEB_2 })
+            .then(
+                1_300,
+                EventKind::SliceExcluded {
+                    slice: WEB_2,
+                    note: "stopped, nothing answers there".to_owned(),
+                },
+            )
+            .moved(SEARCH, 12_400, "healthy 10s")
+            .then(50, EventKind::Committed)
+            .then(1, EventKind::FinishBegun)
+            .ended(Outcome::Succeeded, vec![WEB_2])
     }
 
     fn failing(self) -> Self {

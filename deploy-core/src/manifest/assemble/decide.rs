@@ -59,20 +59,50 @@ pub(super) fn strategy(
             return None;
         }
     }
+    if chosen == StrategyKind::Rolling && !strategy.max_failures.is_zero() {
+        can_leave_out(kind, keys, node, cx)?;
+    }
     Some(ServiceStrategy {
         kind: chosen,
         batch: strategy.batch,
         max_failures: strategy.max_failures,
+        within_steps: (chosen == StrategyKind::Canary && node.at(&["strategy", "batch"]).is_some())
+            .then_some(strategy.batch),
         steps: strategy.steps,
         ports: strategy.ports,
         proxy: strategy.proxy,
-        stop: strategy.stop,
         drain: strategy.drain,
         blue: strategy.blue,
         green: strategy.green,
         service: strategy.service,
         label: strategy.label,
     })
+}
+
+/// What fails within a budget is stopped, and seen to be: the kind has to be able to, and somebody to look.
+fn can_leave_out(kind: TargetKind, keys: &ServiceKeys, node: &Node, cx: &mut Cx<'_>) -> Option<()> {
+    let (message, help) = match &keys.ssh {
+        _ if kind != TargetKind::Ssh => (
+            format!(
+                "{kind} cannot stop one slice while the others serve, and what fails must not serve beside the release"
+            ),
+            "leave `max_failures` out: the first failure turns back",
+        ),
+        Some(ssh) if ssh.stop.is_none() => (
+            "a host that fails has to be stopped, and nothing says how".to_owned(),
+            "add `stop = \"systemctl stop …\"` to the service's ssh table",
+        ),
+        _ if keys.health.is_empty() => (
+            "a host that fails has to be seen stopped, and no probe looks".to_owned(),
+            "add a probe to the service's `health`",
+        ),
+        _ => return Some(()),
+    };
+    let span = node
+        .at(&["strategy", "max_failures"])
+        .map_or(node.span, |node| node.span);
+    cx.within("strategy.max_failures", |cx| cx.problem(span, message, help));
+    None
 }
 
 pub(super) fn target(

@@ -8,6 +8,7 @@ use super::super::parse::Draft;
 use super::super::read::{Cx, FromNode};
 use super::super::scope::{Expanded, Given, Judging, Realm, Scope, VarOrigin};
 use super::super::template::{Fact, Template, VarName};
+use super::by_host;
 use super::service::{self, Around, Assembled};
 use super::{Inputs, places, references, settings, variables};
 use crate::id::{EnvName, ServiceName};
@@ -66,6 +67,8 @@ pub(in super::super) fn environment(
         secrets: secrets.clone().unwrap_or_default(),
         groups,
         hosts: node.entries(&["hosts"]).map(|(name, _)| name.clone()).collect(),
+        of_hosts: by_host::written(node),
+        host_keys: keys.as_ref().map(|keys| keys.hosts.clone()).unwrap_or_default(),
     };
     let mut assembled: BTreeMap<ServiceName, Assembled> = BTreeMap::new();
     for service in service::names(manifest) {

@@ -1,6 +1,7 @@
 //! Putting an environment together: layers, variables, rules across keys. Lenient when a manifest is only checked (a
 //! variable that no layer sets may come later), strict when an environment is resolved.
 
+mod by_host;
 mod decide;
 mod environment;
 mod facts;

@@ -2,7 +2,8 @@
 //! the system's.
 
 use super::super::keys::environment::HostKeys;
-use super::super::model::{Environment, HostAddress};
+use super::super::keys::target::TargetKind;
+use super::super::model::{Environment, HostAddress, Service};
 use super::super::node::{Node, Span};
 use super::super::parse::Draft;
 use super::super::read::{Cx, FromNode};
@@ -77,9 +78,10 @@ pub(super) fn folders(node: &Node, assembled: &BTreeMap<ServiceName, Assembled>,
             continue;
         }
         for (index, host) in here.iter().enumerate() {
-            let same = here[..index]
-                .iter()
-                .find(|other| other.machine() == host.machine());
+            let same = here[..index].iter().find(|other| {
+                other.machine() == host.machine()
+                    && folder_on(service, other.name) == folder_on(service, host.name)
+            });
             if let Some(same) = same {
                 let message = format!(
                     "`{}` and `{}` are one machine, and {name} would run twice in {}",
@@ -157,6 +159,14 @@ impl Folder {
     }
 }
 
+/// Where a service is on a host; `None` where that holds a secret.
+fn folder_on(service: &Service, host: &str) -> Option<Folder> {
+    match service.on(host).target {
+        TargetConfig::Ssh(ssh) => Folder::of(&ssh.path, host),
+        _ => None,
+    }
+}
+
 impl std::fmt::Display for Folder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let root = if self.absolute { "/" } else { "" };
@@ -223,12 +233,16 @@ pub(super) fn one_service_a_folder(
     let hosts = written(node, cx);
     let mut places = Vec::new();
     for (service, one) in assembled {
-        let Some(TargetConfig::Ssh(ssh)) = one.service.as_ref().map(|service| &service.target) else {
+        let Some(whole) = one
+            .service
+            .as_ref()
+            .filter(|service| service.kind() == TargetKind::Ssh)
+        else {
             continue;
         };
-        let selection = one.service.as_ref().and_then(|service| service.hosts.as_ref());
+        let selection = whole.hosts.as_ref();
         for host in hosts.iter().filter(|host| host.takes(selection)) {
-            places.extend(Folder::of(&ssh.path, host.name).map(|folder| Place {
+            places.extend(folder_on(whole, host.name).map(|folder| Place {
                 environment,
                 service,
                 host: host.name,
@@ -297,12 +311,13 @@ pub(in super::super) fn apart(
     let mut places: Vec<Place<'_>> = Vec::new();
     for environment in environments {
         for service in environment.services.values() {
-            let TargetConfig::Ssh(ssh) = &service.target else {
+            if service.kind() != TargetKind::Ssh {
                 continue;
-            };
+            }
             let span = path_span(manifest, &environment.name, &service.name);
             for host in environment.hosts_of(service) {
-                places.extend(Folder::of(&ssh.path, host.name.as_str()).map(|folder| Place {
+                let folder = folder_on(service, host.name.as_str());
+                places.extend(folder.map(|folder| Place {
                     environment: &environment.name,
                     service: &service.name,
                     host: host.name.as_str(),

@@ -1,6 +1,7 @@
 //! One service in one environment.
 
 use super::super::graph;
+use super::super::keys::environment::HostKeys;
 use super::super::keys::service::ServiceKeys;
 use super::super::keys::strategy::HostSelection;
 use super::super::keys::target::{TargetConfig, TargetKind};
@@ -11,6 +12,7 @@ use super::super::parse::Draft;
 use super::super::read::{Cx, FromNode};
 use super::super::scope::{Given, Scope};
 use super::super::template::{Fact, VarName};
+use super::by_host::{self, HostVariables};
 use super::kind::{Layers, unusable, usable_defaults};
 use super::probes;
 use super::variables::{self, Variables};
@@ -31,6 +33,10 @@ pub(super) struct Around<'a> {
     pub(super) groups: BTreeSet<String>,
     /// The hosts, by name: each is a group of one.
     pub(super) hosts: BTreeSet<String>,
+    /// The hosts' own variables, in the manifest's order.
+    pub(super) of_hosts: Vec<HostVariables>,
+    /// The hosts as the manifest says them, by name.
+    pub(super) host_keys: BTreeMap<HostName, HostKeys>,
 }
 
 impl Around<'_> {
@@ -138,10 +144,12 @@ pub(super) fn assemble(around: &Around<'_>, name: &ServiceName, cx: &mut Cx<'_>)
     };
     let mut facts = around.facts.clone();
     facts.insert(Fact::Service, name.to_string());
+    let given = variables::of_service(&around.variables, &unjudged, &own_layers, of_environment_secrets);
+    let only_here = by_host::only_here(&around.of_hosts, &given);
     let scope = Scope {
         realm: super::super::scope::Realm::Environment,
         facts,
-        given: variables::of_service(&around.variables, &unjudged, &own_layers, of_environment_secrets),
+        given: by_host::with_any(&around.of_hosts, &given),
         caller: around.inputs.caller,
         taken: std::cell::RefCell::default(),
         home: format!("environments.{}.vars", around.environment),
@@ -166,7 +174,22 @@ pub(super) fn assemble(around: &Around<'_>, name: &ServiceName, cx: &mut Cx<'_>)
             let mut merged = merge::service(&defaults, &own, Place::Above);
             merged.span = whole.span;
             probes::without_removed(&mut merged, &mut inner);
-            read(around, name, kind, &merged, &scope, &mut inner)
+            let (mut service, mut settings) = read(around, name, kind, &merged, &scope, &mut inner);
+            if let Some(service) = &mut service {
+                let reading = Reading {
+                    name,
+                    kind,
+                    merged: &merged,
+                    scope: &scope,
+                };
+                own_to_hosts(around, &reading, &given, &only_here, service, &mut inner);
+                let of_hosts: BTreeSet<String> = only_here
+                    .iter()
+                    .map(|var| format!("services.{name}.vars.{var}"))
+                    .collect();
+                settings.retain(|setting| !of_hosts.contains(&setting.key));
+            }
+            (service, settings)
         })
     } else {
         (None, Vec::new())
@@ -183,6 +206,59 @@ pub(super) fn assemble(around: &Around<'_>, name: &ServiceName, cx: &mut Cx<'_>)
         path_span,
         wants_hosts,
     }
+}
+
+/// How a service is read.
+struct Reading<'r, 'a> {
+    name: &'r ServiceName,
+    kind: TargetKind,
+    merged: &'r Node,
+    scope: &'r Scope<'a>,
+}
+
+/// Reads a service again for each of its hosts that has variables of its own.
+fn own_to_hosts(
+    around: &Around<'_>,
+    reading: &Reading<'_, '_>,
+    given: &Variables,
+    only_here: &BTreeSet<VarName>,
+    service: &mut Service,
+    cx: &mut Cx<'_>,
+) {
+    let runs_on = |host: &HostName| match &service.hosts {
+        None => false,
+        Some(HostSelection::All) => true,
+        Some(HostSelection::Host(named)) => named == host,
+        Some(HostSelection::Group(group)) => around
+            .host_keys
+            .get(host)
+            .is_some_and(|keys| keys.groups.is_empty() || keys.groups.contains(group)),
+    };
+    let mut by_host = BTreeMap::new();
+    let hosts = around.of_hosts.iter().filter(|own| runs_on(&own.host));
+    for own in hosts.filter(|own| by_host::differs(own, only_here)) {
+        let home = format!("environments.{}.hosts.{}.vars", around.environment, own.host);
+        let theirs = by_host::with_its_own(own, given, cx);
+        let scope = by_host::scope(reading.scope, theirs, home);
+        let mut there = cx.deeper(&scope, format!("services.{} on {}", reading.name, own.host));
+        let (here, _) = read(
+            around,
+            reading.name,
+            reading.kind,
+            reading.merged,
+            &scope,
+            &mut there,
+        );
+        let problems = there.take_problems();
+        drop(there);
+        cx.extend(problems);
+        reading.scope.taken.borrow_mut().extend(scope.taken.into_inner());
+        if let Some(here) = here {
+            by_host.insert(own.host.clone(), by_host::on_host(here));
+        }
+    }
+    by_host::without(only_here, service);
+    service.by_host = by_host;
 }
 
 /// The key that names a host group.
@@ -276,6 +352,7 @@ fn read(
         bake: keys.bake.get(),
         vars,
         secrets,
+        by_host: BTreeMap::new(),
     };
     (Some(service), settings)
 }

@@ -73,6 +73,9 @@ keys! {
         local: bool = false => "true",
         /// Its groups; without them it is in all. Its own name is a group of one besides.
         groups: Vec<GroupName> => "['web']",
+        /// Variables of this host alone; they win over all others, in its services' paths and probes too.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        vars: BTreeMap<VarName, VarText> => "{ PORT = '8081' }",
         /// Its ssh password, by reference; keys are better.
         password: Option<SecretRef> => "{ env = 'DEPLOY_PASSWORD' }",
     } rules host_rules

@@ -8,7 +8,7 @@ use super::target::{
     TargetKind,
 };
 use crate::id::{ArtifactName, EvidenceName, ServiceName};
-use crate::manifest::leaf::{Command, Glob, Period, RelPath};
+use crate::manifest::leaf::{Command, Glob, InnerPath, Period};
 use crate::manifest::node::Node;
 use crate::manifest::read::{Cx, FromNode, Scalar, choices, keys};
 use crate::manifest::scope::VarText;
@@ -71,7 +71,7 @@ keys! {
         /// Runs only if one of these files differs from the previous release; empty: always.
         if_changed: Vec<Glob> => "['package-lock.json']",
         /// What it makes; carried over from the previous release when it is skipped.
-        produces: Vec<RelPath> => "['node_modules']",
+        produces: Vec<InnerPath> => "['node_modules']",
         /// What runs: a string for `sh -c`, or argv.
         command: Command => "'npm ci --omit=dev'",
         /// How long it may take.

@@ -15,9 +15,10 @@ keys! {
     pub struct Strategy {
         /// The kind; without it, the usual one of the target: `rolling` where there are several slices.
         kind: Option<StrategyKind> => "'rolling'",
-        /// rolling: how many slices move at once.
+        /// rolling: how many slices move at once; canary, where it is written: how many of one step.
         batch: Amount = Amount::Count(1) => "'25%'",
-        /// How many slices may fail before the deployment turns back.
+        /// rolling: how many slices may fail without turning the deployment back, of all of the service (a share is rounded down).
+        /// Each is stopped by `ssh.stop`, seen not to serve, and left out.
         max_failures: Amount = Amount::Count(0) => "0",
         /// canary: the shares, in order, and how long each is watched.
         steps: Vec<CanaryStep> => "[{ to = '10%', for = '5m' }]",
@@ -25,11 +26,7 @@ keys! {
         ports: Option<(u16, u16)> => "[4000, 4001]",
         /// blue-green on servers: what sends the traffic.
         proxy: Option<Proxy> => "{ nginx = '/etc/nginx/conf.d/shop.conf' }",
-        /// blue-green on servers: what stops the service at `$DEPLOY_PORT`, once the other port serves and nothing turns back any more;
-        /// without it, the old one runs on.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        stop: Option<Command> => "'systemctl stop shop@$DEPLOY_PORT'",
-        /// blue-green on servers: how long the old one has to end what it had begun before it is stopped.
+        /// blue-green on servers: how long the old one has to end what it had begun before it is stopped by `ssh.stop`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         drain: Option<Period> => "'10s'",
         /// blue-green on Kubernetes: the one workload.
@@ -55,7 +52,6 @@ impl Default for Strategy {
             steps: Vec::new(),
             ports: None,
             proxy: None,
-            stop: None,
             drain: None,
             blue: None,
             green: None,

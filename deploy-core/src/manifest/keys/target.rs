@@ -1,7 +1,7 @@
 //! The kinds of target and each one's own table.
 
 use crate::id::GroupName;
-use crate::manifest::leaf::{Command, Glob, OneOrMore, RelPath};
+use crate::manifest::leaf::{Command, Glob, InnerPath, OneOrMore, RelPath};
 use crate::manifest::node::{Node, Span, Value};
 use crate::manifest::read::{Cx, FromNode, choices, keys};
 use crate::manifest::template::{Template, VarName};
@@ -90,10 +90,14 @@ keys! {
         path: Template => "'/opt/shop/web'",
         /// What makes the new release serve, after the switch.
         restart: Option<Command> => "'systemctl restart shop-web'",
+        /// What ends the service on one host: one that fails within `strategy.max_failures`, so that nothing serves there, and with
+        /// blue-green what runs at `$DEPLOY_PORT`, once the other port serves and nothing turns back any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop: Option<Command> => "'systemctl stop shop-web'",
         /// Instead of an artifact: a folder of the commit.
         source: Option<RelPath> => "'app/'",
         /// Folders that outlive releases, kept in `<path>/shared`.
-        shared: Vec<RelPath> => "['uploads']",
+        shared: Vec<InnerPath> => "['uploads']",
         /// What `deploy logs` reads: `journal:UNIT`, `user-journal:UNIT`, or a glob of files below `path`; without it, the journal
         /// of the units that `restart` names.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,6 +127,22 @@ fn ssh_rules(ssh: &SshConfig, node: &Node, cx: &mut Cx<'_>) {
         }
     }
     stays("a service's path", "a path", &ssh.path, span, cx);
+    for (index, inner) in ssh.shared.iter().enumerate() {
+        let written = node.at(&["shared"]).and_then(|list| list.items().get(index));
+        let span = written.map_or(node.span, |item| item.span);
+        let others = ssh.shared.iter().enumerate();
+        let other = others.filter(|(at, _)| *at != index);
+        if let Some((at, outer)) = other.into_iter().find(|(_, other)| inner.is_in(other))
+            && (inner != outer || at < index)
+        {
+            let message = if inner == outer {
+                format!("`{inner}` is there twice")
+            } else {
+                format!("`{inner}` lies in `{outer}`, which is shared as a whole")
+            };
+            cx.problem(span, message, "leave it out");
+        }
+    }
     if let Some(logs) = &ssh.logs {
         let span = node.at(&["logs"]).map_or(node.span, |node| node.span);
         stays("where a service writes", "this", logs, span, cx);

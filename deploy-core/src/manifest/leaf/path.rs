@@ -2,7 +2,11 @@
 
 use super::super::node::Node;
 use super::super::read::{Cx, FromNode};
+use crate::tree::TreePath;
 use serde::{Deserialize, Serialize};
+
+/// The longest name that Linux's file systems take, in bytes (`NAME_MAX` in its `limits.h`).
+const NAME_MAX: usize = 255;
 
 /// A path below the manifest's folder, or below a service's folder on a host: relative, and never out of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +24,12 @@ impl RelPath {
         }
         if text.split('/').any(|part| part == "..") {
             return Err(format!("`{text}` leads out of its folder"));
+        }
+        if let Some(long) = text.split('/').find(|part| part.len() > NAME_MAX) {
+            let length = long.len();
+            return Err(format!(
+                "a name in it has {length} bytes, and file systems take {NAME_MAX}"
+            ));
         }
         Ok(Self(text.into()))
     }
@@ -50,6 +60,60 @@ impl FromNode for RelPath {
     }
 }
 schema!(RelPath, { "type": "string", "minLength": 1 });
+
+/// Something inside a release, from the release's root, and never the release itself or what `deploy` keeps in it. A slash at the end
+/// makes no difference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct InnerPath(RelPath);
+
+impl InnerPath {
+    /// Parses one; the only constructor.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let written = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
+        let path = RelPath::new(if written.is_empty() { text } else { written })?;
+        if TreePath::new(path.as_str()).is_err() {
+            return Err(format!("`{text}` is nothing inside a release"));
+        }
+        if path.as_str().split('/').next() == Some(".deploy") {
+            return Err(format!(
+                "`{text}` lies in `.deploy`, where deploy keeps what it knows of a release"
+            ));
+        }
+        Ok(Self(path))
+    }
+    /// In its one spelling.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+    /// Whether it is another one, or lies in it.
+    pub fn is_in(&self, other: &Self) -> bool {
+        let rest = self.as_str().strip_prefix(other.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+impl std::fmt::Display for InnerPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl TryFrom<String> for InnerPath {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::new(&text)
+    }
+}
+impl From<InnerPath> for String {
+    fn from(path: InnerPath) -> String {
+        path.0.into()
+    }
+}
+impl FromNode for InnerPath {
+    fn from_node(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        cx.parsed(node, "a path inside the release, as in `uploads`", Self::new)
+    }
+}
+schema!(InnerPath, { "type": "string", "minLength": 1 });
 
 /// A pattern of paths or branches: `app/**`, `feature/*`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -114,6 +114,10 @@ rules! {
     FenceSaid = "fence-said", Error, protocol::fence_said;
     /// A slice is armed only if everything that needs it can be.
     ArmedChain = "armed-chain", Error, protocol::armed_chain;
+    /// A failure budget is only where a slice can be stopped, leaves a slice, and is none in a rollback.
+    BudgetFits = "budget-fits", Error, protocol::budget_fits;
+    /// A failure budget is in the notices.
+    BudgetSaid = "budget-said", Error, protocol::budget_said;
     /// No limit is zero.
     LimitsSet = "limits-set", Error, protocol::limits_set;
     /// A rollback is not watched after its commit point.

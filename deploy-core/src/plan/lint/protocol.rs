@@ -45,6 +45,34 @@ pub(super) fn last_slice(plan: &Plan, found: &mut Found) {
     }
 }
 
+pub(super) fn budget_fits(plan: &Plan, found: &mut Found) {
+    for (ix, service) in services(plan) {
+        if service.max_failures == 0 {
+            continue;
+        }
+        if usize::from(service.max_failures) >= of(plan, ix).count() {
+            found.say(&service.name, "all of its slices may fail");
+        }
+        if !service.abilities.stops {
+            found.say(
+                &service.name,
+                "slices of it may fail, and its target cannot stop one",
+            );
+        }
+        if plan.kind == Kind::Rollback || service.change != Change::Move {
+            found.say(&service.name, "slices of it may fail, and it does not go forward");
+        }
+    }
+}
+
+pub(super) fn budget_said(plan: &Plan, found: &mut Found) {
+    for service in plan.services.iter().filter(|service| service.max_failures > 0) {
+        if !said(plan, Some(&service.name), "may fail without turning back") {
+            found.say(&service.name, "slices of it may fail, and no notice says so");
+        }
+    }
+}
+
 pub(super) fn interruption_said(plan: &Plan, found: &mut Found) {
     for service in plan.services.iter().filter(|service| service.interrupts) {
         if !said(plan, Some(&service.name), "interrupted") {

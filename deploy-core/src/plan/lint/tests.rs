@@ -21,10 +21,11 @@ fn good() -> Plan {
     input.services[3].dropped = true;
     input.services[2].strategy = StrategyInput::Rolling {
         batch: "2".parse::<Batch>().expect("a batch"),
-        max_failures: 0,
+        max_failures: "1".parse().ok(),
     };
     for service in &mut input.services {
         service.abilities.arms = true;
+        service.abilities.stops = true;
     }
     build(&input).expect("a plan")
 }
@@ -133,6 +134,14 @@ fn every_rule_finds_its_mutant() {
             plan.services[WEB].abilities.fence = Fence::None;
         }),
         (Rule::ArmedChain, |plan| plan.services[WEB].abilities.arms = false),
+        (Rule::BudgetFits, |plan| plan.services[WEB].max_failures = 3),
+        (Rule::BudgetFits, |plan| {
+            plan.services[WEB].abilities.stops = false;
+        }),
+        (Rule::BudgetFits, |plan| plan.services[1].max_failures = 1),
+        (Rule::BudgetSaid, |plan| {
+            plan.notices.retain(|notice| !notice.contains("may fail"));
+        }),
         (Rule::LimitsSet, |plan| plan.limits.activation = Duration::ZERO),
         (Rule::LimitsSet, |plan| plan.limits.going_back = Duration::ZERO),
         (Rule::LimitsSet, |plan| plan.limits.attempts = 0),
@@ -160,6 +169,7 @@ fn every_rule_finds_its_mutant() {
         (Rule::RollbackNoBake, |plan| {
             plan.services[0].bake = Duration::from_secs(1);
         }),
+        (Rule::BudgetFits, |plan| plan.services[1].max_failures = 1),
         (Rule::RollbackUnarmed, |plan| {
             plan.services[0].abilities.arms = true;
         }),

@@ -88,6 +88,7 @@ fn answer(plan: &Plan, effect: Effect) -> Option<Answer> {
             },
             will_be: new(),
             changes: true,
+            note: None,
         },
         Work::Activate(slice) => Answer::Moved {
             runs: new(),

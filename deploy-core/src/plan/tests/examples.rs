@@ -56,8 +56,9 @@ fn a_whole_promotion_reads_well() {
     input.services[0].abilities.fence = Fence::Write;
     input.services[1].strategy = StrategyInput::Rolling {
         batch: Batch::Percent(Percent::new(50).expect("a share")),
-        max_failures: 1,
+        max_failures: "1".parse().ok(),
     };
+    input.services[1].abilities.stops = true;
     input.services[1].bake = Duration::from_mins(2);
     input.services[1].slices[0].difference = Some(Difference {
         service: None,

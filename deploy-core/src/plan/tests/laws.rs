@@ -36,10 +36,12 @@ fn strategy() -> impl Strategy<Value = StrategyInput> {
         hold: Duration::ZERO,
     });
     prop_oneof![
-        (batch(), 0_u16..2).prop_map(|(batch, max_failures)| StrategyInput::Rolling { batch, max_failures }),
+        (batch(), proptest::option::of(batch()))
+            .prop_map(|(batch, max_failures)| StrategyInput::Rolling { batch, max_failures }),
         Just(StrategyInput::Recreate),
         Just(StrategyInput::AllAtOnce),
-        prop::collection::vec(step, 0..3).prop_map(|steps| StrategyInput::Canary { steps }),
+        (prop::collection::vec(step, 0..3), proptest::option::of(batch()))
+            .prop_map(|(steps, batch)| StrategyInput::Canary { steps, batch }),
     ]
 }
 
@@ -54,6 +56,7 @@ fn abilities() -> impl Strategy<Value = Abilities> {
             arms,
             removes,
             unbroken_since: false,
+            stops: true,
         })
 }
 
@@ -252,7 +255,7 @@ proptest! {
 #[test]
 fn random_environments_lead_to_plans() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let plans: Vec<_> = (0..600)
+    let plans: Vec<_> = (0..1500)
         .filter_map(|_| {
             let (services, kind, _) = world().new_tree(&mut runner).expect("a world").current();
             made(&services, kind).ok()
@@ -277,6 +280,7 @@ fn random_environments_lead_to_plans() {
         ("removed", service(|service| service.change == Change::Remove)),
         ("batches", service(|service| service.batches.len() > 1)),
         ("armed", service(|service| service.abilities.arms)),
+        ("a budget", service(|service| service.max_failures > 0)),
     ];
     for (what, count) in counts {
         assert!(count >= 10, "{what}: {counts:?}");

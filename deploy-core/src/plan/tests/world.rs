@@ -36,6 +36,7 @@ pub(in crate::plan) const ABLE: Abilities = Abilities {
     arms: false,
     removes: true,
     unbroken_since: false,
+    stops: false,
 };
 
 /// What runs: `-` nothing, `?` not to be learned, `live` something adopted, `v41` that release, `v41*` the same, known to be

@@ -47,6 +47,7 @@ fn prepared_as_it_is(machine: &Machine, effect: Effect) -> Option<Answer> {
         },
         will_be: now,
         changes: false,
+        note: None,
     })
 }
 

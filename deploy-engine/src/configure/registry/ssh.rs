@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest a restart may take.
+/// The longest a restart may take, or a stop.
 const RESTART_LIMIT: Duration = Duration::from_secs(120);
 
 /// Servers by ssh, and this machine; its targets share their connections.
@@ -79,6 +79,10 @@ async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Fa
     };
     let mut hosts_of = Vec::new();
     for host in recipe.environment.hosts_of(recipe.service) {
+        let there = recipe.service.on(host.name.as_str());
+        let TargetConfig::Ssh(own) = there.target else {
+            continue;
+        };
         hosts_of.push(HostBinding {
             name: host.name.clone(),
             address: address(
@@ -87,8 +91,8 @@ async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Fa
                 recipe.folder,
                 recipe.passwords.get(&host.name),
             ),
-            path: path(recipe.service, &config.path, recipe.facts, recipe.folder, host)?,
-            variables: BTreeMap::new(),
+            path: path(recipe.service, &own.path, recipe.facts, recipe.folder, host)?,
+            variables: own_variables(recipe, host)?,
         });
     }
     let binding = SshBinding {
@@ -99,6 +103,7 @@ async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Fa
             .restart
             .as_ref()
             .map(|command| script(command, RESTART_LIMIT)),
+        stop: config.stop.as_ref().map(|command| script(command, RESTART_LIMIT)),
         links: config.links,
         shared: config
             .shared
@@ -131,6 +136,17 @@ async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Fa
         slices,
         hosts,
     })
+}
+
+/// The variables that are others on this host.
+fn own_variables(recipe: &Recipe<'_>, host: &manifest::Host) -> Result<BTreeMap<String, String>, Failure> {
+    let own = recipe.service.own_to(host.name.as_str());
+    own.map(|(name, template)| {
+        let what = format!("the variable {name}");
+        let value = text(&what, recipe.service, template, recipe.facts, host)?;
+        Ok((name.to_string(), value))
+    })
+    .collect()
 }
 
 fn address(

@@ -33,18 +33,36 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     })
 }
 
-/// The recorded end of a stream, if it has begun.
-fn end(connection: &Connection, key: &str) -> rusqlite::Result<Option<(Seq, String)>> {
-    connection
-        .prepare_cached("SELECT last, hash FROM streams WHERE name = ?1")?
-        .query_row([key], |row| {
-            Ok((Seq(number(row.get_ref(0)?)), text(row.get_ref(1)?)))
+/// The recorded end of a stream, if it has begun, and with the event that it names: rows that were cut off are missed by whoever
+/// reads or writes there next, not only by who walks over all of it.
+fn end(connection: &Connection, stream: &Stream) -> Answer<Option<(Seq, String)>> {
+    let known = connection
+        .prepare_cached(
+            "SELECT last, streams.hash, events.hash FROM streams
+             LEFT JOIN events ON events.stream = name AND events.seq = last WHERE name = ?1",
+        )?
+        .query_row([stream_key(stream)], |row| {
+            let newest = row.get_ref(2)?;
+            Ok((
+                Seq(number(row.get_ref(0)?)),
+                text(row.get_ref(1)?),
+                (newest != ValueRef::Null).then(|| text(newest)),
+            ))
         })
-        .optional()
+        .optional()?;
+    let Some((last, hash, newest)) = known else {
+        return Ok(None);
+    };
+    let damage = |what| Walk::after(stream.clone(), last, String::new()).damage(last, what);
+    match newest {
+        None if last > Seq(0) => Err(damage("it is missing").into()),
+        Some(newest) if newest != hash => Err(damage("it is not the recorded end of its stream").into()),
+        _ => Ok(Some((last, hash))),
+    }
 }
 
 pub(in crate::store) fn head(connection: &Connection, stream: &Stream) -> Answer<Seq> {
-    Ok(end(connection, &stream_key(stream))?.map_or(Seq(0), |(last, _)| last))
+    Ok(end(connection, stream)?.map_or(Seq(0), |(last, _)| last))
 }
 
 pub(in crate::store) fn append(
@@ -60,7 +78,7 @@ pub(in crate::store) fn append(
         return Err(JournalError::LeaseLost(token.environment.clone()).into());
     }
     let key = stream_key(&append.stream);
-    let known = end(&transaction, &key)?;
+    let known = end(&transaction, &append.stream)?;
     let (mut last, mut hash) = known.clone().unwrap_or_else(|| (Seq(0), chain::genesis(store)));
     let expected = std::iter::once((&append.stream, append.expected));
     for (stream, seen) in expected.chain(
@@ -137,7 +155,7 @@ pub(in crate::store) fn load(
     let key = stream_key(stream);
     // One transaction: rows and end of the same moment.
     let snapshot = connection.transaction()?;
-    let known = end(&snapshot, &key)?;
+    let known = end(&snapshot, stream)?;
     let hash = match after {
         Seq(0) => chain::genesis(store),
         Seq(seq) => snapshot
@@ -188,6 +206,7 @@ pub(in crate::store) fn deployment(connection: &Connection, id: &DeploymentId) -
 }
 
 pub(in crate::store) fn facts(connection: &Connection, stream: &Stream) -> Answer<Vec<Recorded>> {
+    end(connection, stream)?;
     let mut statement =
         connection.prepare_cached(rows!("WHERE stream = ?1 AND deployment IS NULL ORDER BY seq"))?;
     single(statement.query_map([stream_key(stream)], row)?)
@@ -199,6 +218,7 @@ pub(in crate::store) fn deployments(
     before: Option<DeploymentId>,
     limit: usize,
 ) -> Answer<Vec<DeploymentId>> {
+    end(connection, stream)?;
     // The index of deployments, newest id first, skipping from one to the next: costs by `limit`, not by the journal's length.
     let mut found = Vec::new();
     let mut below = before.map_or_else(|| "~".to_owned(), String::from);

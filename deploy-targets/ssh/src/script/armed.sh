@@ -25,8 +25,11 @@ read_armed() {
     } 2>/dev/null <"$store/armed"
 }
 write_armed() {
+    put "$store/armed" "$(armed_text)"
+}
+armed_text() {
     printf 'deployment %s\nboot %s\ndue %s\nrelease %s\nback %s %s\nrestart %s %s\n' "$armed_by" "$armed_boot" "$armed_due" \
-        "$armed_release" "$armed_back" "$armed_digest" "$armed_limit" "$armed_command" | put "$store/armed"
+        "$armed_release" "$armed_back" "$armed_digest" "$armed_limit" "$armed_command"
 }
 # Due is what its time is over for, and what was armed before the host started anew: nobody watched what serves since.
 due() { [ "$armed_boot" != "$boot" ] || [ "$uptime" -ge "$armed_due" ]; }
@@ -53,10 +56,13 @@ await_watch() {
 watch() {
     if [ -e "$store/unit" ] && await_watch 60; then return 0; fi
     if watched; then return 0; fi
-    (
-        trap - PIPE TERM HUP INT EXIT
-        cd /
-        exec setsid sh "$store/revert" 7>&- 8>&- 9>&-
-    ) </dev/null >/dev/null 2>&1 &
+    # It closes its output when it has the lock, or it is gone: that is what is waited for.
+    began=$(
+        (
+            trap - PIPE TERM HUP INT EXIT
+            cd /
+            STARTED=here exec setsid sh "$store/revert" 7>&- 8>&- 9>&-
+        ) </dev/null 2>/dev/null &
+    )
     await_watch 100
 }

@@ -17,13 +17,16 @@ take_over "$base" "$how"
 prove
 reseal "$base"
 link_shared
-rm -f "$aside/.deploy/end" "$aside/.deploy/copy" "$aside/.deploy/half"
 text "$aside/.deploy/refs" "$ref"
 [ -d "$store/environments" ] && [ -d "$store/checkpoints" ] || mkdir -p "$store/environments" "$store/checkpoints"
 body=$store/checkpoints/$deployment
 environment=$store/environments/$deployment
 ln "$aside/.deploy/run-env" "$environment.new.$$" 2>/dev/null || cp -p "$aside/.deploy/run-env" "$environment.new.$$"
-if [ "$at" = "$base" ]; then sealed=$resealed; fi
+names=
+if [ "$at" = "$base" ] && [ -n "$resealed" ]; then
+    # A checkpoint that was taken before may name another release.
+    if [ -z "$known" ]; then sealed=$unseen names=$unseen.names; else sealed=$resealed; fi
+fi
 if [ -z "$known" ]; then
     take_checkpoint
     text "$body.new.$$" "$body_text"
@@ -32,7 +35,9 @@ else
     [ -e "$body" ] || fail lost
     prove_checkpoint "$body"
 fi
-sealed=
+sealed= names=
+rm -f "$aside/.deploy/end" "$aside/.deploy/copy" "$aside/.deploy/half" "$aside/.deploy/rest" "$aside/.deploy/rest.lines" \
+    "$aside/.deploy/rest.names"
 keep_spare
 # All of it is on the disk before anything of it has its name; the release comes to its name complete.
 text "$aside/.deploy/complete" complete

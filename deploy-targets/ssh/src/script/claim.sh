@@ -1,14 +1,10 @@
 # Takes the claim by compare-and-set. Arguments: seconds to wait for the lock, store, deployment, known epoch, `take` or `refuse`
 # another store's, the note (encoded words), deployments whose claims may be taken, then for the look that follows what it takes, and
 # what this folder is called (encoded).
-wait=$1 ours=$2 deployment=$3 known=$4 adopt=$5 note=$6 takeable=$7 where=${10}
+wait=$1 ours=$2 deployment=$3 known=$4 adopt=$5 note=$6 takeable=$7 wanted=$8 depth=$9 where=${10}
 need flock util-linux
 need sha256sum coreutils
-if [ "$layout" = inside ]; then
-    mkdir -p "$path/.deploy"
-else
-    mkdir -p "$store"
-fi
+[ -d "$store" ] || mkdir -p "$store"
 # Whether it may be taken: fails where not.
 accept() {
     lock "$wait"
@@ -68,5 +64,7 @@ if ! write_claim "$ours" "$deployment" "$epoch" "$note"; then
 fi
 recover
 # What older attempts left aside; whoever still writes there is fenced by now.
-rm -rf "$store/tmp" "$store"/*.new.* || :
+set -- "$store"/*.new.*
+if [ -e "$store/tmp" ] || [ -e "$1" ]; then rm -rf "$store/tmp" "$@" || :; fi
+set -- - - - - - - - "$wanted" "$depth"
 emit epoch "$epoch"

@@ -13,7 +13,7 @@ look_at_link
 # A release goes by one rename, so that no half of it can be taken for one.
 discard() {
     mkdir -p "$store/tmp"
-    if mv -T "$1" "$store/tmp/gone.$$.${1##*/}"; then rm -rf "$store/tmp/gone.$$.${1##*/}" || :; else emit note "could not remove $1"; fi
+    mv -T "$1" "$store/tmp/gone.$$.${1##*/}" || emit note "could not remove $1"
 }
 # What somebody else made in a release may be theirs to remove; it holds nothing up.
 sweep() {
@@ -35,13 +35,15 @@ case $mode in
         for entry in "$ports"/*; do
             [ ! -L "$entry" ] || { entry=$(readlink "$entry"); pinned="$pinned${entry##*/} "; }
         done
-        for body in "$store/checkpoints"/*; do
-            if [ "$body" = "$store/checkpoints/$deployment" ]; then pin_checkpoint "$body"; else rm -f "$body"; fi
+        set -- "$store/turns"
+        for body in "$store/checkpoints"/* "$store/environments"/*; do
+            case $body in
+                "$store/checkpoints/$deployment") pin_checkpoint "$body" ;;
+                "$store/environments/$deployment") ;;
+                *) set -- "$@" "$body" ;;
+            esac
         done
-        for entry in "$store/environments"/*; do
-            [ "$entry" = "$store/environments/$deployment" ] || rm -f "$entry"
-        done
-        rm -rf "$store/turns"
+        rm -rf "$@"
         real=$(cd "$releases" 2>/dev/null && pwd -P) || real=$releases
         kept=0
         for entry in "$releases"/*; do
@@ -70,9 +72,9 @@ case $mode in
             going=yes
             discard "$releases/$name"
         done <"$store/tmp.order"
-        if [ -n "$going" ]; then vouch_again; fi
         rm -f "$store/tmp.order"
         sweep
+        if [ -n "$going" ]; then vouch_again; fi
         ;;
     remove)
         if [ -L "$link" ]; then

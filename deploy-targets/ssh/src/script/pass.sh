@@ -13,7 +13,8 @@ if ! read_turn "$deployment" || [ "$turn_release" != "$release" ] || ! listens "
     emit unstood
     exit 0
 fi
-port=$turn_port color=$turn_color edited=
+# It runs already, and so do the proxy's commands in a moment.
+port=$turn_port color=$turn_color edited= ran=yes
 look_at_proxy
 case $proxy_is in
     other) fail proxy-changed "$turn_file" ;;
@@ -27,6 +28,8 @@ case $proxy_is in
 esac
 
 begin_move
+# The proxy is the switch: what was named is on disk before it.
+flush "$home/.deploy" "$store"
 # Leaves all as it was; nothing was reloaded, or what was reloaded is what was there before.
 stays() {
     proxy_file old

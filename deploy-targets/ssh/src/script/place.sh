@@ -14,6 +14,9 @@ flush() {
 flush_tree() { flush -f "$1"; }
 # The text $2 to a file. What a shell's own `printf` could not write it gives no reason for; `cat` does.
 text() { printf '%s\n' "$2" 2>/dev/null >"$1" || printf '%s\n' "$2" | cat >"$1"; }
+# A text aside, to be flushed with others, and to its name.
+set_aside() { text "$1.new.$$" "$2"; }
+name_it() { mv -f -T "$1.new.$$" "$1"; }
 # Stdin, or the text $2, to a file, whole or not at all, on disk before it has its name.
 put() {
     if [ $# -gt 1 ]; then text "$1.new.$$" "$2"; else cat >"$1.new.$$"; fi &&
@@ -24,7 +27,7 @@ put() {
 # Room kept aside, blocks and inodes, so that on a disk that became full after the switch there is a way back: a share for the claim
 # of whoever goes back, and one for going back.
 keep_spare() {
-    mkdir -p "$store/spare/claim" "$store/spare/back"
+    [ -d "$store/spare/claim" ] && [ -d "$store/spare/back" ] || mkdir -p "$store/spare/claim" "$store/spare/back"
     for part in claim/1 claim/2 back/1 back/2 back/3 back/4; do
         [ -s "$store/spare/$part" ] || head -c 8192 /dev/urandom >"$store/spare/$part" || {
             rm -f "$store/spare/$part"
@@ -177,11 +180,14 @@ way_up() {
         rest=${rest#*/}
     done
 }
-# Makes the symlink say $1, atomically; on disk before and after.
+# Makes the symlink say $1, atomically; on disk before and after, and before it the names in the other folders given.
 switch() {
-    mkdir -p "$store/tmp"
+    [ -d "$store/tmp" ] || mkdir -p "$store/tmp"
     ln -s "$1" "$store/tmp/link.$$.$nonce"
-    flush "$store/tmp"
+    to=$1
+    shift
+    flush "$store/tmp" "$@"
+    set -- "$to"
     mv -f -T "$store/tmp/link.$$.$nonce" "$link"
     flush "${link%/*}"
     [ "$(readlink "$link")" = "$1" ] || fail not-switched "$link"

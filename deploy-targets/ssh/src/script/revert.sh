@@ -60,7 +60,12 @@ fire() {
 }
 while :; do
     exec 7>>"$store/watch.lock"
-    flock 7
+    held=yes
+    flock -n 7 || held=
+    # Who began us waits for this, and for no other one's end.
+    [ -z "${STARTED-}" ] || exec >/dev/null
+    unset STARTED
+    [ -n "$held" ] || flock 7
     tries=0 raised= rests_until=0
     while read_armed; do
         this_boot

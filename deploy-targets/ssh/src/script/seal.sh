@@ -17,7 +17,7 @@ if [ -n "$release" ]; then
     [ -e "$home/.deploy/sums" ] || fail missing "$release"
     if [ "$linked" = "$release" ]; then
         # It serves: nobody overwrites it, and nobody calls it the release.
-        bad=$(cd "$home" && differs all) || :
+        bad=$(cd "$home" && differs close) || :
         if [ -n "$bad" ]; then
             tell edited "$bad"
             fail edited

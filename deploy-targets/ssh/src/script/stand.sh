@@ -95,8 +95,7 @@ if [ ! -e "$turn.up" ] || ! listens "$port"; then
     rm -f "$turn.up"
     if [ ! -L "$ports/$port" ] && listens "$port"; then fail port-taken "$port"; fi
     hooks_before "$@"
-    put "$home/.deploy/restart" "$restart_limit
-$restart_command"
+    begin_start
     start_with "$port" "$release"
     restart "$restart_limit" "$home" "$settings_file" "$restart_command"
     [ "$status" = 0 ] || fail restart "$status"

@@ -2,10 +2,11 @@
 # change of each file and symlink from when the release was complete: no write leaves that time as it was, so only what differs
 # there is read anew. `.deploy/targets` has where the symlinks led to, `.deploy/own` the sums of what our own commands changed.
 
-# A release has their names, each ended by a NUL, in `.deploy/names`.
+# A release has their names, each ended by a NUL, in `.deploy/names`. Where all the others are known to be right, $names is a file of
+# those that are still to be looked at, and $sealed has their facts.
 facts() {
-    if [ -e .deploy/names ]; then
-        TZ=UTC0 xargs -0 -r stat -c '%f %a %s %z %n' <.deploy/names 2>/dev/null || :
+    if [ -e "${names:-.deploy/names}" ]; then
+        TZ=UTC0 xargs -0 -r stat -c '%f %a %s %z %n' <"${names:-.deploy/names}" 2>/dev/null || :
         return 0
     fi
     { cut -c67- .deploy/sums | tr '\n' '\0'; cat .deploy/links; } 2>/dev/null |
@@ -68,7 +69,7 @@ names_gone() { differs quick | sed -n 's/^gone //p'; }
 # One shell for all of them: `read` would take their names byte by byte.
 unreadable() {
     if [ -s .deploy/sealed ]; then may_be_gone=yes; else may_be_gone=; fi
-    cut -c67- .deploy/sums | tr '\n' '\0' | MAY=$may_be_gone xargs -0 -r sh -c '
+    if [ -n "${names-}" ]; then cat "$names"; else cut -c67- .deploy/sums | tr '\n' '\0'; fi | MAY=$may_be_gone xargs -0 -r sh -c '
         for file do
             if [ ! -r "$file" ] && { [ -e "$file" ] || [ -z "$MAY" ]; }; then printf "%s\n" "$file"; fi
         done' sh

@@ -1,7 +1,7 @@
 //! Two ports that take turns behind a real nginx or Caddy, with users who ask all the while.
 
 use super::common::{
-    World, arm, back, claim, deployment, end, examined, hook, place, request, seen, shell, slice, step,
+    World, arm, back, claim, deployment, end, examined, hook, out, place, request, seen, shell, slice, step,
     watchers,
 };
 use super::shells::busybox;
@@ -9,7 +9,7 @@ use crate::{Beside, CheckState, Connections, Failpoint, HookPoint, Proxy, ProxyK
 use deploy_core::failure::Code;
 use deploy_core::model::ReleaseRef;
 use deploy_core::port::target::{
-    Certainty, Cleanup, Desired, Move, Op, Prepared, Runs, Stood, Target as _, TargetError,
+    Certainty, Cleanup, Desired, Move, Op, Prepared, Restore, Runs, Stood, Target as _, TargetError,
 };
 use deploy_tests::proxies::{self, Kind, Users, free_ports};
 use deploy_tests::service::{self, Unit, WebRelease};
@@ -43,6 +43,7 @@ impl Ground {
             ))
         };
         world.binding.restart = Some(manage("restart"));
+        world.binding.stop = Some(manage("stop"));
         world.binding.beside = Some(Beside {
             ports: (ports[0], ports[1]),
             proxy: Proxy {
@@ -55,7 +56,6 @@ impl Ground {
                 test: shell(&proxy.test()),
                 reload: shell(&proxy.reload()),
             },
-            stop: Some(manage("stop")),
             drain: Duration::from_secs(1),
             start: Duration::from_secs(10),
         });
@@ -251,6 +251,33 @@ async fn a_first_release_goes_back_to_nothing() {
     assert_eq!((ground.answers(0), ground.answers(1)), (None, None));
 }
 
+/// Neither of the two serves, nor starts again with the host; and it is put back as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_taken_out_has_neither_port_left() {
+    let ground = Ground::new(Kind::Nginx);
+    let target = ground.world.target();
+    ground.bring(&target, 1).await;
+    let (op, prepared) = ground.move_to(&target, 2).await;
+    assert_eq!(ground.serves().as_deref(), Some("2"));
+    for _ in 0..2 {
+        let runs = target.stop(&op, &out(&prepared)).await.unwrap();
+        assert_eq!(runs, Runs::Nothing);
+        assert_eq!((ground.answers(0), ground.answers(1)), (None, None));
+        let left = fs::read_dir(ground.world.path().join("ports")).unwrap();
+        assert_eq!(left.count(), 0);
+    }
+    let back = Restore {
+        ours: vec![prepared.will_be.clone(), Runs::Nothing],
+        ..back(&prepared)
+    };
+    target.restore(&op, &back).await.unwrap();
+    assert_eq!(ground.serves().as_deref(), Some("1"));
+    assert_eq!(ground.current().as_deref(), Some("1"));
+    end(&target, &op).await;
+    ground.bring(&target, 3).await;
+    assert_eq!(ground.serves().as_deref(), Some("3"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_that_the_proxy_does_not_take_changes_nothing() {
     let ground = Ground::new(Kind::Nginx);
@@ -418,7 +445,7 @@ async fn hooks_and_the_restart_know_their_port() {
 async fn what_is_beside_is_not_pruned() {
     let mut ground = Ground::new(Kind::Nginx);
     // Nobody stops it: it runs on.
-    ground.world.binding.beside.as_mut().unwrap().stop = None;
+    ground.world.binding.stop = None;
     let target = ground.world.target();
     for number in 1..=3 {
         let (op, _) = ground.move_to(&target, number).await;

@@ -17,6 +17,7 @@ mod secrets;
 mod setup;
 mod shells;
 mod sshd;
+mod standing;
 mod sudo;
 mod trouble;
 mod trust;

@@ -48,6 +48,47 @@ async fn there_and_back() {
     );
 }
 
+/// A connection that the user holds open is used, and is theirs: it stays.
+#[tokio::test]
+async fn the_users_own_connection_is_used_and_left() {
+    let sshd = Sshd::start("LogLevel VERBOSE");
+    let socket = sshd.dir.path().join("own-%p");
+    let config = fs::read_to_string(sshd.config()).unwrap();
+    fs::write(
+        sshd.config(),
+        format!("{config} ControlPath {}\n", socket.display()),
+    )
+    .unwrap();
+    let ssh = |args: &[&str]| {
+        let mut command = std::process::Command::new("ssh");
+        command.arg("-F").arg(sshd.config()).args(args).arg("web");
+        command
+            .stderr(std::process::Stdio::null())
+            .status()
+            .unwrap()
+            .success()
+    };
+    let connections = || sshd.log().matches("Connection from").count();
+    let world = World::at(sshd.address());
+    {
+        let target = world.target();
+        assert!(target.observe(&[slice()]).await.unwrap()[0].runs.is_ok());
+    }
+    assert!(!ssh(&["-O", "check"]), "ours is not put where theirs would be");
+    assert!(ssh(&["-M", "-f", "-N", "-o", "ControlPersist=60"]));
+    let before = connections();
+    let mut world = World::at(sshd.address());
+    world.connections = Connections::default();
+    {
+        let target = world.target();
+        bring(&world, &target, 1, &world.release(1, &[("a", "1")])).await;
+    }
+    drop(world);
+    assert_eq!(connections(), before);
+    assert!(ssh(&["-O", "check"]));
+    assert!(ssh(&["-O", "exit"]));
+}
+
 /// What a login shell or its startup files print is not taken for an answer.
 #[tokio::test]
 async fn noise_at_login_is_passed_over() {

@@ -1,7 +1,7 @@
 //! What can go wrong on a host, and what must not come of it.
 
 use super::common::{
-    World, arm, back, bring, claim, deployment, examined, hook, place, request, seen, shell, slice, step,
+    World, arm, back, bring, claim, deployment, examined, hook, out, place, request, seen, shell, slice, step,
 };
 use crate::{FAILPOINTS, Failpoint, HookPoint};
 use deploy_core::failure::Code;
@@ -700,7 +700,10 @@ async fn every_step_has_its_failpoints() {
     target.confirm(&op, &slice()).await.unwrap();
     let place = place(&target).await;
     target.finish(&op, &place, &Cleanup::ReleaseOnly).await.unwrap();
-    bring(&world, &world.target(), 3, &world.release(3, &[("a", "3")])).await;
+    world.binding.stop = Some(shell("true"));
+    let target = world.target();
+    let (op, _, prepared) = bring(&world, &target, 3, &world.release(3, &[("a", "3")])).await;
+    target.stop(&op, &out(&prepared)).await.unwrap();
     examined(&target).await;
     let seen = seen.lock().unwrap();
     // Those of two ports: `beside.rs`.

@@ -2,6 +2,7 @@
 //! that takes nobody just now.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -12,12 +13,15 @@ use tokio::time::Instant;
 const CONNECTING: usize = 32;
 /// Steps at once over all connections. Each holds four open files, and the usual limit is 1024.
 const STEPS: usize = 128;
+/// Shells that stay between steps. Each holds four open files for as long as it is there.
+const STANDING: usize = 64;
 
 /// What all hosts of a process share.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     pub(crate) connecting: Semaphore,
     pub(crate) steps: Semaphore,
+    pub(crate) standing: Arc<Semaphore>,
     /// How many hosts there are: one alone is no crowd, and is not asked again by itself.
     pub(crate) hosts: AtomicUsize,
 }
@@ -27,6 +31,7 @@ impl Default for Crowd {
         Self {
             connecting: Semaphore::new(CONNECTING),
             steps: Semaphore::new(STEPS),
+            standing: Arc::new(Semaphore::new(STANDING)),
             hosts: AtomicUsize::new(0),
         }
     }

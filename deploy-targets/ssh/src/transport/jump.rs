@@ -47,7 +47,7 @@ pub(crate) async fn refused_on_the_way(address: &SshAddress, said: &str) -> Brok
 }
 
 /// The configuration that holds for the destination, one setting a line.
-async fn ask(address: &SshAddress) -> Option<String> {
+pub(super) async fn ask(address: &SshAddress) -> Option<String> {
     let output = ssh(address)
         .args(["-G", "--", &address.destination])
         .stderr(Stdio::null())

@@ -1,11 +1,13 @@
 //! Running one step on one host and reading its framed answer. The border between what a step says and how it gets
 //! there: this machine ([`local`]) or a connection ([`ssh`]). Nothing here knows what a step is for.
 
+mod borrowed;
 pub(crate) mod crowd;
 mod jump;
 pub(crate) mod local;
 mod refusal;
 pub(crate) mod ssh;
+mod standing;
 
 pub(crate) use refusal::{named, refused};
 
@@ -14,10 +16,12 @@ use async_trait::async_trait;
 use deploy_core::failure::Failure;
 use deploy_core::port::target::{Cause, ProgressSink};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{
-    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+    AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+    BufReader,
 };
 use tokio::sync::mpsc;
 
@@ -132,38 +136,60 @@ pub(crate) fn seconds(limit: Duration) -> u64 {
 /// Feeds a step and reads its answer until it says that it has ended. Does not wait for the ends of its output: what the step
 /// left running may hold them open.
 pub(crate) async fn converse(
-    call: Call,
+    mut call: Call,
     stdin: Option<impl AsyncWrite + Unpin + Send>,
     stdout: impl AsyncRead + Unpin + Send,
     stderr: impl AsyncRead + Unpin + Send,
 ) -> Result<Reply, Broken> {
+    let input = std::mem::replace(&mut call.input, Input::Empty);
+    let (stdout, stderr) = (&mut BufReader::new(stdout), &mut BufReader::new(stderr));
+    exchange(&call, Last::End, feed(input, stdin), stdout, stderr)
+        .await
+        .0
+}
+
+/// What is the last that is said of a step, in its answer and in its other output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// Its own last word.
+    End,
+    /// The word of a shell that stays, which comes after it, or in its place.
+    Over,
+}
+
+/// Reads a step's answer while it is fed. Says also whether its other output was read to its last word.
+async fn exchange(
+    call: &Call,
+    last: Last,
+    feeding: impl Future<Output = ()>,
+    stdout: &mut (impl AsyncBufRead + Unpin),
+    stderr: &mut (impl AsyncBufRead + Unpin),
+) -> (Result<Reply, Broken>, bool) {
     let limit = call.limit.saturating_add(GRACE);
     let mut output = Vec::new();
-    let end = format!("@{} end", call.nonce);
-    let answer = {
-        let feeding = feed(call.input, stdin);
-        let reading = read_answer(&call.nonce, stdout);
-        let lines = follow(stderr, &end, call.sink.as_deref(), &mut output);
+    let (answer, whole) = {
+        let reading = read_answer(&call.nonce, last, stdout);
+        let lines = follow(stderr, &call.nonce, last, call.sink.as_deref(), &mut output);
         tokio::pin!(feeding, reading, lines);
-        let (mut fed, mut followed) = (false, false);
+        let (mut fed, mut followed) = (false, None);
         let deadline = tokio::time::sleep(limit);
         tokio::pin!(deadline);
         let answer = loop {
             tokio::select! {
                 answer = &mut reading => break Some(answer),
-                () = &mut lines, if !followed => followed = true,
+                ended = &mut lines, if followed.is_none() => followed = Some(ended),
                 () = &mut feeding, if !fed => fed = true,
                 () = &mut deadline => break None,
             }
         };
-        if !followed {
+        if followed.is_none() {
             // What is late by more than this is lost: it is for people only.
-            let _ = tokio::time::timeout(LAG, &mut lines).await;
+            followed = tokio::time::timeout(LAG, &mut lines).await.ok();
         }
-        answer
+        (answer, followed == Some(true))
     };
     let output = output.join("\n");
-    match answer {
+    let reply = match answer {
         None => Err(Broken::TimedOut),
         Some(Err(Unanswered { began, said })) => {
             let output = [said, output].join("\n").trim().to_owned();
@@ -174,7 +200,8 @@ pub(crate) async fn converse(
             Err(Broken::TimedOut)
         }
         Some(Ok(reply)) => Ok(Reply { output, ..reply }),
-    }
+    };
+    (reply, whole)
 }
 
 async fn feed(input: Input, stdin: Option<impl AsyncWrite + Unpin>) {
@@ -204,17 +231,21 @@ struct Unanswered {
 }
 
 /// The records between `begin` and `exit`.
-async fn read_answer(nonce: &str, stdout: impl AsyncRead + Unpin) -> Result<Reply, Unanswered> {
+async fn read_answer(
+    nonce: &str,
+    last: Last,
+    stdout: &mut (impl AsyncBufRead + Unpin),
+) -> Result<Reply, Unanswered> {
     let mark = format!("@{nonce} ");
-    let mut stdout = BufReader::new(stdout);
     let mut reply = Reply::default();
-    let mut began = false;
+    let (mut began, mut ended) = (false, false);
     let mut said = String::new();
     let mut line = Vec::new();
     loop {
         line.clear();
         // A login that floods is read and dropped, piece by piece.
-        match (&mut stdout).take(LINE * 8).read_until(b'\n', &mut line).await {
+        match (&mut *stdout).take(LINE * 8).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) if ended => return Ok(reply),
             Ok(0) | Err(_) => return Err(Unanswered { began, said }),
             Ok(_) => {}
         }
@@ -228,16 +259,22 @@ async fn read_answer(nonce: &str, stdout: impl AsyncRead + Unpin) -> Result<Repl
         let words: Vec<String> = record.split(' ').map(str::to_owned).collect();
         match words[0].as_str() {
             "begin" => began = true,
+            "over" if ended => return Ok(reply),
+            // It came to no end of its own.
+            "over" => return Err(Unanswered { began, said }),
             "exit" if began => {
                 reply.status = words.get(1).and_then(|status| status.parse().ok()).unwrap_or(-1);
-                return Ok(reply);
+                if last == Last::End {
+                    return Ok(reply);
+                }
+                ended = true;
             }
             "raw" if began && words.len() == 3 => {
                 let Ok(size) = words[2].parse::<u64>() else {
                     return Err(Unanswered { began, said });
                 };
                 let mut bytes = Vec::new();
-                let read = (&mut stdout).take(size).read_to_end(&mut bytes).await;
+                let read = (&mut *stdout).take(size).read_to_end(&mut bytes).await;
                 if read.map(|read| read as u64).ok() != Some(size) {
                     return Err(Unanswered { began, said });
                 }
@@ -249,25 +286,28 @@ async fn read_answer(nonce: &str, stdout: impl AsyncRead + Unpin) -> Result<Repl
     }
 }
 
-/// Passes output on line by line, until it ends or says so.
+/// Passes output on line by line, until it ends or says so; whether it said so.
 async fn follow(
-    stderr: impl AsyncRead + Unpin,
-    end: &str,
+    stderr: &mut (impl AsyncBufRead + Unpin),
+    nonce: &str,
+    last: Last,
     sink: Option<&dyn ProgressSink>,
     tail: &mut Vec<String>,
-) {
-    let mut stderr = BufReader::new(stderr);
+) -> bool {
     let mut line = Vec::new();
     loop {
         line.clear();
-        match (&mut stderr).take(LINE).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
+        match (&mut *stderr).take(LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return false,
             Ok(_) => {}
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end();
-        if text == end {
-            return;
+        let word = text.strip_prefix('@').and_then(|text| text.strip_prefix(nonce));
+        match (word, last) {
+            (Some(" end"), Last::End) | (Some(" over"), Last::Over) => return true,
+            (Some(" end"), Last::Over) => continue,
+            _ => {}
         }
         if text.is_empty() {
             continue;

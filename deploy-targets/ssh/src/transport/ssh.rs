@@ -4,17 +4,18 @@
 use super::crowd::{Crowd, Pauses};
 use super::jump::refused_on_the_way;
 use super::refusal::{refused, runs_nothing};
-use super::{Broken, Call, Reply, Shell, argv, converse};
+use super::standing::{self, Standing};
+use super::{Broken, Call, Input, Reply, Shell, argv, borrowed, converse};
 use crate::config::SshAddress;
 use crate::error::missing_tool;
 use async_trait::async_trait;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::port::target::Cause;
-use openssh::{Session, Stdio};
+use openssh::{Child, Session, Stdio};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -28,6 +29,8 @@ const ALIVE: Duration = Duration::from_secs(5);
 const IDLE: NonZeroUsize = NonZeroUsize::new(60).expect("60 is not 0");
 /// Steps at once over one connection: sshd's own default is 10.
 const CHANNELS: usize = 8;
+/// Shells that wait for their next step, so that with all channels in use it is as many as that.
+const IDLE_SHELLS: usize = 2;
 /// How long a server that takes nobody just now is asked again.
 const BACK_OFF: Duration = Duration::from_secs(15);
 
@@ -40,13 +43,20 @@ pub(crate) struct Ssh {
     failed: std::sync::Mutex<(u64, Option<Broken>)>,
     channels: Semaphore,
     crowd: Arc<Crowd>,
+    /// Shells that wait for their next step.
+    idle: std::sync::Mutex<Vec<Standing>>,
+    /// Held while the first of them is begun ahead of its use; whether that was tried.
+    ahead: Mutex<bool>,
+    /// A connection that was borrowed did not answer: the next one is our own.
+    on_our_own: AtomicBool,
 }
 
 /// A connection, and the folder that holds its socket.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) session: Arc<Session>,
-    _master: Arc<Master>,
+    /// Ended with the last clone; `None` for one that the user's own `ssh` holds.
+    master: Option<Arc<Master>>,
     // Last: the socket is needed to close the connection.
     pub(crate) folder: Arc<tempfile::TempDir>,
 }
@@ -70,6 +80,9 @@ impl Ssh {
             failed: std::sync::Mutex::default(),
             channels: Semaphore::new(CHANNELS),
             crowd,
+            idle: std::sync::Mutex::default(),
+            ahead: Mutex::default(),
+            on_our_own: AtomicBool::new(false),
         }
     }
 
@@ -103,10 +116,11 @@ impl Ssh {
     /// Connects; again for a while, where so many come at once that the server drops some.
     async fn connect(&self) -> Result<Connection, Broken> {
         let mut pauses = Pauses::within(BACK_OFF);
+        let borrow = !self.on_our_own.load(Ordering::Relaxed);
         loop {
             let connected = {
                 let _one = self.crowd.connecting.acquire().await.expect("it is never closed");
-                tokio::time::timeout(CONNECT + ALIVE, connect(&self.address)).await
+                tokio::time::timeout(CONNECT + ALIVE, connect(&self.address, borrow)).await
             };
             match connected.unwrap_or_else(|_| Err(refused(&self.address, "no answer in time"))) {
                 Err(Broken::NotSent(Cause::Transient, _))
@@ -122,6 +136,7 @@ impl Ssh {
 
     /// Forgets a connection that broke, unless another step has replaced it already.
     pub(crate) async fn forget(&self, broken: &Connection) {
+        self.let_go();
         let mut held = self.session.lock().await;
         if held
             .as_ref()
@@ -132,7 +147,7 @@ impl Ssh {
     }
 }
 
-async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
+async fn connect(address: &SshAddress, borrow: bool) -> Result<Connection, Broken> {
     // Short: a socket's path has little room. Only its owner may look inside.
     let folder = tempfile::Builder::new()
         .prefix("dpl")
@@ -147,11 +162,22 @@ async fn connect(address: &SshAddress) -> Result<Connection, Broken> {
             );
             Broken::NotSent(Cause::Final, Box::new(failure.caused_by(&error)))
         })?;
-    let socket = folder.path().join("master");
-    begin_master(address, &socket, folder.path()).await?;
+    let borrowed = if borrow {
+        borrowed::socket(address).await
+    } else {
+        None
+    };
+    let (socket, master) = match borrowed {
+        Some(socket) => (socket, None),
+        None => {
+            let socket = folder.path().join("master");
+            begin_master(address, &socket, folder.path()).await?;
+            (socket.clone(), Some(Arc::new(Master(socket))))
+        }
+    };
     Ok(Connection {
-        _master: Arc::new(Master(socket.clone())),
         session: Arc::new(Session::resume_mux(socket.into_boxed_path(), None)),
+        master,
         folder: Arc::new(folder),
     })
 }
@@ -233,11 +259,7 @@ fn quoted(argv: &[String]) -> String {
 
 impl Ssh {
     /// Begins a command over the connection, once the server takes it.
-    async fn begin<'a>(
-        &self,
-        connection: &'a Connection,
-        line: &str,
-    ) -> Result<openssh::Child<&'a Session>, Broken> {
+    async fn begin(&self, connection: &Connection, line: &str) -> Result<Child<Arc<Session>>, Broken> {
         let mut pauses = Pauses::within(BACK_OFF);
         loop {
             // The multiplexer was gone before it took the command.
@@ -248,7 +270,7 @@ impl Ssh {
                 let failure = failure.caused_by(&error);
                 return Err(Broken::NotSent(Cause::Transient, Box::new(failure)));
             }
-            let mut command = connection.session.raw_command(line);
+            let mut command = Arc::clone(&connection.session).arc_raw_command(line);
             command
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -262,7 +284,8 @@ impl Ssh {
                 let (began, output) = (false, said);
                 return Err(Broken::Lost { began, output });
             }
-            // The server takes no more channels for now: nothing was started.
+            // The server takes no more channels for now: nothing was started. What only waits makes room.
+            self.let_go();
             if !pauses.pause().await {
                 let message = format!("{} takes no more sessions just now", self.address.destination);
                 let failure = Failure::new(Code::Unreachable, message, "try again a little later");
@@ -273,6 +296,77 @@ impl Ssh {
             }
         }
     }
+
+    /// Ends the shells that wait.
+    pub(crate) fn let_go(&self) {
+        // Nothing panics while it is held, so what a poisoned one holds is whole.
+        let waiting = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(waiting);
+    }
+
+    /// A shell of this connection that waits.
+    fn waiting(&self, connection: &Connection) -> Option<Standing> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|shell| Arc::ptr_eq(&shell.connection.session, &connection.session));
+        idle.pop()
+    }
+
+    /// A new one, unless there are as many as may be.
+    async fn standing(&self, connection: &Connection) -> Result<Option<Standing>, Broken> {
+        let Ok(one) = Arc::clone(&self.crowd.standing).try_acquire_owned() else {
+            return Ok(None);
+        };
+        let child = self.begin(connection, standing::LINE).await?;
+        Ok(Standing::new(child, connection.clone(), one))
+    }
+
+    /// Connects, and has a shell wait for the first step.
+    pub(crate) async fn ready(&self) -> Result<(), Broken> {
+        let mut tried = self.ahead.lock().await;
+        let connection = self.connection().await?;
+        if std::mem::replace(&mut *tried, true) {
+            return Ok(());
+        }
+        let _channel = self.channels.acquire().await.expect("it is never closed");
+        if let Some(shell) = self.standing(&connection).await? {
+            self.keep(shell);
+        }
+        Ok(())
+    }
+
+    fn keep(&self, shell: Standing) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_SHELLS {
+            idle.push(shell);
+        }
+    }
+
+    /// Has a shell that stays run a step; it waits for the next one where it can.
+    async fn tell(&self, shell: Standing, call: &Call) -> Result<Reply, Broken> {
+        let (reply, shell) = shell.run(call).await;
+        if let Some(shell) = shell {
+            self.keep(shell);
+        }
+        reply
+    }
+
+    /// What became of a step that did not answer.
+    async fn explained(&self, connection: &Connection, broken: Broken) -> Broken {
+        let borrowed = connection.master.is_none();
+        let lives = connection.session.check().await.is_ok();
+        // Whose link is dead lives on for as long as its owner's settings say.
+        if !lives || (borrowed && matches!(broken, Broken::TimedOut)) {
+            self.on_our_own.fetch_or(borrowed, Ordering::Relaxed);
+            self.forget(connection).await;
+        }
+        match broken {
+            // The host ended it before its first word: whoever runs commands there does not run ours.
+            Broken::Lost { began: false, output } if lives && missing_tool(&output).is_none() => {
+                runs_nothing(&self.address, &output)
+            }
+            other => other,
+        }
+    }
 }
 
 #[async_trait]
@@ -281,24 +375,55 @@ impl Shell for Ssh {
         let _channel = self.channels.acquire().await.expect("it is never closed");
         let _step = self.crowd.steps.acquire().await.expect("it is never closed");
         let connection = self.connection().await?;
-        let mut child = self.begin(&connection, &quoted(&argv(&call))).await?;
+        // One that is being begun is waited for.
+        drop(self.ahead.lock().await);
+        let reply = if matches!(call.input, Input::Empty) {
+            match self.by_a_shell_that_stays(&connection, &call).await? {
+                Some(reply) => reply,
+                None => self.by_its_own(&connection, call).await?,
+            }
+        } else {
+            self.by_its_own(&connection, call).await?
+        };
+        match reply {
+            Ok(reply) => Ok(reply),
+            Err(broken) => Err(self.explained(&connection, broken).await),
+        }
+    }
+}
+
+/// What a step answered, or why it did not; the outer error is that it was never begun.
+type Answered = Result<Result<Reply, Broken>, Broken>;
+
+impl Ssh {
+    /// Over a channel of its own.
+    async fn by_its_own(&self, connection: &Connection, call: Call) -> Answered {
+        let mut child = self.begin(connection, &quoted(&argv(&call))).await?;
         let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
             unreachable!("both were asked for");
         };
-        let reply = converse(call, stdin, stdout, stderr).await;
-        let Err(broken) = reply else { return reply };
-        let lives = connection.session.check().await.is_ok();
-        if !lives {
-            self.forget(&connection).await;
-        }
-        Err(match broken {
-            // The host ended it before its first word: whoever runs commands there does not run ours.
-            Broken::Lost { began: false, output } if lives && missing_tool(&output).is_none() => {
-                runs_nothing(&self.address, &output)
+        Ok(converse(call, stdin, stdout, stderr).await)
+    }
+
+    /// By a shell that waits, or a new one; `None` where there may be no more of them.
+    async fn by_a_shell_that_stays(
+        &self,
+        connection: &Connection,
+        call: &Call,
+    ) -> Result<Option<Result<Reply, Broken>>, Broken> {
+        if let Some(shell) = self.waiting(connection) {
+            let reply = self.tell(shell, call).await;
+            // It ended while it waited: over a connection that lives, a step that did not say that it began has not begun.
+            let ended = matches!(reply, Err(Broken::Lost { began: false, .. }));
+            if !ended || connection.session.check().await.is_err() {
+                return Ok(Some(reply));
             }
-            other => other,
-        })
+        }
+        match self.standing(connection).await? {
+            Some(shell) => Ok(Some(self.tell(shell, call).await)),
+            None => Ok(None),
+        }
     }
 }
 

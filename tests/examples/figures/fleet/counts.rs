@@ -59,7 +59,7 @@ pub(crate) fn of(place: &Place, on: &str) -> Vec<Figure> {
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
     let figures = vec![
         one("connections", "", count(&["accept(", "accept4("]) as f64),
-        one("commands", "", count(&["\"'timeout' '-k'"]) as f64),
+        one("commands", "", count(&["[\"timeout\", \"-k\""]) as f64),
         one("sent to a host", "kB", bytes(" read(") as f64 / 1000.0),
         one("answered by a host", "kB", bytes(" write(") as f64 / 1000.0),
         one(

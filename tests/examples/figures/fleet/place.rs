@@ -50,6 +50,8 @@ pub(crate) struct Place {
     pub(crate) scratch: Scratch,
     pub(crate) fleet: Fleet,
     size: Size,
+    /// Whether releases share the files that are the same, as the floor's do.
+    links: bool,
     /// Which of the folders on the hosts is in use: another one is another first deployment.
     ground: u32,
     version: u32,
@@ -57,6 +59,15 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(hosts: usize, size: Size) -> Self {
+        Self::with(hosts, size, true)
+    }
+
+    /// The same, and each release has files of its own.
+    pub(crate) fn copying(hosts: usize, size: Size) -> Self {
+        Self::with(hosts, size, false)
+    }
+
+    fn with(hosts: usize, size: Size, links: bool) -> Self {
         let names: Vec<String> = (1..=hosts).map(|number| format!("h{number}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let fleet = Sshd::named(&names);
@@ -70,6 +81,7 @@ impl Place {
             scratch,
             fleet,
             size,
+            links,
             ground: 0,
             version: 0,
         };
@@ -119,9 +131,10 @@ impl Place {
     fn manifest(&self) -> String {
         let mut text = format!(
             "[project]\nname = \"bench\"\nkeep = 3\n\n[services.web.strategy]\nkind = \"all-at-once\"\n\n[services.web.ssh]\n\
-             source = \"web/\"\npath = \"{}\"\n\n[environments.production]\nssh_config = \"ssh_config\"\n\
+             source = \"web/\"\npath = \"{}\"\nlinks = {}\n\n[environments.production]\nssh_config = \"ssh_config\"\n\
              [environments.production.hosts]\n",
             self.folder("ours", "${host}").display(),
+            self.links,
         );
         for host in self.hosts() {
             writeln!(text, "{host} = {{ ssh = \"{host}\" }}").expect("text takes text");

@@ -1,6 +1,6 @@
 //! Two ports behind a proxy, from a service's strategy; with the commands of nginx and Caddy where the manifest names none.
 
-use super::{RESTART_LIMIT, script};
+use super::script;
 use deploy_core::manifest::{self, Command, Service, StrategyKind};
 use deploy_target_ssh::{Beside, Proxy, ProxyKind};
 use std::time::Duration;
@@ -39,10 +39,6 @@ pub(super) fn of(service: &Service) -> Option<Beside> {
     Some(Beside {
         ports,
         proxy: proxy(service, written)?,
-        stop: strategy
-            .stop
-            .as_ref()
-            .map(|command| script(command, RESTART_LIMIT)),
         drain: strategy.drain.map_or(DRAIN, manifest::Period::get),
         start: START,
     })

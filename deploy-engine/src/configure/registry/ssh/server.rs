@@ -43,7 +43,7 @@ pub(super) fn make(seat: &Seat<'_>, connections: &Connections) -> Result<Arc<dyn
     let host = seat.host;
     let mut services = BTreeMap::new();
     for service in seat.environment.services.values() {
-        let TargetConfig::Ssh(config) = &service.target else {
+        let TargetConfig::Ssh(config) = service.on(host.name.as_str()).target else {
             continue;
         };
         if !seat.environment.hosts_of(service).contains(&host) {

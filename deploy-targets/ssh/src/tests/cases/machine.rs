@@ -107,6 +107,7 @@ impl Machine {
     /// From here on every command of a session runs in this: a line of `sh`, after which the command follows.
     pub(crate) fn every_command(&self, runs_in: &str) {
         wrap(self.world.dir.path(), runs_in);
+        self.world.connections.let_go();
     }
 
     /// The first release, ended well.
