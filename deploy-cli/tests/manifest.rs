@@ -254,6 +254,21 @@ fn a_service_of_which_nothing_proves_the_version() {
 }
 
 #[test]
+fn a_service_that_nobody_asks_how_it_is() {
+    let (probe, _) = LOCAL.split_once("[services.web.health.ready]").expect("a probe");
+    let (_, rest) = LOCAL.split_once("healthy_for = \"1s\"\n").expect("its last key");
+    let text = format!("{probe}{rest}");
+    assert_snapshot!(check(&text), @r#"
+    exit 0
+    --- stdout
+    ✓ deploy.toml: shop is valid (development → production)
+      ! web: no health check: that it serves is what the platform says, and nobody asks it; add under [services.web.health.ready]: http = "http://localhost:PORT/PATH"
+    "#);
+    let (answer, _) = Home::with(&[("deploy.toml", &text)]).json(&["check", "--json"]);
+    assert_eq!(answer["unproven"][0]["lacks"], "health");
+}
+
+#[test]
 fn a_program_gets_every_problem() {
     let home = Home::with(&[("deploy.toml", &LOCAL.replace("healthy_for", "helthy_for"))]);
     let (answer, code) = home.json(&["check", "--json"]);

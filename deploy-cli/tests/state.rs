@@ -8,8 +8,12 @@ use insta::assert_snapshot;
 
 /// A checkout of one commit, without a state.
 fn checkout() -> Home {
+    checkout_of(LOCAL)
+}
+
+fn checkout_of(manifest: &str) -> Home {
     let home = Home::with(&[
-        ("deploy.toml", LOCAL),
+        ("deploy.toml", manifest),
         (".gitignore", ".deploy/\nlive*\n"),
         ("index.html", "hello\n"),
     ]);
@@ -126,9 +130,56 @@ fn a_promotion_of_what_nobody_verified() {
     exit 6
     --- stderr
     error: development has no verified release that could be promoted [DPL0310]
-      next     deploy status -e development
+      next     deploy up -e development, then deploy promote -e production
     "#);
     nothing_is_live(&home);
+}
+
+/// What comes after something that comes after something begins at the very first.
+#[test]
+fn the_way_to_the_last_of_three_begins_at_the_first() {
+    let staging = "[environments.staging]\nafter = [\"development\"]\n\
+                   [environments.staging.hosts]\nthere = { local = true }\n\
+                   [environments.staging.services.web.ssh]\npath = \"live-staging\"\n";
+    let manifest = LOCAL.replace("after = [\"development\"]", "after = [\"staging\"]");
+    let home = checkout_of(&format!("{manifest}{staging}"));
+    let next = "deploy up -e development, then deploy promote -e staging, then deploy promote -e production";
+    for command in ["promote", "up"] {
+        let said = home.run(&[command, "-e", "production", "--confirm", "production"]);
+        assert!(said.starts_with("exit 6\n") && said.contains(next), "{said}");
+    }
+    nothing_is_live(&home);
+}
+
+/// The manifest that lies there is right: it is the release that is older than the environment.
+#[test]
+fn a_release_that_was_made_before_there_was_the_environment() {
+    let (before, production) = LOCAL.split_once("[environments.production]").expect("it has one");
+    let home = checkout_of(before);
+    assert!(home.run(&["up"]).starts_with("exit 0\n"));
+    home.write(
+        "deploy.toml",
+        format!("{before}[environments.production]{production}").as_bytes(),
+    );
+    home.git(&["commit", "-qam", "Production"]);
+    for command in ["promote", "plan"] {
+        let said = home.run(&[
+            command,
+            "-e",
+            "production",
+            "--release",
+            "v1",
+            "--confirm",
+            "production",
+        ]);
+        assert!(said.starts_with("exit 2\n"), "{said}");
+        assert!(
+            said.contains(", whose deploy.toml has no environment production yet"),
+            "{said}"
+        );
+        let next = "next     deploy up -e development, which makes a release that knows it";
+        assert!(said.contains(next), "{said}");
+    }
 }
 
 #[test]

@@ -132,3 +132,25 @@ pub struct Request {
     #[serde(default)]
     pub options: RequestOptions,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::EventKind;
+    use crate::fixture::{World, env};
+    use crate::gate::{About, Evidence, Finding};
+
+    #[test]
+    fn evidence_is_the_projects_where_it_holds_everywhere() {
+        let world = World::new();
+        let digest = crate::digest::Digest::of("release");
+        let everywhere = world.found("tests", About::Digest(digest), Finding::Passed);
+        let here = Evidence {
+            environment: Some(env("staging")),
+            ..everywhere.clone()
+        };
+        for (evidence, projects) in [(everywhere, true), (here, false)] {
+            let given = EventKind::EvidenceGiven { evidence };
+            assert_eq!(given.belongs_to_project(), projects);
+        }
+    }
+}

@@ -358,7 +358,7 @@ fn pruned(manifest: &str) -> Scratch {
         next(&shop, version);
     }
     shop.deploy(&["up", "-e", "development"]).expect_code(0);
-    fs::remove_dir_all(shop.path(".deploy/artifacts")).unwrap();
+    fs::remove_dir_all(shop.path(".deploy/artifacts")).expect("it was built here");
     shop
 }
 

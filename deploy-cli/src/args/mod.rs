@@ -71,7 +71,7 @@ pub(crate) fn command() -> clap::Command {
     subcommand_required = true,
     disable_help_subcommand = false,
     infer_long_args = false,
-    max_term_width = 100
+    max_term_width = 80
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

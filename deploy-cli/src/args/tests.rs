@@ -3,9 +3,12 @@
 use super::{Cli, command};
 use clap::{Command, CommandFactory as _};
 
-/// Every command that a person can see, itself first.
+/// Every command that a person can see, itself first, in a small terminal.
 fn commands() -> Vec<(String, String)> {
-    let mut cli = command().term_width(80);
+    helps_of(command().term_width(80))
+}
+
+fn helps_of(mut cli: Command) -> Vec<(String, String)> {
     cli.build();
     let mut helps = vec![("deploy".to_owned(), cli.render_help().to_string())];
     let names: Vec<String> = names(&cli);
@@ -36,6 +39,15 @@ fn every_help_fits_a_screen_and_has_an_example() {
         let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
         assert!(wide.is_empty(), "{name}: {wide:#?}");
         assert!(help.contains("Example:"), "{name} has no example");
+    }
+}
+
+/// What is piped, or printed where nobody knows how wide it is.
+#[test]
+fn no_help_is_wider_than_a_small_terminal_by_itself() {
+    for (name, help) in helps_of(command()) {
+        let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{name}: {wide:#?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! `deploy cancel`: ends a deployment before it changed anything, or takes it back; `--force` gives it up as it stands.
 
 use super::answers::{done, ended};
+use super::resume::to_go_on;
 use super::screen::Screen;
 use super::teller::Teller;
 use crate::args::deploying::{Accept, Cancel};
@@ -11,7 +12,7 @@ use deploy_core::machine::Ask;
 use deploy_core::port::journal::LeaseHolder;
 use deploy_core::view::result::{Ending, OutcomeWord};
 use deploy_engine::Wires;
-use deploy_engine::api::{Access, AskOutcome};
+use deploy_engine::api::AskOutcome;
 use deploy_engine::store::TERM;
 use std::pin::pin;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub(crate) async fn run(
     args: Cancel,
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
-    let engine = context.open_anyway(Access::Write).await?;
+    let engine = to_go_on(context, args.id.as_deref(), None).await?;
     if args.force {
         sure(context, signals).await?;
     }

@@ -9,6 +9,7 @@ use crate::args::deploying::Accept;
 use crate::console::read_line;
 use crate::context::{Context, Interruption, Signals, now};
 use crate::error::{CliError, Exit, exit_of_result};
+use crate::render::closing::by_itself;
 use deploy_core::failure::Code;
 use deploy_core::id::DeploymentId;
 use deploy_core::machine::{Ask, Rejected};
@@ -223,13 +224,14 @@ impl Following<'_> {
         let Some(id) = self.teller.screen.deployment() else {
             return CliError::interrupted();
         };
-        let phase = self
-            .teller
-            .screen
-            .view()
+        let view = self.teller.screen.view();
+        let phase = view
             .map(|view| crate::render::word(&view.phase()))
             .unwrap_or_default();
-        let message = format!("left {phase}: a step is still under way");
+        let mut message = format!("left {phase}: a step is still under way");
+        if let Some(back) = view.and_then(|view| by_itself(view, now())) {
+            message = format!("{message}; {back}");
+        }
         let next = format!("deploy resume {}", id.short());
         CliError {
             deployment: Some(id),

@@ -5,10 +5,14 @@ use super::line::{Line, Mark};
 use super::story::{Story, details};
 use super::{span, word};
 use deploy_core::gate::Unmet;
+use deploy_core::id::ServiceName;
 use deploy_core::plan::{Base, Kind, Plan, names};
 use deploy_core::time::Timestamp;
 use deploy_core::view::DeploymentView;
 use deploy_core::view::result::{OutcomeWord, ending};
+use deploy_core::view::slice::Progress;
+use deploy_engine::drive::longest_wait;
+use std::collections::BTreeSet;
 
 impl Story {
     /// The last lines. `code`: what the process exits with; `now`: until when it lasted, where somebody looked on and it has not
@@ -69,6 +73,10 @@ impl Story {
                 if view.can_be_cancelled() {
                     lines.push(tail("", format!("deploy cancel {id}  goes back")));
                 }
+                lines.extend(
+                    now.and_then(|now| by_itself(view, now))
+                        .map(|text| tail("", text)),
+                );
             }
             OutcomeWord::Waiting => lines.push(tail("then", format!("deploy resume {id}"))),
             _ => {}
@@ -140,6 +148,31 @@ fn headline(view: &DeploymentView, outcome: OutcomeWord) -> (Mark, String) {
             format!("open: left {}, to be resumed", word(&view.phase())),
         ),
     }
+}
+
+/// Which slices go back by themselves where nobody goes on, and until when: left at that time by whoever renewed them. One that was
+/// being moved may be armed, and nobody heard.
+pub(crate) fn by_itself(view: &DeploymentView, now: Timestamp) -> Option<String> {
+    let plan = view.plan.as_deref()?;
+    let arms = |name: &ServiceName| {
+        let mut services = plan.services.iter();
+        services.any(|service| service.name == *name && service.abilities.arms)
+    };
+    // One host goes back with all that is on it.
+    let armed: BTreeSet<_> = view
+        .slices
+        .iter()
+        .filter(|slice| slice.armed || (slice.progress == Progress::Activating && arms(&slice.service)))
+        .map(|slice| &slice.slice)
+        .collect();
+    let armed: Vec<_> = armed.into_iter().collect();
+    let go = match armed.as_slice() {
+        [] => return None,
+        [_] => "goes back by itself",
+        _ => "go back by themselves",
+    };
+    let until = now.after(longest_wait(plan)).to_the_second();
+    Some(format!("{} {go} by {until} unless it is resumed", names(&armed)))
 }
 
 /// What a release that removed services is told by.

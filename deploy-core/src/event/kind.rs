@@ -484,16 +484,68 @@ impl EventKind {
         }
     }
 
-    /// Which stream it belongs to, for a deployment's or a fact's environment.
+    /// Whether it belongs into the project's stream; else into its environment's. Evidence does where it holds everywhere, what
+    /// revokes evidence where that was given, which it does not say. One of a newer version is taken for an environment's.
     pub fn belongs_to_project(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::StateCreated { .. }
-                | Self::ReleaseMade { .. }
-                | Self::SourceAdded { .. }
-                | Self::Yanked { .. }
-                | Self::Unyanked { .. }
-        )
+            | Self::ReleaseMade { .. }
+            | Self::SourceAdded { .. }
+            | Self::Yanked { .. }
+            | Self::Unyanked { .. } => true,
+            Self::EvidenceGiven { evidence } => evidence.environment.is_none(),
+            Self::Requested { .. }
+            | Self::Planned { .. }
+            | Self::Waiting { .. }
+            | Self::Gated { .. }
+            | Self::AttemptBegun { .. }
+            | Self::Claimed { .. }
+            | Self::ClaimFailed { .. }
+            | Self::Surveyed { .. }
+            | Self::PlanOutdated
+            | Self::SlicePrepared { .. }
+            | Self::AllPrepared
+            | Self::ActivationBegun { .. }
+            | Self::BatchIntended { .. }
+            | Self::SliceActivated { .. }
+            | Self::SliceVerified { .. }
+            | Self::SliceFailed { .. }
+            | Self::Committed
+            | Self::SliceConfirmed { .. }
+            | Self::BakeBegun { .. }
+            | Self::Baked
+            | Self::FinishBegun
+            | Self::PlaceFinished { .. }
+            | Self::TurnedBack { .. }
+            | Self::HeldBack { .. }
+            | Self::RestoreIntended { .. }
+            | Self::SliceRestored { .. }
+            | Self::ExclusionIntended { .. }
+            | Self::SliceExcluded { .. }
+            | Self::SliceBack { .. }
+            | Self::AllBack { .. }
+            | Self::SliceUnknown { .. }
+            | Self::SliceOvertaken { .. }
+            | Self::AskAccepted { .. }
+            | Self::DeadlineMoved { .. }
+            | Self::Closing { .. }
+            | Self::PlaceReleased { .. }
+            | Self::Ended { .. }
+            | Self::ApprovalGiven { .. }
+            | Self::ApprovalRejected { .. }
+            | Self::FrozenByHand { .. }
+            | Self::Unfrozen
+            | Self::AutomaticPromotionFrozen { .. }
+            | Self::RulesChanged { .. }
+            | Self::ConfigurationKept { .. }
+            | Self::LookedAt { .. }
+            | Self::HostTrusted { .. }
+            | Self::HostsPrepared { .. }
+            | Self::CommandBegun { .. }
+            | Self::CommandEnded { .. }
+            | Self::EvidenceRevoked { .. }
+            | Self::Unknown => false,
+        }
     }
 
     /// The environment of its stream.

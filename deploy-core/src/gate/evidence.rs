@@ -75,8 +75,7 @@ impl<'a> Ledgers<'a> {
                     .last_word(name, release, place)
                     .map(|given| (given, false)),
             );
-        let Some((given, is_local)) = words.max_by_key(|(given, is_local)| (given.evidence.at, *is_local))
-        else {
+        let Some((given, is_local)) = words.max_by_key(|(given, is_local)| (given.found, *is_local)) else {
             return Said::Nothing("there is none".to_owned());
         };
         let digest = release.digest();

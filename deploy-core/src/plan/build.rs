@@ -233,7 +233,8 @@ impl Planner<'_> {
             interrupts: grouping.interrupts,
         });
         if change == Change::Move {
-            self.say_service(service, grouping.interrupts, &plan.slices[first..]);
+            let interrupts = grouping.interrupts && !plan.leaves(ix);
+            self.say_service(service, interrupts, &plan.slices[first..]);
         }
     }
 

@@ -160,10 +160,12 @@ impl EnvironmentView {
         view
     }
 
-    /// Takes one more event.
+    /// Takes one more event. What opens something by its age counts as no older than what the log has before it: a clock that was put
+    /// back makes nothing old.
     pub fn apply(&mut self, event: &Event) {
         self.last = event.seq;
         self.latest = self.latest.max(event.at);
+        let at = self.latest;
         if let Some(id) = &event.deployment {
             self.apply_deployment(id, event);
         }
@@ -171,23 +173,20 @@ impl EnvironmentView {
             Some(Stopped {
                 reason: reason.clone(),
                 by: event.actor.clone(),
-                at: event.at,
+                at,
             })
         };
         match &event.kind {
             EventKind::EvidenceGiven { evidence } => {
                 // Kept where it is looked for: one for every deployment there ever was would be a burden on every reader.
                 if evidence.name.as_str() != VERIFIED {
-                    self.evidence.give(event.seq, evidence);
+                    self.evidence.give(event, at, evidence);
                 } else if let About::Digest(release) = evidence.about {
                     match evidence.finding {
-                        Finding::Passed => self.stays.verified(release, evidence.at.max(event.at)),
+                        Finding::Passed => self.stays.verified(release, evidence.at.max(at)),
                         Finding::Failed => {
-                            self.stays.revoke(
-                                release,
-                                event.at,
-                                &format!("looked at again: {}", evidence.note),
-                            );
+                            self.stays
+                                .revoke(release, at, &format!("looked at again: {}", evidence.note));
                         }
                         Finding::Inconclusive => {}
                     }
@@ -199,7 +198,7 @@ impl EnvironmentView {
                 reason,
             } => {
                 if name.as_str() == VERIFIED {
-                    self.stays.revoke(release.digest, event.at, reason);
+                    self.stays.revoke(release.digest, at, reason);
                 }
                 self.revoke(name, release.digest, event, reason);
             }
@@ -218,7 +217,7 @@ impl EnvironmentView {
                 self.rules = Some(RulesInForce {
                     digest: *rules,
                     rules: in_force.clone(),
-                    since: event.at,
+                    since: at,
                     lines: lines.clone(),
                 });
             }
@@ -241,7 +240,7 @@ impl EnvironmentView {
             name,
             Revoked {
                 seq: event.seq,
-                at: event.at,
+                at: self.latest,
                 release,
                 reason: reason.to_owned(),
             },
@@ -293,7 +292,7 @@ impl EnvironmentView {
                     // Rolled back off: what was verified of it here is no reason to bring it anywhere else.
                     if let Some(off) = self.current.release().filter(|off| *off != release) {
                         let reason = format!("rolled back from {} to {}", off.number, release.number);
-                        self.stays.revoke(off.digest, event.at, &reason);
+                        self.stays.revoke(off.digest, self.latest, &reason);
                     }
                     self.stays.pop_to(release);
                 }
@@ -305,10 +304,10 @@ impl EnvironmentView {
             } => {
                 if let Some(release) = release {
                     self.stays
-                        .revoke(release.digest, event.at, "its health verdict failed");
+                        .revoke(release.digest, self.latest, "its health verdict failed");
                 }
             }
-            EventKind::Ended { outcome, .. } => self.deployment_ended(view, *outcome, event.at),
+            EventKind::Ended { outcome, .. } => self.deployment_ended(view, *outcome, self.latest),
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
 //! Evidence of one stream, with what revoked it. Keeps everything that was said; which of it counts is decided on reading.
 
 use crate::digest::Digest;
+use crate::event::Event;
 use crate::gate::{About, Evidence, Finding};
 use crate::id::{EnvName, EvidenceName, Seq};
 use crate::model::Release;
@@ -20,6 +21,9 @@ pub struct Ledger {
 pub struct Given {
     /// Its place in its stream.
     pub seq: Seq,
+    /// When it was found, by the clock of the stream: where its writer's had been put back, later by as much. For what came first; what
+    /// expires does so by the evidence's own times.
+    pub found: Timestamp,
     /// What was found.
     pub evidence: Evidence,
 }
@@ -38,8 +42,9 @@ pub struct Revoked {
 }
 
 impl Ledger {
-    /// Takes evidence. A run that already told its result is not heard twice; one that was inconclusive may still tell.
-    pub fn give(&mut self, seq: Seq, evidence: &Evidence) {
+    /// Takes the evidence of an event, which was written at `at` by the clock of its stream. A run that already told its result is not
+    /// heard twice; one that was inconclusive may still tell.
+    pub fn give(&mut self, event: &Event, at: Timestamp, evidence: &Evidence) {
         let given = self.given.entry(evidence.name.clone()).or_default();
         let told = evidence.run.is_some()
             && given.iter().any(|old| {
@@ -50,7 +55,8 @@ impl Ledger {
             });
         if !told {
             given.push(Given {
-                seq,
+                seq: event.seq,
+                found: evidence.at.after(at.since(event.at)),
                 evidence: evidence.clone(),
             });
         }
@@ -83,7 +89,7 @@ impl Ledger {
                 About::Digest(about) => *about == digest,
                 About::Commit(commit) => release.sources.iter().any(|source| source.commit == *commit),
             })
-            .max_by_key(|given| (given.evidence.at, given.seq))
+            .max_by_key(|given| (given.found, given.seq))
     }
 
     /// What revoked evidence about a release, if this stream did: by sequence for evidence of this stream (`given` in it), by time
@@ -100,7 +106,7 @@ impl Ledger {
                 && if here {
                     revoked.seq > given.seq
                 } else {
-                    revoked.at >= given.evidence.at
+                    revoked.at >= given.found
                 }
         })
     }

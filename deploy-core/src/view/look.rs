@@ -33,7 +33,7 @@ impl EnvironmentView {
             return None;
         };
         let look = Look {
-            at: event.at,
+            at: event.at.max(self.latest),
             health: *health,
             note,
             unbroken_since: *unbroken_since,

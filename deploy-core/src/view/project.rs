@@ -22,6 +22,8 @@ pub struct ProjectView {
     pub evidence: Ledger,
     /// The last event of the stream; 0 if there is none.
     pub last: Seq,
+    /// The latest time that any of its events has.
+    latest: Option<Timestamp>,
     digests: BTreeMap<Digest, ReleaseNumber>,
 }
 
@@ -93,6 +95,8 @@ impl ProjectView {
     /// Takes one more event.
     pub fn apply(&mut self, event: &Event) {
         self.last = event.seq;
+        let at = self.latest.map_or(event.at, |latest| latest.max(event.at));
+        self.latest = Some(at);
         match &event.kind {
             EventKind::StateCreated { store, project } => {
                 self.store = Some(store.clone());
@@ -143,7 +147,7 @@ impl ProjectView {
                     known.yanked = None;
                 }
             }
-            EventKind::EvidenceGiven { evidence } => self.evidence.give(event.seq, evidence),
+            EventKind::EvidenceGiven { evidence } => self.evidence.give(event, at, evidence),
             EventKind::EvidenceRevoked {
                 name,
                 release,
@@ -152,7 +156,7 @@ impl ProjectView {
                 name,
                 Revoked {
                     seq: event.seq,
-                    at: event.at,
+                    at,
                     release: release.digest,
                     reason: reason.clone(),
                 },

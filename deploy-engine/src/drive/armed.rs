@@ -61,6 +61,13 @@ impl Spans {
     }
 }
 
+/// The longest that an armed host of this plan waits after its last renewal, as far as this process's environment says, until it goes
+/// back by itself.
+pub fn longest_wait(plan: &Plan) -> Duration {
+    let spans = Spans::new();
+    spans.by_service(plan).into_iter().max().unwrap_or(spans.base)
+}
+
 /// How many armed services stand on each, one upon the other.
 fn above(plan: &Plan) -> Vec<u32> {
     let mut above = vec![0; plan.services.len()];

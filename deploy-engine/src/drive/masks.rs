@@ -1,5 +1,6 @@
 //! Secrets that services were given, so that no answer quotes them.
 
+use super::spellings::spellings;
 use super::wiring::{Bound, Wiring};
 use deploy_core::failure::{self, SHORTEST_SECRET};
 use deploy_core::machine::Answer;
@@ -24,8 +25,9 @@ impl Masks {
             .iter()
             .filter(|(name, _)| desired.secrets.contains(*name));
         let values = named
-            .map(|(_, value)| value.expose().to_owned())
-            .filter(|value| value.len() >= SHORTEST_SECRET);
+            .map(|(_, value)| value.expose())
+            .filter(|value| value.len() >= SHORTEST_SECRET)
+            .flat_map(spellings);
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -19,10 +19,12 @@ mod ports;
 mod record;
 mod retry;
 mod runner;
+mod spellings;
 mod stop;
 mod verify;
 mod wiring;
 
+pub use armed::longest_wait;
 pub use facts::Facts;
 pub(crate) use health::look;
 pub use lease::LeaseKeeper;

@@ -16,7 +16,20 @@ impl Engine {
     /// No such deployment, or the state cannot be used.
     pub async fn ask(&self, id: Option<&str>, ask: Ask, wires: Wires) -> Result<AskOutcome, EngineError> {
         let (environment, deployment) = self.open_one(id, None).await?;
-        let view = self.deployment_view(&deployment).await?;
+        match self.ask_found(environment, &deployment, ask, wires).await {
+            Err(error) => Err(self.still_open(&deployment, error).await),
+            outcome => outcome,
+        }
+    }
+
+    async fn ask_found(
+        &self,
+        environment: EnvName,
+        deployment: &DeploymentId,
+        ask: Ask,
+        wires: Wires,
+    ) -> Result<AskOutcome, EngineError> {
+        let view = self.deployment_view(deployment).await?;
         if view.ended {
             return Ok(AskOutcome::Rejected(format!(
                 "deployment {} has ended: {}",
@@ -34,22 +47,22 @@ impl Engine {
             // once, so that it is heard even if we do not wait that long.
             let first = ask == Ask::Cancel;
             if first {
-                self.leave(&environment, &deployment, ask).await?;
+                self.leave(&environment, deployment, ask).await?;
             }
             if let Err(EngineError::Held(_)) = self.probe_lease(&environment).await {
                 if !first {
-                    self.leave(&environment, &deployment, ask).await?;
+                    self.leave(&environment, deployment, ask).await?;
                 }
                 return Ok(AskOutcome::Left { holder: holder.who });
             }
         }
         let lease = self
-            .lease(&environment, Duration::ZERO, Some(&deployment), None)
+            .lease(&environment, Duration::ZERO, Some(deployment), None)
             .await?;
         let decided = self
             .decide_for(
                 &environment,
-                &deployment,
+                deployment,
                 Input::Asked { ask, by: None },
                 Some(&lease),
             )
@@ -62,9 +75,9 @@ impl Engine {
             )));
         }
         // What was accepted may need doing: claims to release, slices to put back.
-        let moves = matches!(ask, Ask::Cancel) && !self.deployment_view(&deployment).await?.ended;
+        let moves = matches!(ask, Ask::Cancel) && !self.deployment_view(deployment).await?.ended;
         if moves {
-            self.resume_one(&environment, &deployment, Duration::ZERO, wires, true)
+            self.resume_one(&environment, deployment, Duration::ZERO, wires, true)
                 .await?;
         }
         Ok(AskOutcome::Done)

@@ -180,14 +180,30 @@ impl Engine {
         wires: Wires,
     ) -> Result<Driven, EngineError> {
         let (environment, deployment) = self.open_one(id, environment).await?;
-        // Asking to go on with what waits means: look at the gates again.
-        let view = self.deployment_view(&deployment).await?;
-        if view.is_waiting() {
-            self.leave(&environment, &deployment, Ask::Recheck).await?;
-        } else if matches!(view.phase(), deploy_core::view::Phase::Paused) {
-            self.leave(&environment, &deployment, Ask::Continue).await?;
+        let resumed = self
+            .resume_found(&environment, &deployment, lock_wait, wires)
+            .await;
+        match resumed {
+            Err(error) => Err(self.still_open(&deployment, error).await),
+            driven => driven,
         }
-        self.resume_one(&environment, &deployment, lock_wait, wires, false)
+    }
+
+    async fn resume_found(
+        &self,
+        environment: &EnvName,
+        deployment: &DeploymentId,
+        lock_wait: Duration,
+        wires: Wires,
+    ) -> Result<Driven, EngineError> {
+        // Asking to go on with what waits means: look at the gates again.
+        let view = self.deployment_view(deployment).await?;
+        if view.is_waiting() {
+            self.leave(environment, deployment, Ask::Recheck).await?;
+        } else if matches!(view.phase(), deploy_core::view::Phase::Paused) {
+            self.leave(environment, deployment, Ask::Continue).await?;
+        }
+        self.resume_one(environment, deployment, lock_wait, wires, false)
             .await
     }
 

@@ -143,11 +143,57 @@ impl Engine {
             let holder = self.store.lease_holder(environment).await.ok().flatten();
             let driven = holder.is_some_and(|holder| holder.who != self.identity.who);
             let verb = if driven { "watch" } else { "resume" };
-            failure.next = format!("deploy {verb} {short}");
+            failure.next = match failure.code {
+                Code::StateFull if !driven => room_first(deployment),
+                _ => format!("deploy {verb} {short}"),
+            };
         }
         EngineError::Open {
             deployment: deployment.clone(),
             failure: Box::new(failure),
         }
     }
+
+    /// What to say of a state that has no room, where the deployment that was meant is under way: it is open, whatever could not be
+    /// written now.
+    pub(super) async fn still_open(&self, deployment: &DeploymentId, error: EngineError) -> EngineError {
+        let full = matches!(&error, EngineError::Failed(failure) if failure.code == Code::StateFull);
+        let view = if full {
+            self.deployment_view(deployment).await.ok()
+        } else {
+            None
+        };
+        match (view, error) {
+            (Some(view), EngineError::Failed(mut failure)) if view.is_active() => {
+                failure.next = room_first(deployment);
+                EngineError::Open {
+                    deployment: deployment.clone(),
+                    failure,
+                }
+            }
+            (_, error) => error,
+        }
+    }
+
+    /// The same where the state could not even be opened for writing, and this is one that only reads it.
+    ///
+    /// # Errors
+    /// Always: the deployment that is left open, where there is the one that was meant, else what was given.
+    pub async fn left_without_room(
+        &self,
+        id: Option<&str>,
+        environment: Option<&EnvName>,
+        error: EngineError,
+    ) -> EngineError {
+        match self.open_one(id, environment).await {
+            Ok((_, deployment)) => self.still_open(&deployment, error).await,
+            Err(_) => error,
+        }
+    }
+}
+
+/// What lets a deployment go on that its state had no room for.
+fn room_first(deployment: &DeploymentId) -> String {
+    let short = deployment.short();
+    format!("free space where the state lies, then deploy resume {short}")
 }

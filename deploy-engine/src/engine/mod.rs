@@ -30,6 +30,7 @@ mod status;
 mod trust;
 mod unreadable;
 mod watch;
+mod way_there;
 mod which;
 mod wired;
 

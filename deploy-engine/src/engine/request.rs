@@ -35,13 +35,24 @@ impl Engine {
             }
             What::Release(text) => {
                 let named = self.known_release(&views, text).await?;
-                only_named(ask, named, &environment, &views)
+                self.taken(ask, named, &environment, &views).await
             }
             What::Previous => {
                 let to = view.destination(None, &views.project).map_err(no_way_back)?;
                 self.by_ref(&views, to)
             }
-            What::Upstream => only_named(ask, self.upstream(&environment, &views)?, &environment, &views),
+            What::Upstream => {
+                let verified = match self.upstream(&environment, &views) {
+                    Err(EngineError::Refused { unmet, mut failure }) => {
+                        if let Some(way) = self.rest_of_the_way_to(&environment.name, &views).await {
+                            failure.next = way;
+                        }
+                        return Err(EngineError::Refused { unmet, failure });
+                    }
+                    verified => verified?,
+                };
+                self.taken(ask, verified, &environment, &views).await
+            }
             What::Commit {
                 rev,
                 version,
@@ -51,8 +62,10 @@ impl Engine {
                 if !environment.after.is_empty() {
                     // It never builds here: what upstream verified moves on, or nothing.
                     let known = views.project.by_commit(&commit).cloned();
-                    let release = known.ok_or_else(|| self.never_made(&environment, &commit))?;
-                    return only_named(ask, release, &environment, &views);
+                    let Some(release) = known else {
+                        return Err(self.never_made(&environment, &commit).await);
+                    };
+                    return self.taken(ask, release, &environment, &views).await;
                 }
                 let partial = match ask.services.as_slice() {
                     [] => None,
@@ -68,9 +81,24 @@ impl Engine {
         }
     }
 
-    fn never_made(&self, environment: &Environment, commit: &deploy_core::id::CommitId) -> EngineError {
+    /// A release that was made already, if it can go there as it is.
+    async fn taken(
+        &self,
+        ask: &DeployAsk,
+        release: Release,
+        environment: &Environment,
+        views: &Views,
+    ) -> Result<Release, EngineError> {
+        if let Err(older) = self.refuse_older_than(&environment.name, &release).await {
+            // What is wrong with the manifest that lies there would meet the next release as well.
+            self.keeps_apart(ask.kind, &environment.name).await?;
+            return Err(older);
+        }
+        only_named(ask, release, environment, views)
+    }
+
+    async fn never_made(&self, environment: &Environment, commit: &deploy_core::id::CommitId) -> EngineError {
         let upstream: Vec<_> = environment.after.iter().map(ToString::to_string).collect();
-        let first = upstream.first().cloned().unwrap_or_default();
         let failure = Failure::new(
             Code::GateUnmet,
             format!(
@@ -79,10 +107,7 @@ impl Engine {
                 environment.name,
                 upstream.join(", ")
             ),
-            format!(
-                "deploy up -e {first}, then deploy promote -e {}",
-                environment.name
-            ),
+            self.way_to(&environment.name).await,
         );
         EngineError::Refused {
             unmet: vec![Unmet {

@@ -15,7 +15,7 @@ use crate::seen::{self, look};
 use crate::transport::seconds;
 use crate::words;
 use deploy_core::failure::{Code, Failure};
-use deploy_core::port::target::{Cause, Move, Op, Runs, TargetError};
+use deploy_core::port::target::{Cause, Certainty, Move, Op, Runs, TargetError};
 use std::time::Duration;
 
 /// A command's time limit and words, as steps take them; `0` and nothing if there is none.
@@ -42,6 +42,28 @@ pub(crate) fn hooks(mut request: Request, binding: &SshBinding, point: HookPoint
     request
 }
 
+/// What messages call the step.
+pub(crate) const SWITCH: &str = "the switch";
+
+/// A hook that failed is named instead of the step, with its moment: around the switch they run in one step with it. Of several the
+/// host does not say which.
+pub(crate) fn by_a_hook(mut error: TargetError, step: &str, binding: &SshBinding) -> TargetError {
+    if error.failure.code != Code::HookFailed {
+        return error;
+    }
+    let (at, moment) = match error.certainty {
+        Certainty::NotDone => (HookPoint::Before, "before"),
+        Certainty::Unknown => (HookPoint::After, "after"),
+    };
+    let names: Vec<_> = binding.hooks_at(at).map(|hook| hook.name.as_str()).collect();
+    let hook = match names.as_slice() {
+        [one] => format!("the hook {one} at `{moment}`"),
+        several => format!("a hook at `{moment}` ({})", several.join(", ")),
+    };
+    error.failure.message = error.failure.message.replacen(step, &hook, 1);
+    error
+}
+
 /// Moves a host to a prepared release.
 pub(crate) async fn activate(
     target: &SshTarget,
@@ -65,17 +87,18 @@ pub(crate) async fn activate(
         }
         Ok::<_, TargetError>(hooks(request, binding, HookPoint::After, op))
     };
+    let named = |error| by_a_hook(error, SWITCH, binding);
     let by = if beside.is_some() { PASS } else { ACTIVATE };
-    let mut reply = host.run_as(by, "the switch", request()?).await?;
+    let mut reply = host.run_as(by, SWITCH, request()?).await.map_err(named)?;
     if reply.get("unguarded").is_some() {
         // The first time on a host, and after an update of this program: nothing was done yet.
         arm::ready(host, op).await?;
-        reply = host.run_as(by, "the switch", request()?).await?;
+        reply = host.run_as(by, SWITCH, request()?).await.map_err(named)?;
     }
     if let (Some(beside), Some(_)) = (beside, reply.get("unstood")) {
         // It ended meanwhile. Nobody has looked at it then; whoever verifies does.
         beside::stand(target, beside, host, op, step).await?;
-        reply = host.run_as(by, "the switch", request()?).await?;
+        reply = host.run_as(by, SWITCH, request()?).await.map_err(named)?;
     }
     if reply.get("unstood").is_some() {
         let message = format!(

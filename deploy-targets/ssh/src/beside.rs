@@ -29,7 +29,7 @@
 //! A service that moves in place after it took turns (another strategy) is restarted at the port that serves.
 
 use crate::SshTarget;
-use crate::activate::{hooks, limited};
+use crate::activate::{by_a_hook, hooks, limited};
 use crate::config::{Beside, HookPoint};
 use crate::host::{Host, Request, STAND};
 use crate::layout;
@@ -38,6 +38,9 @@ use crate::seen;
 use crate::transport::seconds;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::port::target::{Cause, Move, Op, Stood, TargetError};
+
+/// What messages call the step.
+const STANDING: &str = "standing up";
 
 /// Starts the release at the idle port, and waits until something listens there.
 pub(crate) async fn stand(
@@ -64,7 +67,10 @@ pub(crate) async fn stand(
         request = limited(request, script, op);
     }
     request = hooks(request, binding, HookPoint::Before, op);
-    let reply = host.run_as(STAND, "standing up", request).await?;
+    let reply = host
+        .run_as(STAND, STANDING, request)
+        .await
+        .map_err(|error| by_a_hook(error, STANDING, binding))?;
     match reply.word("stood").map(str::parse) {
         Some(Ok(port)) => Ok(Stood::Beside { port }),
         Some(Err(_)) => {

@@ -235,14 +235,12 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
         }
         "hook" => {
             let message = format!("{step} on {host} {}", ended(word(1)));
-            (
-                Cause::Final,
-                new(
-                    Code::HookFailed,
-                    message,
-                    "run it by hand in the release's folder",
-                ),
-            )
+            let next = if reply.output.trim().is_empty() {
+                "run it by hand in the release's folder, for it printed nothing; then deploy again"
+            } else {
+                "mend what it does, its output is above; then deploy again"
+            };
+            (Cause::Final, new(Code::HookFailed, message, next))
         }
         "restart" => {
             let message = format!("the restart command on {host} {}", ended(word(1)));

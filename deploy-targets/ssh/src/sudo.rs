@@ -1,6 +1,7 @@
 //! Sudo that wants to ask: a step has no terminal, so a command behind it fails. The error says so, with the one line for sudoers that
 //! lets exactly this command through.
 
+use crate::activate::SWITCH;
 use crate::doctor::after_sudo;
 use crate::error::Nature;
 use crate::host::{Host, Request, Step};
@@ -35,7 +36,7 @@ pub(crate) async fn explained(host: &Host, step: &str, reply: &Reply, error: Tar
     let meant = host.commands.iter().find(|(name, command)| {
         let named = (matches!(failed, "restart" | "stop") && name == failed) || *name == step;
         // Hooks around the switch are all in one step: the first that goes through sudo.
-        let around = failed == "hook" && !matches!(name.as_str(), "restart" | "stop") && step == "the switch";
+        let around = failed == "hook" && !matches!(name.as_str(), "restart" | "stop") && step == SWITCH;
         (named || around) && of(command).is_some()
     });
     let line = match meant.and_then(|(_, command)| of(command)) {

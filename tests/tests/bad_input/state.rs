@@ -80,10 +80,13 @@ fn a_disk_that_is_full() {
         let shop = up(MANIFEST);
         next(&shop, "v2");
         // No file may grow beyond this many blocks of 512 bytes.
-        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" up -e development");
-        let mut command = shop.command_of(Path::new("sh"));
-        command.args(["-c", &script]).arg(deploy_program());
-        let output = process::run(&mut command, wait::PATIENCE);
+        let cramped = |what: &str| {
+            let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" {what}");
+            let mut command = shop.command_of(Path::new("sh"));
+            command.args(["-c", &script]).arg(deploy_program());
+            process::run(&mut command, wait::PATIENCE)
+        };
+        let output = cramped("up -e development");
         if blocks == 8 {
             assert_snapshot!("full from the beginning", look(&shop, &output));
         }
@@ -91,7 +94,11 @@ fn a_disk_that_is_full() {
             Some(1) => assert_eq!(serves(&shop, "web"), "v1\n", "{output:?}"),
             Some(9) => {
                 left_open += 1;
-                assert!(output.stderr.contains("deploy resume 01"), "{output:?}");
+                let next = "free space where the state lies, then deploy resume 01";
+                assert!(output.stderr.contains(next), "{output:?}");
+                let still = cramped("resume");
+                assert_eq!(still.code, Some(9), "{still:?}");
+                assert!(still.stderr.contains(next), "{still:?}");
                 shop.deploy(&["resume"]).expect_code(0);
                 assert_eq!(serves(&shop, "web"), "v2\n");
             }

@@ -131,7 +131,6 @@ fn what_is_removed_is_seen_before_it_is_confirmed() {
       web  ssh here
     note
       ! web: dropped: removed at the end, without a way back
-      ! api: interrupted for a moment: its only slice moves
     plan [digest], at most 35m from the start of activation
     way back  back to v1 by its checkpoints
     every gate holds

@@ -246,7 +246,15 @@ fn a_long_silence_says_what_it_is_at_every_ten_seconds() {
     let mut plain = Plain::new(story, Stamps::On, Paint::new(false));
     let mut out = Vec::new();
     let mut begun = None;
-    for event in Stream::success().events() {
+    for mut event in Stream::success().events() {
+        if let EventKind::SliceActivated {
+            slice: SliceIx(1),
+            armed,
+            ..
+        } = &mut event.kind
+        {
+            *armed = true;
+        }
         plain.on(&event, &mut out).expect("writing to memory");
         if matches!(
             event.kind,
@@ -273,6 +281,12 @@ fn a_long_silence_says_what_it_is_at_every_ten_seconds() {
         left[0].starts_with("… open: left activating") && left[0].contains("5m"),
         "{left:?}"
     );
+    let back = begun.after(Duration::from_mins(5) + Duration::from_secs(60));
+    let back = format!(
+        "web-1 goes back by itself by {} unless it is resumed",
+        back.to_the_second()
+    );
+    assert!(left.iter().any(|line| line.trim() == back), "{back}: {left:?}");
     for second in 1..=35_u64 {
         let now = begun.after(Duration::from_secs(second));
         let effect = Effect {

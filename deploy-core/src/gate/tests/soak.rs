@@ -160,3 +160,47 @@ fn a_look_at_another_release_or_while_one_comes_says_nothing() {
             .is_some_and(|stay| stay.since.is_none())
     );
 }
+
+/// A clock that was put back writes times long past; what happened last did not happen before what happened earlier.
+#[test]
+fn a_clock_put_back_gives_nothing_an_age() {
+    let day = minutes(24 * 60);
+    let back = |now: Timestamp| Timestamp(now.0 - i64::try_from(day.as_millis()).expect("a day"));
+
+    let (mut world, _, _) = soaking();
+    let v2 = world.make(2);
+    let right = world.now;
+    world.now = back(right);
+    world.deploy("staging", &v2);
+    world.now = right.after(minutes(1));
+    let id = world.ask("production", Kind::Promote, &v2, "dan");
+    let unmet = world.unmet(&id);
+    assert_eq!((unmet[0].gate, unmet[0].opens), (GateKind::Soak, Opens::ByTime));
+    assert_eq!(unmet[0].earliest, Some(right.after(minutes(10))));
+
+    // A look that found it well after it was unwell is as little a day old.
+    let (mut world, id, v1) = soaking();
+    world.wait(minutes(20));
+    world.look("staging", v1, HealthSeen::Unhealthy);
+    let right = world.now;
+    world.now = back(right);
+    world.look("staging", v1, HealthSeen::Healthy);
+    world.now = right.after(minutes(1));
+    assert_eq!(world.unmet(&id)[0].earliest, Some(right.after(minutes(10))));
+}
+
+/// Nor does it make a check that failed last one that failed before it passed.
+#[test]
+fn a_clock_put_back_makes_the_last_word_no_earlier_one() {
+    let (mut world, id) = asked(Rules {
+        checks: [(evidence("tests"), CheckRule::default())].into(),
+        ..Rules::default()
+    });
+    let about = About::Digest(crate::fixture::release(1).digest());
+    for (finding, verdict) in [(Finding::Passed, true), (Finding::Failed, false)] {
+        let found = world.found("tests", about.clone(), finding);
+        world.tell_project("ci", EventKind::EvidenceGiven { evidence: found });
+        assert_eq!(world.verdict(&id) == Verdict::Holds, verdict);
+        world.now = Timestamp(world.now.0 - 24 * 60 * 60 * 1000);
+    }
+}

@@ -74,7 +74,11 @@ pub(super) fn budget_said(plan: &Plan, found: &mut Found) {
 }
 
 pub(super) fn interruption_said(plan: &Plan, found: &mut Found) {
-    for service in plan.services.iter().filter(|service| service.interrupts) {
+    let moves = plan.service_indices().filter(|ix| !plan.leaves(*ix));
+    for service in moves
+        .map(|ix| plan.service(ix))
+        .filter(|service| service.interrupts)
+    {
         if !said(plan, Some(&service.name), "interrupted") {
             found.say(&service.name, "it is interrupted, and no notice says so");
         }

@@ -442,6 +442,19 @@ async fn hooks_and_the_restart_know_their_port() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_failed_is_named_and_nothing_was_started() {
+    let mut ground = Ground::new(Kind::Nginx);
+    ground.world.binding.hooks = vec![hook("migrate", HookPoint::Before, "false")];
+    let target = ground.world.target();
+    let (op, step, _) = ground.ready(&target, 1).await;
+    let error = ground.fails(&target, &op, &step).await;
+    let message = &error.failure.message;
+    assert!(message.starts_with("the hook migrate at `before`"), "{message}");
+    assert_eq!(error.certainty, Certainty::NotDone);
+    assert_eq!((ground.answers(0), ground.answers(1)), (None, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_beside_is_not_pruned() {
     let mut ground = Ground::new(Kind::Nginx);
     // Nobody stops it: it runs on.

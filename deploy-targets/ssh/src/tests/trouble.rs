@@ -202,9 +202,21 @@ async fn a_failed_hook_before_the_switch_changes_nothing_and_shows_its_output() 
         (error.certainty, error.failure.code),
         (Certainty::NotDone, Code::HookFailed)
     );
-    assert!(error.failure.message.contains("status 7"), "{error}");
+    let message = "the hook check at `before` on web-1 ended with status 7";
+    assert_eq!(error.failure.message, message);
+    let next = "mend what it does, its output is above; then deploy again";
+    assert_eq!(error.failure.next, next);
     assert_eq!(error.failure.log_tail.last().unwrap(), "no database");
     assert_eq!(seen(&target).await, Runs::Nothing);
+
+    // Of two the host does not say which.
+    world
+        .binding
+        .hooks
+        .insert(0, hook("first", HookPoint::Before, "true"));
+    let error = world.target().activate(&op, &step).await.unwrap_err();
+    let message = "a hook at `before` (first, check) on web-1 ended with status 7";
+    assert_eq!(error.failure.message, message);
 }
 
 #[tokio::test]

@@ -84,12 +84,10 @@ pub(crate) fn one_changed(count: usize, rounds: usize, goal: &'static str) -> Ve
 pub(crate) fn one_changed_without_links(rounds: usize) -> Vec<Figure> {
     let mut place = Place::copying(1, Size::SOME);
     let mut pairs = Pairs::default();
-    let mut number = 1;
-    floor::deploy(&place, number);
+    floor::deploy(&place, 1);
     up(&place);
-    for _ in 0..rounds {
+    for number in (2..).take(rounds) {
         place.change_one();
-        number += 1;
         pairs.take(|| up(&place), || floor::deploy(&place, number));
     }
     pairs.figures("the same, each release with files of its own", None)

@@ -151,6 +151,10 @@ async fn a_hook_that_hangs_after_the_switch_is_ended() {
         (Code::HookFailed, Certainty::Unknown),
         "{error:?}"
     );
+    assert!(
+        error.failure.message.starts_with("the hook hangs at `after` on "),
+        "{error}"
+    );
     assert_eq!(target.restore(&op, &back(&prepared)).await.unwrap(), was);
     assert_eq!((seen(&target).await, machine.serves().as_str()), (was, "one"));
 }
