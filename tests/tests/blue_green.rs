@@ -156,8 +156,7 @@ fn nobody_notices(kind: Kind) {
     world.scratch.deploy_within(LIMIT, &back).expect_code(0);
     users.until_served_by(&second);
     world.is_whole(&second);
-    // Each time that Caddy takes up its configuration it may close a connection that just came.
-    users.lost_at_most(if kind == Kind::Caddy { 5 } else { 0 });
+    users.lost_only_in(&world.proxy.reloads());
 }
 
 #[test]

@@ -174,9 +174,7 @@ async fn nobody_notices(ground: Ground) {
     users.until_served_by("3");
     ground.bring(&target, 4).await;
     users.until_served_by("4");
-    // Each time that Caddy takes up its configuration it may close a connection that just came.
-    let kind = ground.world.binding.beside.as_ref().unwrap().proxy.kind;
-    users.lost_at_most(if kind == ProxyKind::Caddy { 5 } else { 0 });
+    users.lost_only_in(&ground.proxy.reloads());
 }
 
 #[tokio::test(flavor = "multi_thread")]
