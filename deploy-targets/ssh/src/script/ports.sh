@@ -127,7 +127,7 @@ reload() {
         generation=$(workers)
     fi
     proxy "$reload_limit" "$reload_command"
-    tries=100 reloaded=yes
+    reloaded=yes
     case $status in
         0) ;;
         # It was ended, and nobody knows how far it came.
@@ -139,12 +139,15 @@ reload() {
             ;;
     esac
     [ -n "$generation" ] || return 0
+    this_boot
+    until_then=$((uptime + 10))
     until is_new_generation "$generation"; do
-        if [ "$tries" = 0 ]; then
+        # By the time, not by the looks: one takes long where many processes run.
+        this_boot
+        if [ "$uptime" -ge "$until_then" ]; then
             reloaded=no
             return 0
         fi
-        tries=$((tries - 1))
         sleep 0.1 2>/dev/null || sleep 1
     done
     reloaded=yes
