@@ -18,6 +18,7 @@ pub mod machines;
 pub mod pages;
 pub mod process;
 pub mod procs;
+pub mod proxies;
 pub mod redact;
 pub mod running;
 pub mod scratch;

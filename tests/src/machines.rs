@@ -66,7 +66,8 @@ impl Account {
     pub fn restart(self) -> &'static str {
         match self {
             Self::Root => "systemctl restart web",
-            Self::Lingering => "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user restart web",
+            // Found without a login's variables.
+            Self::Lingering => "systemctl --user restart web",
         }
     }
 
@@ -366,6 +367,18 @@ UNIT
     #[track_caller]
     pub fn sh(&self, script: &str) -> Output {
         docker(&["exec", &self.container, "sh", "-c", script]).expect_code(0)
+    }
+
+    /// Copies a file into it, to a folder.
+    #[track_caller]
+    pub fn put(&self, file: &std::path::Path, folder: &str) {
+        let file = file.to_str().expect("a path of ours is text");
+        docker(&["cp", file, &format!("{}:{folder}", self.container)]).expect_code(0);
+    }
+
+    /// Where it is reached.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// What is in a store and who works there, for messages.

@@ -148,14 +148,17 @@ fn of_service(text: &mut String, service: &ServiceStatus, width: usize, paint: P
             || slice.drift != service.drift
             || slice.runs != release
             || !slice.edited.is_empty()
+            || slice.answers.is_some()
     };
     for slice in service.slices.iter().filter(telling) {
+        let answers = slice.answers.as_ref().map(|at| format!("  at {at}"));
         let _ = writeln!(
             text,
-            "      {}  {}  {}{}",
+            "      {}  {}  {}{}{}",
             marked(slice.health, paint),
             slice.slice,
             slice.runs,
+            answers.unwrap_or_default(),
             if slice.edited.is_empty() {
                 drift(slice.drift).to_owned()
             } else {

@@ -253,6 +253,16 @@ fn of_environment(manifest: &Manifest, environment: &Environment, acts: &Acts) -
                 add("strategy.kind", true, format!("{chosen} comes later"));
             }
             Some(_) => {
+                if chosen == StrategyKind::BlueGreen
+                    && service
+                        .strategy
+                        .proxy
+                        .as_ref()
+                        .is_some_and(|proxy| proxy.haproxy.is_some())
+                {
+                    let reason = "HAProxy comes later: nginx and Caddy act".to_owned();
+                    add("strategy.proxy.haproxy", true, reason);
+                }
                 if !service.strategy.max_failures.is_zero() && chosen != StrategyKind::Rolling {
                     let reason = format!("{chosen} has no failure budget: the first failure turns back");
                     add("strategy.max_failures", false, reason);

@@ -9,7 +9,7 @@ use super::keys::project::Records;
 use super::keys::service::{HookPoint, OnFailure};
 use super::keys::strategy::{CanaryStep, HostSelection, Proxy, StrategyKind};
 use super::keys::target::{TargetConfig, TargetKind};
-use super::leaf::{Amount, Command, Glob, InnerPath, RelPath};
+use super::leaf::{Amount, Command, Glob, InnerPath, Period, RelPath};
 use super::template::{Template, VarName};
 use crate::digest::Digest;
 use crate::id::{Actor, ArtifactName, EnvName, EvidenceName, GroupName, HostName, ProjectName, ServiceName};
@@ -268,6 +268,9 @@ pub struct ServiceStrategy {
     pub ports: Option<(u16, u16)>,
     /// blue-green on servers: what sends the traffic.
     pub proxy: Option<Proxy>,
+    /// blue-green on servers: how long the one that does not serve any more has to end what it had begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Period>,
     /// blue-green on Kubernetes: one workload.
     pub blue: Option<String>,
     /// blue-green on Kubernetes: the other workload.

@@ -32,8 +32,12 @@ impl StrategyInput {
                     .collect(),
                 batch: strategy.within_steps.map(Batch::from),
             },
-            // Blue-green does not act yet, and is refused by name before it comes here.
-            StrategyKind::Rolling | StrategyKind::BlueGreen => Self::Rolling {
+            // How a slice stands up beside the old one is its target's business; here is how many do it at once.
+            StrategyKind::BlueGreen => Self::Rolling {
+                batch: strategy.batch.into(),
+                max_failures: None,
+            },
+            StrategyKind::Rolling => Self::Rolling {
                 batch: strategy.batch.into(),
                 max_failures: (!strategy.max_failures.is_zero()).then(|| strategy.max_failures.into()),
             },
@@ -82,6 +86,30 @@ mod tests {
         assert_eq!(Batch::from(Amount::Count(3)).to_string(), "3");
         assert_eq!(Batch::from(Amount::Percent(25)).to_string(), "25%");
         assert_eq!(Batch::from(Amount::Percent(0)), Batch::Count(NonZeroU16::MIN));
+    }
+
+    #[test]
+    fn a_failure_budget_is_rollings_alone() {
+        let written = |kind| ServiceStrategy {
+            kind,
+            batch: Amount::Count(2),
+            max_failures: Amount::Count(1),
+            steps: Vec::new(),
+            within_steps: None,
+            ports: Some((4000, 4001)),
+            proxy: None,
+            drain: None,
+            blue: None,
+            green: None,
+            service: None,
+            label: None,
+        };
+        let budget = |kind| match StrategyInput::configured(&written(kind), None) {
+            StrategyInput::Rolling { max_failures, .. } => max_failures,
+            other => panic!("{other:?}"),
+        };
+        assert!(budget(StrategyKind::Rolling).is_some());
+        assert_eq!(budget(StrategyKind::BlueGreen), None);
     }
 
     #[test]

@@ -273,6 +273,9 @@ pub struct Inside {
     /// Processes that still run from another release: `pid 4711 (python3) still runs from releases/0123456789abcdef`. They may be
     /// about to end, or somebody's shell: no proof of anything.
     pub left: Vec<String>,
+    /// Where it answers, where that is not always the same: `port 8081 (blue)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
     /// Why the last move there has not ended, where one has not: what an observer after a crash goes by.
     pub unfinished: Option<String>,
 }
@@ -326,6 +329,18 @@ pub struct Move {
     /// The unit's checkpoint as the journal has it. `prepare` takes one only where there is none (one that was taken but never
     /// recorded counts as none: nothing was touched since), and else proves this one readable.
     pub checkpoint: Option<Checkpoint>,
+}
+
+/// Where a release stands before anything is led to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stood {
+    /// Nowhere: it moves in place, or is there already.
+    InPlace,
+    /// Beside what serves, where it can be looked at.
+    Beside {
+        /// The port that it answers at.
+        port: u16,
+    },
 }
 
 /// Where to put a slice back to.
@@ -469,6 +484,13 @@ pub trait Target: Send + Sync {
 
     /// Uploads, runs `prepare` hooks, takes the checkpoint once and proves it readable. Never touches what serves.
     async fn prepare(&self, op: &Op, step: &Move) -> Result<Prepared, TargetError>;
+
+    /// The first part of `activate` where a release stands up beside what serves: starts it there, and nothing that serves changes.
+    /// Whoever asked looks at its health there before it goes on with `activate`. May be repeated; what `activate` finds no longer
+    /// standing it stands up itself.
+    async fn stand(&self, _op: &Op, _step: &Move) -> Result<Stood, TargetError> {
+        Ok(Stood::InPlace)
+    }
 
     /// Moves the slice to the release, from the expected fingerprint; arms the revert first. Never past the slice, or over a
     /// change that somebody else made ([`Cause::Overtaken`]). A slice that runs it already is left as it is, and nothing is armed

@@ -27,6 +27,9 @@ pub struct Observed {
     /// What of it is not as it was put there, where somebody looked inside since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edited: Vec<String>,
+    /// Where it answers, where that is not always the same and somebody looked since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<String>,
     /// Health.
     pub health: HealthSeen,
     /// When it was looked at.
@@ -116,6 +119,7 @@ impl EnvironmentView {
                 runs: slice.runs.clone(),
                 release: slice.release,
                 edited: Vec::new(),
+                answers: None,
                 health: slice.health,
                 at: event.at,
                 deployment: Some(view.id.clone()),

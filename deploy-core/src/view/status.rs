@@ -100,6 +100,9 @@ pub struct SliceStatus {
     /// What of the release is not as it was put there: `app.py: other content`. That is drift.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edited: Vec<String>,
+    /// Where it answers, where that is not always the same: `port 8081 (blue)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<String>,
     /// When it was looked at.
     pub observed_at: Timestamp,
 }
@@ -149,6 +152,7 @@ fn environment(view: &EnvironmentView, project: &ProjectView, holder: Option<&Le
                     health: seen.health,
                     drift: drift(seen, view.current, moving),
                     edited: seen.edited.clone(),
+                    answers: seen.answers.clone(),
                     observed_at: seen.at,
                 })
                 .collect();

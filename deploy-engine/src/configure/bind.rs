@@ -1,19 +1,15 @@
 //! Binding: targets and probes for every service of a plan, from the configuration that goes with its release.
 
-use super::eyes::Filling;
 use super::registry::{Kit, Made, Recipe};
+use super::sight::{ProbeSecrets, Seat, templates};
 use super::{Caller, facts, secrets};
 use crate::drive::{Bound, Eyes, Needs, Untold};
 use crate::source::artifacts::Artifacts;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, ServiceName, SliceName};
-use deploy_core::manifest::{
-    Environment, Facts, HealthProbe, Project, Service, TargetConfig, There, VarName,
-};
+use deploy_core::manifest::{Environment, Facts, Project, Service, TargetConfig, VarName};
 use deploy_core::model::{Entry, Release};
-use deploy_core::port::probe::Probe;
 use deploy_core::port::target::{Desired, Secret};
-use deploy_health::Prober;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -178,67 +174,46 @@ impl Binder<'_> {
         };
         let mut eyes = BTreeMap::new();
         for spec in &made.slices {
-            let facts = facts::on_host(new_facts.clone(), &spec.name);
+            let seat = Seat {
+                made,
+                slice: &spec.name,
+                needs,
+            };
             let started = self.started.get(&(service.name.clone(), spec.name.clone()));
-            let mut untold = Vec::new();
-            let mut cannot = |new: bool, why: Vec<String>| {
-                untold.extend(why.into_iter().map(|why| Untold { new, why }));
-            };
-            let there = service.on(spec.name.as_str());
-            let (new, why) = new_secrets.probes(there, &facts, needs)?;
-            let new_untold = why.clone();
-            cannot(true, why);
-            let prober = |facts: &Facts, there: There<'_>| -> Arc<dyn Probe> {
-                let prober = made
-                    .hosts
-                    .get(&spec.name)
-                    .map_or_else(Prober::here, |host| Prober::with_host(Arc::clone(host)));
-                Arc::new(prober.with_env(environment_of(there, facts)))
-            };
-            let probe = prober(&facts, there);
+            let new = seat.sight(service, new_facts.clone(), &new_secrets)?;
             let kept = match started {
                 Some(started) if started.number != self.release.number => {
-                    let facts = facts::of_release(started, self.environment);
-                    let facts = facts::on_host(facts::of_service(facts, service), &spec.name);
-                    let (kept, _as_for_the_new) = new_secrets.probes(there, &facts, needs)?;
-                    Some((prober(&facts, there), kept))
+                    let facts = facts::of_service(facts::of_release(started, self.environment), service);
+                    // What cannot be told of it, cannot of the new.
+                    let kept = seat.sight(service, facts, &new_secrets)?;
+                    Some((kept.probe, kept.specs))
                 }
                 _ => None,
             };
-            let mut old_probe = Arc::clone(&probe);
             let old = match &before {
                 Some((facts, environment, service)) => {
                     let facts = match started {
                         Some(started) => facts::of_service(facts::of_release(started, environment), service),
                         None => facts.clone(),
                     };
-                    let facts = facts::on_host(facts, &spec.name);
-                    let was_there = service.on(spec.name.as_str());
-                    let (old, why) = old_secrets.probes(was_there, &facts, needs)?;
-                    cannot(false, why);
-                    old_probe = prober(&facts, was_there);
-                    old
+                    seat.sight(service, facts, &old_secrets)?
                 }
                 // What was there before is not a release of ours: it is looked at the same way, but for its version.
-                None => {
-                    cannot(false, new_untold);
-                    new.iter()
-                        .cloned()
-                        .map(|spec| deploy_core::health::ProbeSpec {
-                            version: None,
-                            ..spec
-                        })
-                        .collect()
-                }
+                None => new.without_version(),
             };
+            let untold = |new: bool, why: Vec<String>| why.into_iter().map(move |why| Untold { new, why });
+            let untold = untold(true, new.untold)
+                .chain(untold(false, old.untold))
+                .collect();
             eyes.insert(
                 spec.name.clone(),
                 Eyes {
-                    probe,
-                    new,
+                    probe: new.probe,
+                    new: new.specs,
                     kept,
-                    old_probe,
-                    old,
+                    old_probe: old.probe,
+                    old: old.specs,
+                    ports: new.ports,
                     untold,
                 },
             );
@@ -324,17 +299,6 @@ fn service_version(service: &Service) -> deploy_core::digest::Digest {
     ))
 }
 
-/// What a command that looks gets: the facts, and variables without a secret in them, which are for the service alone.
-fn environment_of(there: There<'_>, facts: &Facts) -> Vec<(String, String)> {
-    let mut environment = facts::variables(facts);
-    for (name, template) in there.vars {
-        if let Ok(value) = template.expand(facts) {
-            environment.entry(name.to_string()).or_insert(value);
-        }
-    }
-    environment.into_iter().collect()
-}
-
 /// Whether secrets are resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrets {
@@ -342,57 +306,4 @@ pub enum Secrets {
     Resolve,
     /// No: any machine can go on after preparing, also one that has no secrets.
     LeaveOut,
-}
-
-/// The secrets that the probes of a service mention.
-#[derive(Default)]
-struct ProbeSecrets {
-    values: BTreeMap<String, Secret>,
-    missing: BTreeMap<VarName, secrets::NoSecret>,
-}
-
-impl ProbeSecrets {
-    /// The probes of a slice, and why the others cannot be done: each named, with the secret that it would need.
-    fn probes(
-        &self,
-        there: There<'_>,
-        facts: &Facts,
-        needs: Needs,
-    ) -> Result<(Vec<deploy_core::health::ProbeSpec>, Vec<String>), Failure> {
-        let filling = Filling {
-            facts,
-            secrets: &self.values,
-        };
-        let (mut specs, mut untold) = (Vec::new(), Vec::new());
-        for (name, probe) in there.health {
-            let missing = templates(probe)
-                .into_iter()
-                .find_map(|name| self.missing.get(&name));
-            match (missing, filling.probe(name.as_str(), probe)) {
-                (Some(missing), _) => untold.push(format!("{name}: {missing}")),
-                (None, Ok(spec)) => specs.push(spec),
-                (None, Err(failure)) if needs == Needs::Nothing => untold.push(format!("{name}: {failure}")),
-                (None, Err(failure)) => return Err(failure),
-            }
-        }
-        Ok((specs, untold))
-    }
-}
-
-fn templates(probe: &HealthProbe) -> Vec<VarName> {
-    use deploy_core::manifest::{JsonExpect, JsonScalar, ProbeKind};
-    let mut names: Vec<_> = match &probe.kind {
-        ProbeKind::Http(template) | ProbeKind::Tcp(template) => template.secrets().cloned().collect(),
-        ProbeKind::Command(_) => Vec::new(),
-    };
-    for rule in probe.expect.json.values() {
-        if let JsonExpect::AnyOf(values) = rule {
-            for value in values {
-                if let JsonScalar::Text(template) = value {
-                    names.extend(template.secrets().cloned());
-                }
-            }
-        }
-    }
-    names
 }

@@ -28,7 +28,7 @@ pub fn of_release(release: &Release, environment: &Environment) -> Facts {
     facts
 }
 
-/// The same, for a service. With two ports, all strategies but blue-green stay on the first.
+/// The same, for a service. With two ports, this is the first: which one a host serves at is known there alone.
 #[must_use]
 pub fn of_service(mut facts: Facts, service: &Service) -> Facts {
     facts.insert(Fact::Service, service.name.to_string());

@@ -6,6 +6,7 @@ pub mod eyes;
 pub mod facts;
 pub mod registry;
 pub mod secrets;
+mod sight;
 
 use crate::source::git::{Git, GitError};
 use deploy_core::failure::{Code, Failure};

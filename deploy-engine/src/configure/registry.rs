@@ -44,9 +44,14 @@ pub struct Made {
     pub slices: Vec<SliceSpec>,
     /// The host of each slice, for kinds that have hosts.
     pub hosts: BTreeMap<SliceName, Arc<dyn HostExec>>,
+    /// The port that serves in a slice where two take turns, as the target last told; for kinds that have ports.
+    pub serving: Option<ServingPort>,
     /// What `deploy doctor` asks.
     pub doctor: Option<Arc<dyn Doctor>>,
 }
+
+/// Tells the port that serves in a slice now, as far as it is known; asks nobody.
+pub type ServingPort = Arc<dyn Fn(&SliceName) -> Option<u16> + Send + Sync>;
 
 /// What `deploy doctor` asks of a target.
 #[async_trait::async_trait]

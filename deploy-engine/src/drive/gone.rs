@@ -328,6 +328,7 @@ mod tests {
                 answers,
             }),
             old: Vec::new(),
+            ports: None,
             untold: Vec::new(),
         }
     }

@@ -15,6 +15,7 @@ mod lease;
 mod look;
 mod masks;
 mod points;
+mod ports;
 mod record;
 mod retry;
 mod runner;
@@ -31,6 +32,7 @@ pub(crate) use look::same;
 pub(crate) use masks::{ASK, Masks};
 pub use points::POINTS;
 use points::{after, before};
+pub use ports::Ports;
 pub use wiring::{Bound, Epochs, Eyes, Fate, Needs, Untold, Wiring};
 
 use crate::api::{Before, WaitsFor};

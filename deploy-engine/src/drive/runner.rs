@@ -7,6 +7,7 @@ use super::calls::{PATIENCE_GOING_BACK, SHORT_LIMIT, claim, done, failed, limite
 use super::facts::Facts;
 use super::look::{Scope, same};
 use super::masks::Masks;
+use super::ports;
 use super::retry::{Patience, retry};
 use super::verify::Side;
 use super::wiring::{Bound, Epochs, Needs, Wiring};
@@ -452,7 +453,11 @@ impl Runner {
         let arm = self.kept.span(&self.plan, slice);
         let step = self.step(slice, facts, arm);
         let kept = self.kept.clone();
+        let eyes = self.eyes(slice);
         Box::pin(async move {
+            if let Err(answer) = ports::stand(&*bound.target, &op, &step, slice, eyes.as_ref()).await {
+                return answer;
+            }
             let verb = retry(Patience::Transient(op.limit), || {
                 bound.target.activate(&op, &step)
             });

@@ -295,7 +295,7 @@ impl Runner {
         })
     }
 
-    fn eyes(&self, slice: SliceIx) -> Option<Eyes> {
+    pub(super) fn eyes(&self, slice: SliceIx) -> Option<Eyes> {
         let planned = self.plan.slice(slice);
         let bound: &Bound = &self.bound[planned.service.at()];
         bound.eyes.get(&planned.name).cloned()

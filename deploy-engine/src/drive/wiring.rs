@@ -1,6 +1,7 @@
 //! What a driver needs to act for a plan: a target and the probes of each service, made from the configuration that goes with the
 //! release. Who makes them (from a manifest, or in an embedder's code) is not the driver's business.
 
+use super::ports::Ports;
 use async_trait::async_trait;
 use deploy_core::failure::Failure;
 use deploy_core::health::ProbeSpec;
@@ -27,6 +28,8 @@ pub struct Eyes {
     pub old_probe: Arc<dyn Probe>,
     /// What to look at when it runs what was there before.
     pub old: Vec<ProbeSpec>,
+    /// Where the release answers at two ports in turn: who looks at either; `probe` is then the same.
+    pub ports: Option<Arc<Ports>>,
     /// Probes that cannot be done.
     pub untold: Vec<Untold>,
 }

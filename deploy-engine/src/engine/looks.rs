@@ -189,6 +189,9 @@ impl Engine {
                 .as_ref()
                 .map(|seen| seen.inside.edited.clone())
                 .unwrap_or_default();
+            if let Some(at) = seen.as_ref().and_then(|seen| seen.inside.at.as_ref()) {
+                note = format!("{note}; at {at}");
+            }
             if !edited.is_empty() {
                 note = format!("{note}; drifted: {}", Inside::few(&edited));
             }

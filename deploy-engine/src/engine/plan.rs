@@ -34,6 +34,7 @@ impl Shape {
     pub(super) fn of(ask: &DeployAsk) -> Result<Self, EngineError> {
         let strategy = match ask.strategy.as_deref() {
             None => None,
+            // What stands up beside what serves is said by the manifest alone, with its ports and its proxy.
             Some(text) => Some(
                 StrategyKind::named(text)
                     .filter(|kind| *kind != StrategyKind::BlueGreen)
@@ -41,7 +42,7 @@ impl Shape {
                         usage(
                             Code::Usage,
                             format!("`{text}` is not a strategy that acts here"),
-                            "one of rolling, canary, recreate, all-at-once",
+                            "one of rolling, canary, recreate, all-at-once; blue-green is for the manifest to say",
                         )
                     })?,
             ),

@@ -244,6 +244,7 @@ fn looked_at(
         runs: seen.runs.ok(),
         release,
         edited: seen.inside.edited,
+        answers: seen.inside.at,
         health,
         at,
         deployment: before.and_then(|before| before.deployment),

@@ -6,8 +6,9 @@
 
 use crate::SshTarget;
 use crate::arm;
+use crate::beside;
 use crate::config::{HookPoint, HostScript, SshBinding};
-use crate::host::{ACTIVATE, Host, Request};
+use crate::host::{ACTIVATE, Host, PASS, Request};
 use crate::layout;
 use crate::prepare::tree;
 use crate::seen::{self, look};
@@ -15,23 +16,38 @@ use crate::transport::seconds;
 use crate::words;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::port::target::{Cause, Certainty, Move, Op, Runs, TargetError};
+use std::time::Duration;
 
 /// A command's time limit and words, as steps take them; `0` and nothing if there is none.
 pub(crate) fn limited(request: Request, script: Option<&HostScript>, op: &Op) -> Request {
+    limited_to(request, script, op.limit)
+}
+
+/// The same, by a limit alone.
+pub(crate) fn limited_to(request: Request, script: Option<&HostScript>, limit: Duration) -> Request {
     match script {
         Some(script) => request
-            .arg(seconds(script.limit.min(op.limit)).to_string())
+            .arg(seconds(script.limit.min(limit)).to_string())
             .arg(words::command(&script.command)),
         None => request.arg("0").arg(""),
     }
 }
 
+/// Adds the hooks of one moment: how many, then limit and command of each.
+pub(crate) fn hooks(mut request: Request, binding: &SshBinding, point: HookPoint, op: &Op) -> Request {
+    request = request.arg(binding.hooks_at(point).count().to_string());
+    for hook in binding.hooks_at(point) {
+        request = limited(request, Some(&hook.script), op);
+    }
+    request
+}
+
 /// What messages call the step.
 pub(crate) const SWITCH: &str = "the switch";
 
-/// A hook that failed is named, with its moment: around the switch they run in one step with it. Of several the host does not say
-/// which.
-fn by_a_hook(mut error: TargetError, binding: &SshBinding) -> TargetError {
+/// A hook that failed is named instead of the step, with its moment: around the switch they run in one step with it. Of several the
+/// host does not say which.
+pub(crate) fn by_a_hook(mut error: TargetError, step: &str, binding: &SshBinding) -> TargetError {
     if error.failure.code != Code::HookFailed {
         return error;
     }
@@ -44,7 +60,7 @@ fn by_a_hook(mut error: TargetError, binding: &SshBinding) -> TargetError {
         [one] => format!("the hook {one} at `{moment}`"),
         several => format!("a hook at `{moment}` ({})", several.join(", ")),
     };
-    error.failure.message = error.failure.message.replacen(SWITCH, &hook, 1);
+    error.failure.message = error.failure.message.replacen(step, &hook, 1);
     error
 }
 
@@ -56,6 +72,7 @@ pub(crate) async fn activate(
     step: &Move,
 ) -> Result<Runs, TargetError> {
     let binding = &target.binding;
+    let beside = binding.beside.as_ref();
     let digest = tree(&step.to.entry, &step.slice)?;
     let id = layout::release_id(digest, step.to.config, binding, &host.binding);
     let request = || {
@@ -65,20 +82,34 @@ pub(crate) async fn activate(
             .arg(words::list(&binding.shared));
         request = arm::armed(request, host, step)?;
         request = limited(request, binding.restart.as_ref(), op);
-        for point in [HookPoint::Before, HookPoint::After] {
-            request = request.arg(binding.hooks_at(point).count().to_string());
-            for hook in binding.hooks_at(point) {
-                request = limited(request, Some(&hook.script), op);
-            }
+        if beside.is_none() {
+            request = hooks(request, binding, HookPoint::Before, op);
         }
-        Ok::<_, TargetError>(request)
+        Ok::<_, TargetError>(hooks(request, binding, HookPoint::After, op))
     };
-    let named = |error| by_a_hook(error, binding);
-    let mut reply = host.run_as(ACTIVATE, SWITCH, request()?).await.map_err(named)?;
+    let named = |error| by_a_hook(error, SWITCH, binding);
+    let by = if beside.is_some() { PASS } else { ACTIVATE };
+    let mut reply = host.run_as(by, SWITCH, request()?).await.map_err(named)?;
     if reply.get("unguarded").is_some() {
         // The first time on a host, and after an update of this program: nothing was done yet.
         arm::ready(host, op).await?;
-        reply = host.run_as(ACTIVATE, SWITCH, request()?).await.map_err(named)?;
+        reply = host.run_as(by, SWITCH, request()?).await.map_err(named)?;
+    }
+    if let (Some(beside), Some(_)) = (beside, reply.get("unstood")) {
+        // It ended meanwhile. Nobody has looked at it then; whoever verifies does.
+        beside::stand(target, beside, host, op, step).await?;
+        reply = host.run_as(by, SWITCH, request()?).await.map_err(named)?;
+    }
+    if reply.get("unstood").is_some() {
+        let message = format!(
+            "what was started beside what serves on {} does not stay up",
+            host.name()
+        );
+        let next = "its own log says why it ended";
+        return Err(TargetError::not_done(
+            Cause::Final,
+            Failure::new(Code::Unhealthy, message, next),
+        ));
     }
     if reply.get("unguarded").is_some() {
         let message = format!("what was put on {} to revert it is not there", host.name());

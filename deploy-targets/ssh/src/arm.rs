@@ -38,6 +38,7 @@ const PARTS: &[&str] = &[
     include_str!("script/armed.sh"),
     include_str!("script/scrub.sh"),
     include_str!("script/run.sh"),
+    include_str!("script/ports.sh"),
     include_str!("script/sums.sh"),
     include_str!("script/whole.sh"),
     include_str!("script/encode.sh"),

@@ -24,7 +24,8 @@ pub struct SshBinding {
     pub hosts: Vec<HostBinding>,
     /// What makes the service run what `current` says; none where a switch is enough.
     pub restart: Option<HostScript>,
-    /// What ends the service on a host where nothing is to serve: without it, none can be stopped by itself.
+    /// What ends the service on a host, or at `$DEPLOY_PORT` where two ports take turns: without it no host can be stopped by itself, and
+    /// the port that does not serve any more runs on.
     pub stop: Option<HostScript>,
     /// Folders that outlive releases, relative to the release's root.
     pub shared: Vec<String>,
@@ -32,6 +33,8 @@ pub struct SshBinding {
     pub links: bool,
     /// Commands at certain moments, in the order they run.
     pub hooks: Vec<Hook>,
+    /// How a release stands up beside the one before it; `None` where it moves in place.
+    pub beside: Option<Beside>,
     /// Called before and after every step on a host with a name of [`crate::FAILPOINTS`]; for tests that kill.
     pub failpoint: Option<Failpoint>,
 }
@@ -194,4 +197,69 @@ fn one_spelling(path: &str) -> Result<String, Box<Failure>> {
 
 fn invalid(message: String, next: &str) -> Box<Failure> {
     Box::new(Failure::new(Code::ManifestInvalid, message, next))
+}
+
+/// Two ports that take turns behind a proxy.
+#[derive(Debug, Clone)]
+pub struct Beside {
+    /// The ports, blue and green.
+    pub ports: (u16, u16),
+    /// What leads requests to one of them.
+    pub proxy: Proxy,
+    /// How long the one that was relieved has to end what it had begun.
+    pub drain: Duration,
+    /// How long a start may take until something listens.
+    pub start: Duration,
+}
+
+impl Beside {
+    /// What it does, for people; `at`: where it serves now.
+    pub(crate) fn said(&self, at: Option<&str>) -> String {
+        let (
+            Self {
+                ports: (one, other), ..
+            },
+            proxy,
+        ) = (self, &self.proxy);
+        let now = at.map_or_else(String::new, |at| format!(", now {at}"));
+        format!(
+            "stands up beside what serves, at the idle one of the ports {one} and {other}{now}; then {} leads to it: {}",
+            proxy.kind.word(),
+            proxy.file
+        )
+    }
+}
+
+/// A proxy on the host, of whose configuration one file is ours to write.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Which.
+    pub kind: ProxyKind,
+    /// The absolute path of the file.
+    pub file: String,
+    /// What the service is called in it: an nginx `upstream`.
+    pub name: String,
+    /// Fails where the proxy would not take its configuration; changes nothing.
+    pub test: HostScript,
+    /// Has it take up its configuration, and loses no request by it.
+    pub reload: HostScript,
+}
+
+/// The proxies whose files are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// Its file is an `upstream` block, for an `include` in `http`.
+    Nginx,
+    /// Its file is a line `to …`, for an `import` in `reverse_proxy`.
+    Caddy,
+}
+
+impl ProxyKind {
+    /// As steps take it; the program's name, too.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Caddy => "caddy",
+        }
+    }
 }

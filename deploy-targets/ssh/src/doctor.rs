@@ -1,9 +1,11 @@
 //! What `deploy doctor` says of a host: reach, rights, room, clock, tools and the restart command, each with its fix. Changes nothing.
 
+mod proxy;
 mod restart;
 
 pub(crate) use restart::after_sudo;
 
+use crate::config::Proxy;
 use crate::host::{DOCTOR, Host, Request};
 use crate::transport::Reply;
 use crate::words;
@@ -24,7 +26,7 @@ const SKEW: Duration = Duration::from_secs(30);
 pub struct Check {
     /// Where.
     pub host: HostName,
-    /// What: `reach`, `rights`, `room`, `clock`, `tools` or `restart`.
+    /// What: `reach`, `rights`, `room`, `clock`, `tools`, `restart` or `proxy`.
     pub name: &'static str,
     /// How it is.
     pub state: CheckState,
@@ -56,8 +58,8 @@ pub enum CheckState {
     },
 }
 
-/// Looks at one host. `restart`: the command that a deployment would run there.
-pub(crate) async fn look(host: &Host, restart: Option<&Command>) -> Vec<Check> {
+/// Looks at one host. `restart`: the command that a deployment would run there; `proxy`: what would lead requests to it.
+pub(crate) async fn look(host: &Host, restart: Option<&Command>, proxy: Option<&Proxy>) -> Vec<Check> {
     let asked = SystemTime::now();
     let program = restart.map(restart::program);
     let (program, sudo) = program.unwrap_or_default();
@@ -81,6 +83,9 @@ pub(crate) async fn look(host: &Host, restart: Option<&Command>) -> Vec<Check> {
     checks.extend(clock(host, &reply, asked, took));
     checks.extend(tools(host, &reply));
     checks.extend(restart_found(host, &reply, program.as_deref(), user));
+    if let Some(proxy) = proxy {
+        checks.extend(proxy::look(host, proxy, user).await);
+    }
     checks
 }
 

@@ -79,7 +79,8 @@ fn no_tool(host: &str, tool: &str, package: &str) -> Failure {
 
 /// An answer that is a failure.
 pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> TargetError {
-    let touched = reply.get("touched").is_some();
+    // A step may find that what it touched is as it was.
+    let touched = reply.get("touched").is_some() && reply.get("untouched").is_none();
     let words = reply.get("fail").unwrap_or_default();
     let word = |at: usize| words.get(at).map_or("", String::as_str);
     let new = |code, message: String, next: &str| Failure::new(code, message, next);
@@ -254,6 +255,56 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
                 Cause::Final,
                 new(Code::RemoteFailed, message, "run it by hand on the host"),
             )
+        }
+        "port-taken" => {
+            let message = format!(
+                "port {} on {host} is taken by something that no deployment of {path} started there",
+                word(1)
+            );
+            let next = "stop it, or write other `ports`; on the host `ss -ltnp` says what listens";
+            (Cause::Final, new(Code::RemoteFailed, message, next))
+        }
+        "not-listening" => {
+            let (port, time) = (word(1), word(2));
+            let message = format!(
+                "nothing listens at port {port} on {host}, {time} s after the restart command had ended"
+            );
+            let next = "have the service listen at `$DEPLOY_PORT`; its own log says why it does not";
+            (Cause::Final, new(Code::Unhealthy, message, next))
+        }
+        "proxy-folder" => {
+            let message = format!("{} on {host} may not be written", word(1));
+            let next = "give the deploying user a folder of its own that the proxy's configuration includes";
+            (Cause::Final, new(Code::PermissionDenied, message, next))
+        }
+        "proxy-changed" => {
+            let message = format!("somebody changed {} on {host}, which is ours to write", word(1));
+            let next = "put it back as it was, then deploy again";
+            (Cause::Final, new(Code::Overtaken, message, next))
+        }
+        "proxy-broken" => {
+            let message = format!(
+                "the proxy on {host} does not take its configuration as it is, before anything of it was changed: its test {}",
+                ended(word(1))
+            );
+            let next = "mend the proxy's configuration: its test's output says what is wrong";
+            (Cause::Final, new(Code::RemoteFailed, message, next))
+        }
+        "proxy-test" => {
+            let message = format!(
+                "the proxy on {host} does not take the new configuration: its test {}; it was put back, and nothing was reloaded",
+                ended(word(1))
+            );
+            let next = "look at where the proxy's configuration includes the file";
+            (Cause::Final, new(Code::RemoteFailed, message, next))
+        }
+        "proxy-reload" => {
+            let message = match word(1) {
+                "0" => format!("the proxy on {host} was told to reload, and did not"),
+                status => format!("the proxy's reload on {host} {}", ended(status)),
+            };
+            let next = "run it by hand on the host; the proxy's own log says why";
+            (Cause::Final, new(Code::RemoteFailed, message, next))
         }
         "no-product" => {
             let what = printable(word(1), 200);

@@ -8,7 +8,7 @@ use crate::sudo;
 use crate::transport::{Broken, Call, Input, Reply, Shell, seconds};
 use deploy_core::command::Command;
 use deploy_core::port::target::{Claim, Op, ProgressSink, TargetError};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,12 +51,14 @@ steps! {
     HOOK "hook" Write ["place" "scrub" "run" "receive" "hook"];
     SEAL "seal" Write ["place" "sums" "whole" "receive" "encode" "checkpoint" "seal"];
     GUARD "guard" Write ["place" "unit" "guard"];
-    ACTIVATE "activate" Write ["place" "armed" "scrub" "run" "sums" "whole" "inside" "shared" "activate" "answer" "look"];
+    STAND "stand" Write ["place" "armed" "scrub" "run" "ports" "sums" "whole" "encode" "move" "stand"];
+    PASS "pass" Write ["place" "armed" "scrub" "run" "ports" "sums" "whole" "inside" "shared" "move" "pass" "answer" "look"];
+    ACTIVATE "activate" Write ["place" "armed" "scrub" "run" "ports" "sums" "whole" "inside" "shared" "move" "activate" "answer" "look"];
     RENEW "renew" Write ["place" "armed" "renew"];
     CONFIRM "confirm" Write ["place" "armed" "confirm"];
-    RESTORE "restore" Write ["place" "armed" "scrub" "run" "sums" "whole" "back" "restore"];
-    STOP "stop" Write ["place" "armed" "scrub" "run" "stop"];
-    FINISH "finish" Write ["place" "armed" "unit" "scrub" "run" "whole" "vouch" "finish"];
+    RESTORE "restore" Write ["place" "armed" "scrub" "run" "ports" "sums" "whole" "back" "restore"];
+    STOP "stop" Write ["place" "armed" "scrub" "run" "ports" "stop"];
+    FINISH "finish" Write ["place" "armed" "unit" "scrub" "run" "ports" "whole" "vouch" "finish"];
     DOCTOR "doctor" Look ["place" "tools" "doctor"];
 }
 
@@ -83,6 +85,8 @@ pub(crate) struct Host {
     told: Mutex<Option<Seen>>,
     /// What the claim saw, under the lock; for the look that follows it at once.
     claimed: Mutex<Option<(Instant, Seen)>>,
+    /// The port that serves, where two take turns; 0: none does.
+    serves: AtomicU16,
     /// What the manifest has run here, by the name that messages use: `restart`, `stop`, `the hook NAME`.
     pub(crate) commands: Vec<(String, Command)>,
 }
@@ -155,6 +159,7 @@ impl Host {
             failpoint,
             told: Mutex::new(None),
             claimed: Mutex::new(None),
+            serves: AtomicU16::new(0),
             commands: Vec::new(),
         }
     }
@@ -203,6 +208,12 @@ impl Host {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// The port that serves, where two take turns, as was last told.
+    pub(crate) fn serving_port(&self) -> Option<u16> {
+        let port = self.serves.load(Ordering::Relaxed);
+        (port != 0).then_some(port)
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> &str {
         self.binding.name.as_str()
@@ -231,6 +242,11 @@ impl Host {
         let reply = self.answer(step, request).await;
         self.fail_at(step.after);
         let reply = reply.map_err(|broken| error::broken(self.name(), what, step.nature, broken))?;
+        if reply.get("layout").is_some() {
+            // It ended with a look.
+            let port = reply.word("serves").and_then(|port| port.parse().ok());
+            self.serves.store(port.unwrap_or_default(), Ordering::Relaxed);
+        }
         if reply.status == 0 {
             return Ok(reply);
         }

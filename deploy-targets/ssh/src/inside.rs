@@ -71,6 +71,15 @@ pub(crate) fn left(reply: &Reply) -> Vec<String> {
     reply.all("left").filter_map(one).collect()
 }
 
+/// The port that serves, where two take turns.
+pub(crate) fn at(reply: &Reply) -> Option<String> {
+    match reply.get("serves")? {
+        [port, color] if color != "-" => Some(format!("port {port} ({color})")),
+        [port, ..] => Some(format!("port {port}")),
+        [] => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,8 @@
 //!
 //! `<path>/releases/<id>`, `<path>/current`, `<path>/shared`, and ours in `<path>/.deploy` (`lock`, `claim`, `checkpoints/`,
 //! `environments/`, `tmp/`, and `spare/`: room for going back on a disk that became full; for what goes back by itself `armed`,
-//! `reverted`, `revert`, `watch.lock` and `unit`, see `arm.rs`); for a live folder that was adopted, `<path>` is the symlink and all of
+//! `reverted`, `revert`, `watch.lock` and `unit`, see `arm.rs`; where two ports take turns `serves`, `turns/` and `stop`, and `ports/` beside
+//! `releases/`, see `beside.rs`); for a live folder that was adopted, `<path>` is the symlink and all of
 //! it is in `<path>.deploy`.
 //! In each release `.deploy/` holds `listing`, `sums`, `odd`, `links`, `names`, `refs`, `hooks`, `env`, `run-env`, `sealed`, `targets`
 //! and, last, `complete`; `restart` once it was switched to; `own` where commands of the manifest changed files of it (`script/whole.sh` says what for), and

@@ -1,6 +1,7 @@
 //! Plain servers over ssh, and this machine by the same steps.
 //!
-//! Each verb is one file. Below them: `host` runs a step by name, `script/*.sh` are the steps themselves (POSIX `sh`), and
+//! Each verb is one file; two ports that take turns are `beside`. Below them: `host` runs a step by name, `script/*.sh` are the steps
+//! themselves (POSIX `sh`), and
 //! `transport` gets them there. What is where on a host: `layout`. All writes hold the host's lock and compare its claim in the
 //! same step. `exec` is the other port: a host to look from. `server` is what people do by hand on a host. Hosts are Linux with the
 //! usual tools; [`SshTarget::doctor_of`] says what one lacks.
@@ -8,6 +9,7 @@
 mod activate;
 mod arm;
 mod bases;
+mod beside;
 mod claim;
 mod config;
 mod connections;
@@ -36,7 +38,10 @@ mod trust;
 mod upload;
 mod words;
 
-pub use config::{Address, Failpoint, Hook, HookPoint, HostBinding, HostScript, SshAddress, SshBinding};
+pub use config::{
+    Address, Beside, Failpoint, Hook, HookPoint, HostBinding, HostScript, Proxy, ProxyKind, SshAddress,
+    SshBinding,
+};
 pub use connections::Connections;
 pub use doctor::{Check, CheckState};
 pub use host::FAILPOINTS;
@@ -50,7 +55,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, PlaceId, SliceName, UnitId};
 use deploy_core::port::target::{
     Abilities, Cause, Claim, ClaimRequest, Cleanup, Desired, Difference, Fence, Move, Op, Prepared, Restore,
-    Runs, SliceSeen, SliceSpec, Stop, Target, TargetError,
+    Runs, SliceSeen, SliceSpec, Stood, Stop, Target, TargetError,
 };
 use host::Host;
 use std::time::Duration;
@@ -102,6 +107,11 @@ impl SshTarget {
         self.binding.hosts.iter().map(|host| &host.name)
     }
 
+    /// The port that serves on a host where two take turns, as the last step or look there told it.
+    pub fn serving_port(&self, slice: &SliceName) -> Option<u16> {
+        self.host(slice).ok()?.serving_port()
+    }
+
     /// Looks at one host: reach, rights, room, clock, tools, the restart command. Changes nothing, and tells nothing of a host that
     /// is not one of these.
     ///
@@ -109,8 +119,9 @@ impl SshTarget {
     /// Whatever runs on the host ends within its time limit.
     pub async fn doctor_of(&self, name: &HostName) -> Vec<Check> {
         let restart = self.binding.restart.as_ref().map(|script| &script.command);
+        let proxy = self.binding.beside.as_ref().map(|beside| &beside.proxy);
         match self.hosts.iter().find(|host| host.binding.name == *name) {
-            Some(host) => doctor::look(host, restart).await,
+            Some(host) => doctor::look(host, restart, proxy).await,
             None => Vec::new(),
         }
     }
@@ -201,6 +212,14 @@ impl Target for SshTarget {
     async fn prepare(&self, op: &Op, step: &Move) -> Result<Prepared, TargetError> {
         let host = self.host(&step.slice)?;
         self.on(host, prepare::prepare(self, host, op, step).await)
+    }
+
+    async fn stand(&self, op: &Op, step: &Move) -> Result<Stood, TargetError> {
+        let host = self.host(&step.slice)?;
+        match &self.binding.beside {
+            Some(beside) => self.on(host, beside::stand(self, beside, host, op, step).await),
+            None => Ok(Stood::InPlace),
+        }
     }
 
     async fn activate(&self, op: &Op, step: &Move) -> Result<Runs, TargetError> {

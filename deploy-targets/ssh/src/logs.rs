@@ -71,10 +71,10 @@ fn units(words: &[String]) -> Option<(bool, Vec<String>)> {
     ) {
         return None;
     }
-    // What only a shell could tell is no unit's name.
+    // What only a shell could tell is no unit's name; units have patterns of their own.
     let named = |word: &&String| {
         word.chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.@:\\".contains(c))
+            .all(|c| c.is_ascii_alphanumeric() || "-_.@:\\*".contains(c))
     };
     let units: Vec<String> = plain.filter(named).cloned().collect();
     (!units.is_empty()).then_some((user, units))
@@ -90,7 +90,11 @@ mod tests {
 
     #[test]
     fn the_units_of_a_restart_are_read_from_its_words() {
-        let facts = [("DEPLOY_HOST", "web-1"), ("DEPLOY_SERVICE", "web")];
+        let facts = [
+            ("DEPLOY_HOST", "web-1"),
+            ("DEPLOY_SERVICE", "web"),
+            ("DEPLOY_PORT", "*"),
+        ];
         let shell = |text: &str| shown(&Command::Shell(text.to_owned()), &facts);
         for (text, wanted) in [
             ("systemctl restart shop-web", Some(journal(&["shop-web"]))),
@@ -108,6 +112,7 @@ mod tests {
             ),
             ("systemctl restart ${DEPLOY_SERVICE}-x", Some(journal(&["web-x"]))),
             ("systemctl restart web@$PORT", None),
+            ("systemctl restart web@$DEPLOY_PORT", Some(journal(&["web@*"]))),
             ("systemctl daemon-reload", None),
             ("./restart.sh", None),
             ("", None),

@@ -136,6 +136,9 @@ pub(crate) async fn plan(
     if seen.at.is_none() && seen.runs != Runs::Nothing {
         lines.push(format!("adopts what is live in {}", host.path));
     }
+    if let Some(beside) = &target.binding.beside {
+        lines.push(beside.said(seen.inside.at.as_deref()));
+    }
     if let Some(restart) = &target.binding.restart {
         lines.push(format!("restart: {}", restart.command));
     }

@@ -51,6 +51,7 @@ impl Moving {
             };
             let ended = error::ended(status);
             Some(match step.as_str() {
+                "proxy" => format!("the proxy's reload {ended}"),
                 "restart" => {
                     let log = printable(&log.join(" "), 300);
                     format!("the restart command {ended}; the end of its output is there in {log}")
@@ -224,6 +225,7 @@ fn read(reply: &Reply) -> Seen {
             edited: inside::edited(reply),
             besides: inside::besides(reply),
             left: inside::left(reply),
+            at: inside::at(reply),
             unfinished: None,
         },
         at: reply.word("at").map(str::to_owned),

@@ -94,6 +94,8 @@ impl LogSource {
         let facts = [
             ("DEPLOY_HOST", host.as_str()),
             ("DEPLOY_SERVICE", service.as_str()),
+            // Whichever of two serves.
+            ("DEPLOY_PORT", "*"),
         ];
         match logs {
             Some(text) => Some(logs::said(text)),

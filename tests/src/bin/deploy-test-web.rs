@@ -1,7 +1,8 @@
 //! The small web service of the tests: it answers from the files of the folder that it was started in.
 //!
 //! `VERSION`, `health.json` and `behaviour.json` are read once at the start, so that what it answers is the
-//! release it was started from and not what lies there now. It listens on `$ADDRESS` (127.0.0.1) and `$PORT`.
+//! release it was started from and not what lies there now. It listens on `$ADDRESS` (127.0.0.1) and `$PORT`; with `$STOP_FILE`,
+//! it serves the socket that is its stdin, until there is such a file.
 //!
 //! `/health` answers `health.json`; `/version` the version and the process; `/env/NAME` a variable of its
 //! environment or 404; `/` a line of text.
@@ -9,6 +10,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,6 +44,9 @@ fn serve() -> Result<ExitCode, String> {
     if let Some(code) = release.behaviour.exit_at_start {
         eprintln!("cannot start: told so by behaviour.json");
         return Ok(ExitCode::from(code));
+    }
+    if let Some(stop) = std::env::var_os("STOP_FILE") {
+        return release.serve_stdin(Path::new(&stop));
     }
     let port = std::env::var("PORT")
         .or_else(|_| std::env::var("DEPLOY_PORT"))
@@ -78,6 +83,33 @@ impl Release {
             behaviour,
             health_answers: AtomicU64::new(0),
         })
+    }
+
+    /// Serves the socket that it was given as stdin, as systemd's socket activation does, until the file `stop` is there; then answers
+    /// what it has accepted, and ends.
+    fn serve_stdin(self: Arc<Self>, stop: &Path) -> Result<ExitCode, String> {
+        let stdin = std::io::stdin().as_fd().try_clone_to_owned();
+        let listener = stdin.map(TcpListener::from).map_err(|error| error.to_string())?;
+        listener
+            .set_nonblocking(true)
+            .map_err(|error| error.to_string())?;
+        thread::scope(|scope| {
+            while !stop.exists() {
+                match listener.accept() {
+                    Ok((stream, _)) => {
+                        let release = Arc::clone(&self);
+                        scope.spawn(move || {
+                            // A client that went away is its own affair.
+                            let _client_gone = stream
+                                .set_nonblocking(false)
+                                .and_then(|()| release.answer(stream));
+                        });
+                    }
+                    Err(_) => wait::play_slow(Duration::from_millis(2)),
+                }
+            }
+        });
+        Ok(ExitCode::SUCCESS)
     }
 
     fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {

@@ -85,6 +85,7 @@ impl Ground for HostGround {
             }),
             links: false,
             hooks: Vec::new(),
+            beside: None,
             failpoint: None,
         };
         Arc::new(SshTarget::new(binding, &Connections::default()).expect("a good binding"))

@@ -17,6 +17,10 @@ const NEVER: &[(&str, &str)] = &[
         "effect.keep_armed.after",
         "no host loses its revert while its deployer lives",
     ),
+    ("ssh.stand.before", IN_PLACE),
+    ("ssh.stand.after", IN_PLACE),
+    ("ssh.pass.before", IN_PLACE),
+    ("ssh.pass.after", IN_PLACE),
     ("effect.reach.before", "every host answers in a sweep"),
     ("effect.reach.after", "every host answers in a sweep"),
     ("effect.stop.before", BUDGET),
@@ -27,6 +31,9 @@ const NEVER: &[(&str, &str)] = &[
 
 /// One host alone has no failure budget; a fleet that has one is killed there by a test of its own (`fleet.rs`).
 const BUDGET: &str = "no service of a sweep has a failure budget";
+
+/// Two ports that take turns are killed by a test of their own (`blue_green.rs`).
+const IN_PLACE: &str = "in a sweep hosts move in place";
 
 /// Fails unless each listed point has killed a run, but for those that cannot.
 pub(crate) fn complete(killed: &BTreeSet<String>) {

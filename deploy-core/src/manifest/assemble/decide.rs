@@ -36,6 +36,9 @@ pub(super) fn strategy(
         let missing = match kind {
             TargetKind::Ssh if strategy.ports.is_none() => Some("`ports = [4000, 4001]`"),
             TargetKind::Ssh if strategy.proxy.is_none() => Some("`proxy = { nginx = \"…\" }`"),
+            TargetKind::Ssh if keys.ssh.as_ref().is_some_and(|ssh| ssh.restart.is_none()) => {
+                Some("`restart = 'systemctl restart shop@$DEPLOY_PORT'` to its ssh table")
+            }
             TargetKind::K8s if strategy.blue.is_none() || strategy.green.is_none() => {
                 Some("`blue` and `green`")
             }
@@ -68,6 +71,7 @@ pub(super) fn strategy(
         steps: strategy.steps,
         ports: strategy.ports,
         proxy: strategy.proxy,
+        drain: strategy.drain,
         blue: strategy.blue,
         green: strategy.green,
         service: strategy.service,

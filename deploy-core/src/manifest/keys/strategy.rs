@@ -1,11 +1,14 @@
 //! Strategies: how a service moves, and which kinds of target can move that way.
 
 use super::target::TargetKind;
+use crate::command::Command;
 use crate::id::{GroupName, HostName};
 use crate::manifest::leaf::{Amount, Period};
 use crate::manifest::node::Node;
 use crate::manifest::read::{Cx, choices, keys};
+use crate::time::format_duration;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 keys! {
     /// How a service moves from the old release to the new one. Keys of another kind may stand beside the one in use.
@@ -23,6 +26,9 @@ keys! {
         ports: Option<(u16, u16)> => "[4000, 4001]",
         /// blue-green on servers: what sends the traffic.
         proxy: Option<Proxy> => "{ nginx = '/etc/nginx/conf.d/shop.conf' }",
+        /// blue-green on servers: how long the old one has to end what it had begun before it is stopped by `ssh.stop`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drain: Option<Period> => "'10s'",
         /// blue-green on Kubernetes: the one workload.
         blue: Option<String> => "'deployment/app-blue'",
         /// blue-green on Kubernetes: the other workload.
@@ -34,6 +40,9 @@ keys! {
     } rules strategy_rules
 }
 
+/// The longest that one which was relieved has to end what it had begun.
+const LONGEST_DRAIN: Duration = Duration::from_mins(5);
+
 impl Default for Strategy {
     fn default() -> Self {
         Self {
@@ -43,6 +52,7 @@ impl Default for Strategy {
             steps: Vec::new(),
             ports: None,
             proxy: None,
+            drain: None,
             blue: None,
             green: None,
             service: None,
@@ -99,6 +109,14 @@ fn strategy_rules(strategy: &Strategy, node: &Node, cx: &mut Cx<'_>) {
             "write two, as in `[4000, 4001]`",
         );
     }
+    if strategy.drain.is_some_and(|drain| drain.get() > LONGEST_DRAIN) {
+        let help = format!("write {} or less", format_duration(LONGEST_DRAIN));
+        cx.problem(
+            span("drain"),
+            "the host is held that long, at the end of a deployment",
+            help,
+        );
+    }
 }
 
 keys! {
@@ -113,15 +131,68 @@ keys! {
 }
 
 keys! {
-    /// What sends traffic to one of two ports.
+    /// What sends traffic to one of two ports: one of these.
     #[derive(Eq)]
     pub struct Proxy {
-        /// An nginx configuration file that is ours to write.
+        /// An nginx configuration file that is ours to write: an `upstream` block, for an `include` in `http`.
         nginx: Option<String> => "'/etc/nginx/conf.d/shop.conf'",
-        /// A Caddy configuration file that is ours to write.
+        /// A Caddy configuration file that is ours to write: a line `to …`, for an `import` in `reverse_proxy`.
         caddy: Option<String> => "'/etc/caddy/shop.caddy'",
         /// An `HAProxy` map file that is ours to write.
         haproxy: Option<String> => "'/etc/haproxy/shop.map'",
+        /// What the service is called in the proxy's configuration, an `upstream` of nginx; without it, as here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upstream: Option<String> => "'shop'",
+        /// What tests the proxy's configuration and changes nothing; without it, `nginx -t` or `caddy validate`, by sudo if needed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        test: Option<Command> => "'sudo -n nginx -t'",
+        /// What has the proxy take up its configuration; without it, `nginx -s reload` or `caddy reload`, by sudo if needed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reload: Option<Command> => "'sudo -n systemctl reload nginx'",
+    } rules proxy_rules
+}
+
+fn proxy_rules(proxy: &Proxy, node: &Node, cx: &mut Cx<'_>) {
+    let files = [
+        ("nginx", &proxy.nginx),
+        ("caddy", &proxy.caddy),
+        ("haproxy", &proxy.haproxy),
+    ];
+    let named: Vec<_> = files
+        .iter()
+        .filter_map(|(kind, file)| Some((kind, file.as_ref()?)))
+        .collect();
+    let [(kind, file)] = named[..] else {
+        let message = if named.is_empty() {
+            "a proxy that is none of those known"
+        } else {
+            "one service behind two proxies"
+        };
+        cx.problem(
+            node.span,
+            message,
+            "write one of `nginx`, `caddy` and `haproxy`, with its file",
+        );
+        return;
+    };
+    let span = |key: &str| node.at(&[key]).map_or(node.span, |node| node.span);
+    let is_file = file.starts_with('/')
+        && !file.ends_with('/')
+        && !file.split('/').any(|part| part == "..")
+        && !file.chars().any(char::is_control);
+    if !is_file {
+        let message = format!("`{}` is no file on a host", file.escape_debug());
+        cx.problem(span(kind), message, "write an absolute path without `..`");
+    }
+    let is_word = |name: &String| {
+        !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+    };
+    if proxy.upstream.as_ref().is_some_and(|name| !is_word(name)) {
+        let help = "write letters, digits, `-`, `_` and `.`";
+        cx.problem(span("upstream"), "this cannot be the name of an upstream", help);
     }
 }
 

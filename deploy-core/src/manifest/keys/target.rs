@@ -90,7 +90,8 @@ keys! {
         path: Template => "'/opt/shop/web'",
         /// What makes the new release serve, after the switch.
         restart: Option<Command> => "'systemctl restart shop-web'",
-        /// What ends the service on one host, where nothing is to serve there: for a host that fails within `strategy.max_failures`.
+        /// What ends the service on one host: one that fails within `strategy.max_failures`, so that nothing serves there, and with
+        /// blue-green what runs at `$DEPLOY_PORT`, once the other port serves and nothing turns back any more.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stop: Option<Command> => "'systemctl stop shop-web'",
         /// Instead of an artifact: a folder of the commit.

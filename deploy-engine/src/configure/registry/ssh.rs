@@ -1,5 +1,6 @@
 //! The ssh target's own words from the manifest's. No rule lives here.
 
+mod beside;
 mod server;
 
 use super::server::{Seat, Server};
@@ -38,9 +39,7 @@ impl Maker for Ssh {
     }
 
     fn strategies(&self) -> BTreeSet<StrategyKind> {
-        let later = |strategy: &StrategyKind| *strategy == StrategyKind::BlueGreen;
-        let able = StrategyKind::of(TargetKind::Ssh).iter().copied();
-        able.filter(|strategy| !later(strategy)).collect()
+        StrategyKind::of(TargetKind::Ssh).iter().copied().collect()
     }
 
     fn greet(&self, environment: &manifest::Environment, folder: &Path) -> Vec<super::Greeting> {
@@ -112,6 +111,7 @@ async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Fa
             .map(|path| path.as_str().to_owned())
             .collect(),
         hooks: recipe.service.hooks.iter().filter_map(hook).collect(),
+        beside: beside::of(recipe.service),
         failpoint: Some(Failpoint(Arc::new(failpoint::hit))),
     };
     let target = Arc::new(SshTarget::new(binding, connections).map_err(|failure| *failure)?);
@@ -128,7 +128,9 @@ async fn make(recipe: &Recipe<'_>, connections: &Connections) -> Result<Made, Fa
         .iter()
         .filter_map(|slice| exec(&slice.name))
         .collect::<BTreeMap<_, _>>();
+    let told = Arc::clone(&target);
     Ok(Made {
+        serving: Some(Arc::new(move |slice: &SliceName| told.serving_port(slice))),
         doctor: Some(Arc::clone(&target) as _),
         target,
         slices,

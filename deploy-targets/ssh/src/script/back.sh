@@ -37,6 +37,10 @@ put_back() {
         *" $linked "*) ;;
         *) [ -z "$linked" ] && [ -z "$back" ] || fail overtaken "${linked:-nothing}" ;;
     esac
+    if read_turn "$deployment"; then
+        look_at_proxy
+        [ "$proxy_is" != other ] || fail proxy-changed "$turn_file"
+    fi
     spend_spare back
     emit touched
     went=yes
@@ -67,6 +71,11 @@ put_back() {
             [ -d "$folder" ] || folder=$store
             ;;
     esac
+    if read_turn "$deployment"; then
+        lead_back
+        return 0
+    fi
+    [ "$kind" != release ] || in_place "$back"
     [ -n "$restart_command" ] || return 0
     restart "$restart_limit" "$folder" "$settings_file" "$restart_command"
     if [ "$status" != 0 ]; then

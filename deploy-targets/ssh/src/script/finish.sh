@@ -8,6 +8,7 @@ if [ "$held_store" = "$store_id" ] && [ "$held_by" = - ] && [ "$held_epoch" = "$
 still_held "$store_id" "$deployment" "$epoch"
 recover
 disarm_ours
+relieve "$deployment"
 look_at_link
 # A release goes by one rename, so that no half of it can be taken for one.
 discard() {
@@ -31,7 +32,10 @@ pin_checkpoint() {
 }
 case $mode in
     prune)
-        set --
+        for entry in "$ports"/*; do
+            [ ! -L "$entry" ] || { entry=$(readlink "$entry"); pinned="$pinned${entry##*/} "; }
+        done
+        set -- "$store/turns"
         for body in "$store/checkpoints"/* "$store/environments"/*; do
             case $body in
                 "$store/checkpoints/$deployment") pin_checkpoint "$body" ;;
@@ -39,7 +43,7 @@ case $mode in
                 *) set -- "$@" "$body" ;;
             esac
         done
-        rm -f "$@"
+        rm -rf "$@"
         real=$(cd "$releases" 2>/dev/null && pwd -P) || real=$releases
         kept=0
         for entry in "$releases"/*; do
@@ -77,7 +81,8 @@ case $mode in
             emit touched
             rm -f "$link"
             flush "${link%/*}"
-            if [ -n "$restart_command" ]; then
+            rest_all
+            if [ -n "$restart_command" ] && [ -z "${port-}" ]; then
                 restart "$restart_limit" "$store" "" "$restart_command"
                 [ "$status" = 0 ] || emit note "restart ended with $status, with nothing to start"
             fi
@@ -89,7 +94,7 @@ case $mode in
         done
         unset_unit
         sweep
-        for entry in spare checkpoints environments moving restart.log failed.log env armed reverted revert watch.lock; do
+        for entry in spare checkpoints environments moving restart.log failed.log env armed reverted revert watch.lock serves turns stop; do
             rm -rf "${store:?}/$entry"
         done
         rmdir "$releases" 2>/dev/null || :

@@ -10,6 +10,10 @@ look
 [ -z "$moving" ] || emit moving "$mover" "$moving"
 [ -z "$stopped_with" ] || emit stopped "$stopped_at" "$stopped_with" "$store/failed.log"
 [ -z "$at" ] || emit at "$at"
+if [ -e "$store/serves" ]; then
+    read -r serves color _ <"$store/serves" || :
+    emit serves "$serves" "$color"
+fi
 if read_armed; then
     this_boot
     if due; then emit armed 0; else emit armed $((armed_due - uptime)); fi

@@ -9,6 +9,12 @@ load() {
         export "$name=$decoded"
     done <"$1"
 }
+# A user's own service manager is found by these, which a login sets and a command over ssh may not get.
+own_manager() {
+    own=/run/user/$(id -u)
+    [ -n "${XDG_RUNTIME_DIR-}" ] || [ ! -d "$own" ] || export XDG_RUNTIME_DIR="$own"
+    [ -n "${DBUS_SESSION_BUS_ADDRESS-}" ] || [ ! -S "${XDG_RUNTIME_DIR-}/bus" ] || export DBUS_SESSION_BUS_ADDRESS="unix:path=$XDG_RUNTIME_DIR/bus"
+}
 # run SECONDS FOLDER ENVFILE COMMAND, the last as encoded words; its output goes to fd 2. The status is in $status.
 run() {
     limit=$1 folder=$2 settings=$3 words=$4
@@ -20,6 +26,9 @@ run() {
         if [ -n "$had_lc" ]; then LC_ALL=$had_lc; else unset LC_ALL; fi
         load "$settings"
         export DEPLOY_PATH="$path" DEPLOY_DIR="$folder"
+        # Which of two ports is meant, where they take turns.
+        [ -z "${port-}" ] || export DEPLOY_PORT="$port" DEPLOY_COLOR="$color"
+        own_manager
         set -f
         set --
         for word in $words; do

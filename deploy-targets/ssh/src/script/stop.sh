@@ -18,7 +18,17 @@ disarm_ours
 # In the folder that it was started from, where that is known.
 folder=$releases/${may_run%% *}
 [ -d "$folder" ] && [ -n "${may_run%% *}" ] || folder=$store
-hook "$stop_limit" "$folder" "$store/environments/$deployment" "$stop_command"
-[ "$status" = 0 ] || fail stop "$status"
+end_it() {
+    hook "$stop_limit" "$folder" "$store/environments/$deployment" "$stop_command"
+    [ "$status" = 0 ] || fail stop "$status"
+}
+# Where ports take turns, one may stand beside what serves: each is stopped, and its unit has nothing to start any more.
+for entry in "$ports"/*; do
+    [ -L "$entry" ] || continue
+    port=${entry##*/} color=
+    end_it
+    rm -f "$entry"
+done
+[ -d "$ports" ] || end_it
 look_at_link
 [ -z "$linked" ] || fail overtaken "$linked"

@@ -9,7 +9,7 @@ use deploy_core::id::{Attempt, DeploymentId, Epoch, PlaceId, ReleaseNumber, Slic
 use deploy_core::model::{ArtifactRef, Entry, ReleaseRef};
 use deploy_core::port::target::{
     Adopt, Claim, ClaimRequest, Cleanup, Desired, HolderNote, Move, Op, Prepared, ProgressSink, Restore,
-    Runs, Secret, Target, TargetError,
+    Runs, Secret, Stop, Target, TargetError,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -82,6 +82,7 @@ impl World {
             shared: Vec::new(),
             links: false,
             hooks: Vec::new(),
+            beside: None,
             failpoint: None,
         };
         Self {
@@ -210,6 +211,18 @@ pub(crate) fn back(prepared: &Prepared) -> Restore {
         slice: slice(),
         checkpoint: prepared.checkpoint.clone(),
         ours: vec![prepared.will_be.clone()],
+    }
+}
+
+/// Takes out of service what a deployment brought, or found.
+pub(crate) fn out(prepared: &Prepared) -> Stop {
+    Stop {
+        slice: slice(),
+        may_run: vec![
+            prepared.will_be.clone(),
+            prepared.checkpoint.was.clone(),
+            Runs::Nothing,
+        ],
     }
 }
 

@@ -1,6 +1,7 @@
 //! The whole target, on this machine and over sshd on the loopback.
 
 mod armed;
+mod beside;
 mod by_hand;
 mod cases;
 mod common;
