@@ -1,4 +1,6 @@
-//! One place that two environments of one state write to: the claim is its lock.
+//! One place that two environments of one state write to, by two names that no manifest tells apart: the claim is its lock.
+
+use std::os::unix::fs::symlink;
 
 use deploy_tests::scratch::Scratch;
 
@@ -8,12 +10,14 @@ const MANIFEST: &str = r#"[project]
 name = "shop"
 [services.web.ssh]
 source = "web/"
-path = "live"
+path = "live/web"
 [services.web.health.ready]
 command = "true"
 healthy_for = "0s"
 [environments.development.hosts]
 here = { local = true }
+[environments.preview.services.web.ssh]
+path = "alias/web"
 [environments.preview.hosts]
 here = { local = true }
 "#;
@@ -23,7 +27,9 @@ here = { local = true }
 fn a_place_is_not_taken_from_a_deployment_that_has_not_ended() {
     let shop = Scratch::new();
     shop.write("deploy.toml", MANIFEST);
-    shop.write(".gitignore", "live/\n");
+    shop.write(".gitignore", "live/\nalias\n");
+    std::fs::create_dir(shop.path("live")).expect("a new folder");
+    symlink("live", shop.path("alias")).expect("a new name");
     let next = |page: &str| {
         shop.write("web/page", page);
         shop.commit(page);
@@ -31,7 +37,7 @@ fn a_place_is_not_taken_from_a_deployment_that_has_not_ended() {
     let up = |environment: &str| shop.deploy_within(LIMIT, &["up", "-e", environment]);
     let look = || {
         ["current/page", ".deploy/claim"]
-            .map(|file| std::fs::read_to_string(shop.path("live").join(file)).unwrap_or_default())
+            .map(|file| std::fs::read_to_string(shop.path("live/web").join(file)).unwrap_or_default())
     };
     next("v1");
     up("development").expect_code(0);
