@@ -41,7 +41,9 @@ fn a_killed_host_refuses_loses_its_daemons_and_boots_again() {
     let daemon = "setsid sh -c 'sleep 600; true' >/dev/null 2>&1 </dev/null & echo started";
     for name in ["stage-1", "prod-1"] {
         fleet.ssh(name, daemon).expect_code(0);
-        assert!(!fleet.host(name).processes().is_empty());
+        wait::until(wait::PATIENCE, "the daemon", || {
+            !fleet.host(name).processes().is_empty()
+        });
     }
     fleet.kill("stage-1");
     assert!(fleet.host("stage-1").processes().is_empty());
@@ -79,7 +81,7 @@ fn an_unplugged_host_refuses_and_its_daemons_live() {
     fleet.unplug("host-1");
     session.wait(wait::PATIENCE).expect_code(255);
     fleet.ssh("host-1", "true").expect_code(255);
-    assert!(!host.processes().is_empty());
+    wait::until(wait::PATIENCE, "the daemon", || !host.processes().is_empty());
     fleet.restart("host-1");
     fleet.ssh("host-1", "true").expect_code(0);
     assert!(!host.processes().is_empty(), "plugging in is no boot");
