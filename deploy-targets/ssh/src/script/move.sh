@@ -3,6 +3,8 @@
 # Whether this release may be moved to; ends the step where it is there already. $home: its folder. $edited: what was changed in it.
 may_move() {
     home=$releases/$release settings_file=$store/environments/$deployment
+    # What waited for its gates gave its claim back, and with it what it was told; the release has kept that.
+    [ -e "$settings_file" ] || settings_file=$home/.deploy/run-env
     [ -e "$home/.deploy/complete" ] || fail missing "$release"
     if [ "$linked" = "$release" ] && [ -z "$moving" ]; then
         emit runs "$release"

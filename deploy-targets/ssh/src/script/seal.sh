@@ -40,6 +40,9 @@ if [ -n "$release" ]; then
         (cd "$home" && facts >.deploy/sealed && targets >.deploy/targets)
         flush_tree "$home"
         printf 'complete\n' | put "$home/.deploy/complete"
+    elif [ "$linked" != "$release" ]; then
+        # It serves nobody: whoever starts it next starts it with these facts.
+        ( umask 077; put "$home/.deploy/run-env" <"$aside" )
     fi
     if [ "$layout" = inside ] && [ ! -L "$store/env" ]; then ln -s ../current/.deploy/env "$store/env"; fi
 fi
