@@ -82,7 +82,11 @@ fn every_act_ends_as_announced_and_no_request_fails() {
         "the users asked: {story}"
     );
     assert_eq!(report["failed"], 0, "{story}");
-    assert!(report["duration_ms"].as_u64() < Some(90_000), "{story}");
+    // How long it took is told and not judged here, where other tests run beside it: `tests/bench` has its goal.
+    let seconds = report["duration_ms"].as_u64().unwrap() / 1000;
+    let last = story.lines().last();
+    let told = format!("✓ all 8 acts ended as announced · {seconds}s · nothing is left behind");
+    assert_eq!(last, Some(told.as_str()), "{story}");
     let folder = story
         .lines()
         .find_map(|line| line.strip_prefix("folder "))

@@ -85,6 +85,26 @@ pub(crate) fn up(scratch: &Scratch) -> Vec<Figure> {
     ]
 }
 
+/// `deploy demo`, from its first word to the last thing it takes away. What makes it slow is mostly what it waits for, so that a busy
+/// machine tells little about it.
+pub(crate) fn demo(scratch: &Scratch) -> Vec<Figure> {
+    let (mut seconds, mut notes) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let output = scratch.deploy_within(LIMIT, &["demo", "--json"]).expect_code(0);
+        let told = output.json();
+        notes.push(format!(
+            "{} acts, {} requests, {} failed",
+            told["acts"][0], told["requests"], told["failed"]
+        ));
+        seconds.push(output.took.as_secs_f64());
+    }
+    vec![
+        Figure::of("deploy demo", "s", seconds)
+            .goal("< 30 s")
+            .note(notes.join("; ")),
+    ]
+}
+
 fn manifest(root: &Path) -> String {
     let mut text = format!(
         "[project]\nname = \"bench\"\n\n[services.web.ssh]\nsource = \"web/\"\n\

@@ -31,6 +31,9 @@ fn main() -> ExitCode {
             figures.push(figure);
         }
     };
+    if wanted("here") || wanted("demo") {
+        take(commands::demo(&Scratch::new()));
+    }
     if wanted("here") {
         let scratch = Scratch::new();
         take(commands::version(&scratch));
