@@ -16,6 +16,7 @@ pub mod contract;
 pub mod dice;
 pub mod machines;
 pub mod pages;
+pub mod points;
 pub mod process;
 pub mod procs;
 pub mod proxies;

@@ -77,6 +77,10 @@ impl Shop {
             versions: AtomicU32::new(0),
         };
         shop.install_units();
+        if let Some(fleet) = &shop.fleet {
+            // The manifest names it relative to its folder.
+            symlink(fleet.ssh_config(), shop.scratch.path("ssh_config")).expect("the project can be written");
+        }
         shop.scratch.write("deploy.toml", shop.manifest());
         shop.scratch.write(".gitignore", ".deploy/\nssh_config\n");
         shop.release(Health::Up);
@@ -244,9 +248,7 @@ restart = """{restart}"""
                 }
             );
         }
-        if let Some(fleet) = &self.fleet {
-            // The manifest names it relative to its folder.
-            symlink(fleet.ssh_config(), self.scratch.path("ssh_config")).expect("the project can be written");
+        if self.fleet.is_some() {
             text.push_str("[environments.production]\nssh_config = \"ssh_config\"\n");
         }
         text.push_str("[environments.production.hosts]\n");

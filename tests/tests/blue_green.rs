@@ -4,6 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
+use deploy_tests::points;
 use deploy_tests::process::Output;
 use deploy_tests::proxies::{Kind, Proxy, Users, free_ports};
 use deploy_tests::scratch::Scratch;
@@ -176,16 +177,13 @@ fn nobody_notices_that_the_deployer_was_killed() {
     world.up().expect_code(0);
     let users = Users::start(world.proxy.port());
     users.until_served_by(&old);
-    for point in [
-        "ssh.stand.before",
-        "ssh.stand.after",
+    let others = [
         "effect.activate.after",
-        "ssh.pass.before",
-        "ssh.pass.after",
         "ssh.confirm.after",
         "ssh.finish.before",
         "ssh.finish.after",
-    ] {
+    ];
+    for point in points::TAKING_TURNS.into_iter().chain(others) {
         let new = world.release(WebRelease::healthy);
         let mut command = world.scratch.command(&["up"]);
         command.env("DEPLOY_FAILPOINT", point);

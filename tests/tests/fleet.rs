@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use deploy_tests::points;
 use deploy_tests::process::Output;
 use deploy_tests::shop::{Health, Shop, Where};
 use deploy_tests::wait;
@@ -229,12 +230,7 @@ fn a_host_that_cannot_be_reached_is_never_left_out() {
 #[test]
 fn a_deployer_killed_around_the_stop_ends_right() {
     let shop = fleet(3, "1");
-    for point in [
-        "effect.stop.before:1",
-        "ssh.stop.before:1",
-        "ssh.stop.after:1",
-        "effect.stop.after:1",
-    ] {
+    for point in points::STOPPING {
         let new = shop.release(Health::Up);
         mark(&shop, "12", "broken", &new);
         let mut command = shop.scratch.command(&["up"]);

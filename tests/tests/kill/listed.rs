@@ -1,41 +1,18 @@
-//! The points that the parts list, those that no run passes today and why, and those at a run's edges: making the
-//! state, another's request, `doctor`.
+//! The points that the parts list, all of which have to kill a run, and those at a run's edges: making the state, another's request,
+//! `doctor`.
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use deploy_tests::pages;
 use deploy_tests::scratch::Scratch;
 use deploy_tests::shop::{Health, Shop, Where};
 use deploy_tests::wait;
+use deploy_tests::{pages, points};
 
 use crate::round::{self, LIMIT, Round};
+use crate::trouble;
 
-/// Points that no run on these hosts passes, each with its reason.
-const NEVER: &[(&str, &str)] = &[
-    (
-        "effect.keep_armed.after",
-        "no host loses its revert while its deployer lives",
-    ),
-    ("ssh.stand.before", IN_PLACE),
-    ("ssh.stand.after", IN_PLACE),
-    ("ssh.pass.before", IN_PLACE),
-    ("ssh.pass.after", IN_PLACE),
-    ("effect.reach.before", "every host answers in a sweep"),
-    ("effect.reach.after", "every host answers in a sweep"),
-    ("effect.stop.before", BUDGET),
-    ("effect.stop.after", BUDGET),
-    ("ssh.stop.before", BUDGET),
-    ("ssh.stop.after", BUDGET),
-];
-
-/// One host alone has no failure budget; a fleet that has one is killed there by a test of its own (`fleet.rs`).
-const BUDGET: &str = "no service of a sweep has a failure budget";
-
-/// Two ports that take turns are killed by a test of their own (`blue_green.rs`).
-const IN_PLACE: &str = "in a sweep hosts move in place";
-
-/// Fails unless each listed point has killed a run, but for those that cannot.
+/// Fails unless each listed point has killed a run, here or in the test that has the world for it.
 pub(crate) fn complete(killed: &BTreeSet<String>) {
     if std::env::var_os("DEPLOY_POINT").is_some() {
         return;
@@ -52,23 +29,24 @@ pub(crate) fn complete(killed: &BTreeSet<String>) {
         ])
         .copied()
         .collect();
-    let never: BTreeSet<&str> = NEVER.iter().map(|(name, _)| *name).collect();
+    let elsewhere: BTreeSet<&str> = points::STOPPING
+        .into_iter()
+        .chain(points::TAKING_TURNS)
+        .chain(trouble::POINTS)
+        .collect();
     let missed: Vec<_> = listed
         .iter()
-        .filter(|name| !killed.contains(**name) && !never.contains(**name))
+        .filter(|name| !killed.contains(**name) && !elsewhere.contains(**name))
         .collect();
-    let wrongly: Vec<_> = never.iter().filter(|name| killed.contains(**name)).collect();
+    let gone: Vec<_> = elsewhere.difference(&listed).collect();
     println!(
-        "{} of {} listed points killed a run; {} cannot today",
+        "{} of {} listed points killed a run; {} do in tests of their own",
         listed.iter().filter(|name| killed.contains(**name)).count(),
         listed.len(),
-        never.len()
+        elsewhere.len()
     );
     assert!(missed.is_empty(), "no run was killed at {missed:?}");
-    assert!(
-        wrongly.is_empty(),
-        "take these off the list of those that cannot: {wrongly:?}"
-    );
+    assert!(gone.is_empty(), "no part lists these any more: {gone:?}");
 }
 
 /// Kills at the points that a plain run does not pass.

@@ -10,6 +10,7 @@ mod listed;
 mod random;
 mod round;
 mod sweep;
+mod trouble;
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -42,6 +43,11 @@ fn over_ssh() {
 #[test]
 fn on_three_hosts_over_ssh() {
     sweep(Ssh, 3, Sample::EveryNth(12));
+}
+
+#[test]
+fn over_ssh_where_a_host_is_lost() {
+    trouble::where_a_host_is_lost();
 }
 
 #[test]
