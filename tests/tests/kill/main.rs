@@ -1,5 +1,6 @@
 //! Kill it anywhere: a SIGKILL at every failpoint of a run, and at random moments, each followed by
-//! `deploy resume` in another process, ends wholly new or wholly old.
+//! `deploy resume` in another process, ends wholly new or wholly old. Killed are runs that go forward, that turn back, and that were
+//! asked for by `deploy rollback`; these only ever go on.
 //!
 //! By default a run's points are sampled: on one local host the first and the last time each is passed (where it
 //! is killed twice, a fourth of the points), on three hosts and over ssh a part of the points, so that all of it takes minutes. `DEPLOY_SWEEP=full` kills at every

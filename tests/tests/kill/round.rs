@@ -1,6 +1,7 @@
 //! One round: a release, a run that is killed, and another process that brings it to an end.
 
 use std::collections::BTreeSet;
+use std::mem::swap;
 use std::time::Duration;
 
 use deploy_tests::process::Output;
@@ -33,8 +34,18 @@ pub(crate) struct Round<'a> {
     old: String,
     new: String,
     recipe: Vec<String>,
+    way: Way,
     /// It was killed where nothing turns back any more.
     finishing: bool,
+}
+
+/// Which kind of deployment it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// `deploy up`, which may turn back.
+    Up,
+    /// `deploy rollback`, which only ever goes on.
+    Rollback,
 }
 
 impl<'a> Round<'a> {
@@ -49,8 +60,22 @@ impl<'a> Round<'a> {
             old,
             new,
             recipe,
+            way: Way::Up,
             finishing: false,
         })
+    }
+
+    /// Brings another release, so that there is one to go back to: what is new to this round is the release before.
+    pub(crate) fn begin_rollback(shop: &'a Shop) -> Result<Self, Wrong> {
+        let mut round = Self::begin(shop, Health::Up)?;
+        let up = shop.scratch.deploy_within(LIMIT, &["up"]);
+        round.note("deploy up".to_owned());
+        if round.judge(&up)? != End::New {
+            return Err(round.wrong("it did not come up", &up));
+        }
+        swap(&mut round.old, &mut round.new);
+        round.way = Way::Rollback;
+        Ok(round)
     }
 
     /// Runs `deploy` with one point armed; answers whether that killed it.
@@ -97,6 +122,9 @@ impl<'a> Round<'a> {
         };
         if self.health == Health::Up && self.finishing && end != End::New {
             return Err(self.wrong("it was finishing, and went back", run));
+        }
+        if self.way == Way::Rollback && end == End::Old {
+            return Err(self.wrong("a rollback had begun, and did not go on", run));
         }
         if self.health == Health::Down && end == End::New {
             return Err(self.wrong("a release that is down was left in place", run));

@@ -29,28 +29,50 @@ enum Course {
     ForwardTwice,
     /// As `Back`, likewise.
     BackTwice,
+    /// `deploy rollback` to the release before; that run is killed.
+    Rollback,
+    /// As `Rollback` with a kill half-way, and another in the resume.
+    RollbackTwice,
 }
 
-const COURSES: [Course; 4] = [
+const COURSES: [Course; 6] = [
     Course::Forward,
     Course::Back,
     Course::ForwardTwice,
     Course::BackTwice,
+    Course::Rollback,
+    Course::RollbackTwice,
 ];
 
 impl Course {
     fn health(self) -> Health {
         match self {
-            Self::Forward | Self::ForwardTwice => Health::Up,
             Self::Back | Self::BackTwice => Health::Down,
+            Self::Forward | Self::ForwardTwice | Self::Rollback | Self::RollbackTwice => Health::Up,
+        }
+    }
+
+    /// All that comes before the run that is killed first.
+    fn begin(self, shop: &Shop) -> Result<Round<'_>, Wrong> {
+        match self {
+            Self::Rollback | Self::RollbackTwice => Round::begin_rollback(shop),
+            _ => Round::begin(shop, self.health()),
+        }
+    }
+
+    /// The run that is killed first, where there are two.
+    fn command(self) -> &'static [&'static str] {
+        match self {
+            Self::Rollback | Self::RollbackTwice => &["rollback", "-e", "production", "--yes"],
+            _ => &["up"],
         }
     }
 
     /// Where the first of two kills is.
     fn first_kill(self) -> Option<&'static str> {
         match self {
-            Self::Forward | Self::Back => None,
-            Self::ForwardTwice => Some("ssh.activate.after:1"),
+            Self::Forward | Self::Back | Self::Rollback => None,
+            Self::ForwardTwice | Self::RollbackTwice => Some("ssh.activate.after:1"),
             Self::BackTwice => Some("effect.restore.before:1"),
         }
     }
@@ -66,10 +88,10 @@ pub(crate) fn full() -> bool {
 /// # Panics
 /// When a round did not end as it may, with the recipes of all that did not.
 pub(crate) fn sweep(place: Where, hosts: usize, sample: Sample) -> BTreeSet<String> {
-    // Three shops side by side: a run mostly waits.
-    let thirds = [&COURSES[..1], &COURSES[1..2], &COURSES[2..]];
+    // Several shops side by side: a run mostly waits.
+    let shares = [&COURSES[..1], &COURSES[1..2], &COURSES[2..4], &COURSES[4..]];
     let parts: Vec<Part> = thread::scope(|scope| {
-        let threads = thirds.map(|courses| scope.spawn(move || Part::of(place, hosts, sample, courses)));
+        let threads = shares.map(|courses| scope.spawn(move || Part::of(place, hosts, sample, courses)));
         threads
             .into_iter()
             .map(|thread| {
@@ -148,11 +170,11 @@ impl Part {
 }
 
 fn killed_once(shop: &Shop, course: Course, point: &str) -> Result<(bool, End), Wrong> {
-    let mut round = Round::begin(shop, course.health())?;
+    let mut round = course.begin(shop)?;
     let mut last: Option<Output> = None;
     let mut died = false;
     if let Some(first) = course.first_kill() {
-        let (killed, run) = round.killed_at(first, &["up"]);
+        let (killed, run) = round.killed_at(first, course.command());
         last = (!killed).then_some(run);
         if killed {
             let (killed, run) = round.killed_at(point, &["resume"]);
@@ -160,7 +182,7 @@ fn killed_once(shop: &Shop, course: Course, point: &str) -> Result<(bool, End), 
             last = (!killed).then_some(run);
         }
     } else {
-        let (killed, run) = round.killed_at(point, &["up"]);
+        let (killed, run) = round.killed_at(point, course.command());
         died = killed;
         last = (!killed).then_some(run).or(last);
     }
@@ -212,16 +234,14 @@ fn some(passes: BTreeMap<String, u32>, step: usize, course: Course) -> Vec<(Stri
 /// How often each point is passed by the run that this course kills.
 fn passes(shop: &Shop, course: Course) -> BTreeMap<String, u32> {
     let log = shop.scratch.root().join(format!("passes-{course:?}"));
-    shop.release(course.health());
-    let mut words = "up";
+    let mut round = course.begin(shop).unwrap_or_else(|mixed| panic!("{}", mixed.0));
+    let mut words = course.command();
     if let Some(first) = course.first_kill() {
-        let mut command = shop.scratch.command(&["up"]);
-        command.env("DEPLOY_FAILPOINT", first);
-        let run = shop.scratch.spawn_command(command).wait(LIMIT);
-        assert_eq!(run.signal, Some(9), "{run:?}");
-        words = "resume";
+        let (killed, run) = round.killed_at(first, words);
+        assert!(killed, "{run:?}");
+        words = &["resume"];
     }
-    let mut command = shop.scratch.command(&[words]);
+    let mut command = shop.scratch.command(words);
     command.env("DEPLOY_FAILPOINT_LOG", &log);
     let run = shop.scratch.spawn_command(command).wait(LIMIT);
     let wanted = if course.health() == Health::Up { 0 } else { 3 };
