@@ -5,17 +5,14 @@ use deploy_tests::scratch::Scratch;
 use deploy_tests::wait::PATIENCE;
 use insta::assert_snapshot;
 use regex::Regex;
-use rustix::process::Signal;
-use serde_json::Value;
 
-use crate::world::{MANIFEST, half_way, look, next, recovers, serves, shop, up};
+use crate::world::{
+    MANIFEST, half_way, left_half_way, look, next, recovers, serves, shop, status, up, without_web,
+};
 
 /// Commits the manifest without web.
 fn drop_web(shop: &Scratch, manifest: &str) {
-    let at = manifest.find("[services.web]").unwrap();
-    let end = manifest.find("[environments").unwrap();
-    let text = format!("{}{}", &manifest[..at], &manifest[end..]);
-    shop.write("deploy.toml", text);
+    shop.write("deploy.toml", without_web(manifest));
     shop.commit("Without web");
 }
 
@@ -38,11 +35,6 @@ fn told(shop: &Scratch, arguments: &[&str], code: i32) -> String {
             .replace_all(&said, *name)
             .into_owned()
     })
-}
-
-fn status(shop: &Scratch) -> Value {
-    let all = shop.deploy(&["status", "--json"]).expect_code(0).json();
-    all["environments"][0].clone()
 }
 
 fn both(shop: &Scratch) -> [String; 2] {
@@ -79,10 +71,7 @@ fn while_it_is_driven() {
 #[test]
 fn after_it_was_left() {
     let shop = up(MANIFEST);
-    let mut run = half_way(&shop);
-    run.signal(Signal::KILL);
-    run.wait(PATIENCE);
-    std::fs::remove_file(shop.path("hold")).unwrap();
+    left_half_way(&shop);
     drop_web(&shop, MANIFEST);
     assert_snapshot!(
         "up without a service that was left half-way",

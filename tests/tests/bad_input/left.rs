@@ -3,13 +3,12 @@
 
 use std::os::unix::fs::symlink;
 
-use deploy_tests::scratch::Scratch;
 use deploy_tests::wait::PATIENCE;
 use insta::assert_snapshot;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::world::{MANIFEST, half_way, look, recovers, serves, shop, up};
+use crate::world::{MANIFEST, half_way, left_half_way, look, recovers, serves, shop, status, up};
 
 #[test]
 fn driven_and_then_left() {
@@ -56,10 +55,7 @@ fn looking_where_nothing_was_deployed() {
 #[test]
 fn what_needs_a_human_names_the_way_out() {
     let shop = up(MANIFEST);
-    let mut run = half_way(&shop);
-    run.signal(Signal::KILL);
-    run.wait(PATIENCE);
-    std::fs::remove_file(shop.path("hold")).unwrap();
+    left_half_way(&shop);
     // Somebody puts something of their own there.
     shop.write("live/mine/page", "mine\n");
     std::fs::remove_file(shop.path("live/web/current")).unwrap();
@@ -113,10 +109,4 @@ fn what_went_back_is_where_it_was() {
     shop.commit("Not well");
     shop.deploy(&["up", "-e", "development"]).expect_code(3);
     all_is_well("v2");
-}
-
-fn status(shop: &Scratch) -> Value {
-    let output = shop.deploy(&["status", "--json"]).expect_code(0);
-    let all: Value = serde_json::from_str(&output.stdout).expect("one object");
-    all["environments"][0].clone()
 }

@@ -3,7 +3,7 @@
 use deploy_tests::{process, wait};
 use insta::assert_snapshot;
 
-use crate::world::{MANIFEST, look, next, on_a_server, recovers, serves, shop, up};
+use crate::world::{MANIFEST, look, next, on_a_server, recovers, serves, shop, up, without_web};
 
 #[test]
 fn a_place_that_another_environment_has() {
@@ -179,9 +179,7 @@ fn a_secret_without_a_value() {
 #[test]
 fn a_service_dropped_while_it_runs() {
     let shop = up(MANIFEST);
-    let at = MANIFEST.find("[services.web]").unwrap();
-    let end = MANIFEST.find("[environments").unwrap();
-    shop.write("deploy.toml", format!("{}{}", &MANIFEST[..at], &MANIFEST[end..]));
+    shop.write("deploy.toml", without_web(MANIFEST));
     next(&shop, "v2");
     let plan = shop.deploy(&["plan", "-e", "development"]).expect_code(0);
     assert!(plan.stdout.contains("web: dropped"), "{plan:?}");

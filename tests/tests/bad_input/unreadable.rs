@@ -1,19 +1,14 @@
 //! A manifest that cannot be read is in the way of nothing but what brings something new.
 
-use deploy_tests::wait::PATIENCE;
 use insta::assert_snapshot;
-use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::world::{MANIFEST, half_way, look, next, serves, shop, up};
+use crate::world::{MANIFEST, left_half_way, look, next, serves, shop, up};
 
 #[test]
 fn what_was_left_is_gone_on_with_and_gone_back_from() {
     let shop = up(MANIFEST);
-    let mut run = half_way(&shop);
-    run.signal(Signal::KILL);
-    run.wait(PATIENCE);
-    std::fs::remove_file(shop.path("hold")).unwrap();
+    left_half_way(&shop);
     shop.write("deploy.toml", MANIFEST.replace("[services.web]", "[services.web"));
 
     assert_snapshot!(

@@ -12,6 +12,8 @@ use deploy_tests::running::Running;
 use deploy_tests::scratch::Scratch;
 use deploy_tests::sshd::{Fleet, Sshd};
 use deploy_tests::wait::{PATIENCE, until};
+use rustix::process::Signal;
+use serde_json::Value;
 
 /// Two services on this machine.
 pub(crate) const MANIFEST: &str = r#"[project]
@@ -77,6 +79,28 @@ pub(crate) fn half_way(shop: &Scratch) -> Running {
     let run = shop.spawn(&["up", "-e", "development"]);
     until(PATIENCE, "web to be switched", || serves(shop, "web") == "v2\n");
     run
+}
+
+/// The same, killed there: nothing is held any more, and nobody drives it.
+pub(crate) fn left_half_way(shop: &Scratch) {
+    let mut run = half_way(shop);
+    run.signal(Signal::KILL);
+    run.wait(PATIENCE);
+    fs::remove_file(shop.path("hold")).unwrap();
+}
+
+/// The manifest without web.
+pub(crate) fn without_web(manifest: &str) -> String {
+    let at = manifest.find("[services.web]").unwrap();
+    let end = manifest.find("[environments").unwrap();
+    format!("{}{}", &manifest[..at], &manifest[end..])
+}
+
+/// What `status` says of the environment.
+#[track_caller]
+pub(crate) fn status(shop: &Scratch) -> Value {
+    let all = shop.deploy(&["status", "--json"]).expect_code(0).json();
+    all["environments"][0].clone()
 }
 
 /// Another commit of both services.
