@@ -85,8 +85,7 @@ pub(crate) fn up(scratch: &Scratch) -> Vec<Figure> {
     ]
 }
 
-/// `deploy demo`, from its first word to the last thing it takes away. What makes it slow is mostly what it waits for, so that a busy
-/// machine tells little about it.
+/// `deploy demo`, from its first word to the last thing it takes away.
 pub(crate) fn demo(scratch: &Scratch) -> Vec<Figure> {
     let (mut seconds, mut notes) = (Vec::new(), Vec::new());
     for _ in 0..3 {
