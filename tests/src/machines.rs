@@ -25,8 +25,10 @@ const START: Duration = Duration::from_mins(1);
 const IMAGE: Duration = Duration::from_mins(10);
 /// The label of everything that is ours: whose it is, as `PID-TICKS`.
 const OWNER: &str = "deploy-test-owner";
-/// What is installed in the image; with other packages it is another image.
+/// What is installed on every host.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,busybox-static";
+/// What more is on one with proxies.
+const PROXIES: &str = "nginx-light,caddy,sudo";
 /// The port that it serves on.
 pub const PORT: u16 = 8080;
 
@@ -71,11 +73,54 @@ impl Account {
         }
     }
 
-    /// Where its unit is, and what it is wanted by.
-    fn unit(self) -> (&'static str, &'static str) {
+    /// Where its units are.
+    pub fn units(self) -> &'static str {
         match self {
-            Self::Root => ("/etc/systemd/system", "multi-user.target"),
-            Self::Lingering => ("/home/deploy/.config/systemd/user", "default.target"),
+            Self::Root => "/etc/systemd/system",
+            Self::Lingering => "/home/deploy/.config/systemd/user",
+        }
+    }
+
+    /// What its service is wanted by.
+    fn wanted_by(self) -> &'static str {
+        match self {
+            Self::Root => "multi-user.target",
+            Self::Lingering => "default.target",
+        }
+    }
+}
+
+/// What is installed on a host; each is an image of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Furnishing {
+    /// What every host needs.
+    Bare,
+    /// And nginx and Caddy as Debian has them, of which none starts by itself, and sudo.
+    Proxies,
+}
+
+impl Furnishing {
+    fn packages(self) -> String {
+        match self {
+            Self::Bare => PACKAGES.to_owned(),
+            Self::Proxies => format!("{PACKAGES},{PROXIES}"),
+        }
+    }
+
+    /// What `mmdebstrap` does at the end.
+    fn hook(self) -> Option<&'static str> {
+        match self {
+            Self::Bare => None,
+            Self::Proxies => Some("--customize-hook=chroot \"$1\" systemctl disable nginx caddy"),
+        }
+    }
+
+    /// What Docker is told beside what every host needs.
+    fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Bare => &[],
+            // As docs/servers.md has it for Caddy.
+            Self::Proxies => &["--sysctl", "net.ipv4.tcp_migrate_req=1"],
         }
     }
 }
@@ -116,8 +161,10 @@ fn require() {
 
 /// The image, made if need be; one test at a time makes it.
 #[track_caller]
-fn image() -> String {
-    let image = format!("deploy-test-host:{:08x}", crc(PACKAGES));
+fn image(furnishing: Furnishing) -> String {
+    let packages = furnishing.packages();
+    let sum = crc(&packages);
+    let image = format!("deploy-test-host:{sum:08x}");
     let there = || docker(&["image", "inspect", &image]).code == Some(0);
     if there() {
         return image;
@@ -130,14 +177,15 @@ fn image() -> String {
     if there() {
         return image;
     }
-    let rootfs = cache.join(format!("host-{:08x}.tar", crc(PACKAGES)));
+    let rootfs = cache.join(format!("host-{sum:08x}.tar"));
     if !rootfs.exists() {
         process::require("mmdebstrap", "mmdebstrap");
         let aside = rootfs.with_extension("part.tar");
         let mut command = Command::new("mmdebstrap");
         command
             .arg("--variant=minbase")
-            .arg(format!("--include={PACKAGES}"));
+            .arg(format!("--include={packages}"))
+            .args(furnishing.hook());
         process::run(command.arg("bookworm").arg(&aside), IMAGE).expect_code(0);
         fs::rename(aside, &rootfs).expect("the user's cache can be written");
     }
@@ -214,9 +262,23 @@ impl Machines {
     /// When something is missing on this machine, saying what; when a host does not start.
     #[track_caller]
     pub fn start(numbers: &[u8], account: Account) -> Self {
+        Self::furnished(numbers, account, Furnishing::Bare)
+    }
+
+    /// The same, with nginx and Caddy as Debian has them, which nobody has started yet, and with sudo, which lets nobody do anything.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[track_caller]
+    pub fn with_proxies(numbers: &[u8], account: Account) -> Self {
+        Self::furnished(numbers, account, Furnishing::Proxies)
+    }
+
+    #[track_caller]
+    fn furnished(numbers: &[u8], account: Account, furnishing: Furnishing) -> Self {
         require();
         sweep();
-        let image = image();
+        let image = image(furnishing);
         let folder = tempfile::Builder::new()
             .prefix("dpm")
             .tempdir()
@@ -261,6 +323,7 @@ impl Machines {
                 "--stop-signal",
                 "SIGRTMIN+3",
             ]);
+            run.extend(furnishing.settings());
             run.extend(["-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw", &image]);
             // A user's own manager finds its group only in a view of groups that begins with this host.
             let init = "mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec /sbin/init";
@@ -331,7 +394,7 @@ impl Machine {
     #[track_caller]
     fn let_in(&self, account: Account, key: &str) {
         let (user, home, path) = (account.user(), account.home(), account.path());
-        let (units, target) = account.unit();
+        let (units, target) = (account.units(), account.wanted_by());
         if account == Account::Lingering {
             self.sh(&format!("useradd -m -s /bin/sh {user}"));
         }
@@ -354,6 +417,12 @@ UNIT
             Account::Root => "systemctl daemon-reload".to_owned(),
             Account::Lingering => format!("loginctl enable-linger {user}"),
         });
+        self.until_managed(account);
+    }
+
+    /// Waits for the manager of the account's units.
+    #[track_caller]
+    pub fn until_managed(&self, account: Account) {
         wait::until(START, "the account's manager to come", || {
             let socket = match account {
                 Account::Root => "/run/systemd/private",

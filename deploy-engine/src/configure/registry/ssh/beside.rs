@@ -25,7 +25,13 @@ case $told in
         ;;
 esac"##;
 const NGINX_RELOAD: &str = r#"if [ "$(id -u)" = 0 ]; then nginx -s reload; else sudo -n nginx -s reload; fi"#;
-const CADDY_TEST: &str = "caddy validate --adapter caddyfile --config /etc/caddy/Caddyfile";
+/// It opens the logs that the configuration names: one that root made in that way, Caddy could not open any more.
+const CADDY_TEST: &str = r#"if [ "$(id -u)" = 0 ] && id caddy >/dev/null 2>&1; then
+    HOME=~caddy
+    export HOME
+    exec runuser -u caddy -- caddy validate --adapter caddyfile --config /etc/caddy/Caddyfile
+fi
+exec caddy validate --adapter caddyfile --config /etc/caddy/Caddyfile"#;
 /// By Caddy's own interface on the host, which asks for no rights.
 const CADDY_RELOAD: &str = "caddy reload --adapter caddyfile --config /etc/caddy/Caddyfile";
 
