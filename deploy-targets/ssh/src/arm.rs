@@ -81,13 +81,18 @@ pub(crate) fn armed(request: Request, host: &Host, step: &Move) -> Result<Reques
         .arg(Digest::of(script(&host.path)).to_string()))
 }
 
-/// Puts there what acts, and has the service manager begin it where that can be.
-pub(crate) async fn ready(host: &Host, op: &Op) -> Result<(), TargetError> {
+/// Adds what acts on a host: the script's digest, what its units are called, and the script to be read.
+pub(crate) fn acting(request: Request, host: &Host) -> Request {
     let script = script(&host.path);
-    let request = Request::write(op)
+    request
         .arg(Digest::of(&script).to_string())
         .arg(unit(&host.path))
-        .input(Input::Bytes(script.into_bytes()));
+        .input(Input::Bytes(script.into_bytes()))
+}
+
+/// Puts there what acts, and has the service manager begin it where that can be.
+pub(crate) async fn ready(host: &Host, op: &Op) -> Result<(), TargetError> {
+    let request = acting(Request::write(op), host);
     let reply = host.run_as(GUARD, "readying the revert", request).await?;
     error::notes(&reply, &*op.progress);
     Ok(())

@@ -181,7 +181,8 @@ pub(crate) fn check(binding: &SshBinding) -> Result<Vec<String>, Box<Failure>> {
     Ok(paths)
 }
 
-fn one_spelling(path: &str) -> Result<String, Box<Failure>> {
+/// The one way in which a path is written here.
+pub(crate) fn one_spelling(path: &str) -> Result<String, Box<Failure>> {
     let parts: Vec<_> = path
         .split('/')
         .filter(|part| !matches!(*part, "" | "."))

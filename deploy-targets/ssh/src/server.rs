@@ -4,7 +4,7 @@
 //! Nothing is left running: a command reads nothing, and its step's stdin stays open for as long as somebody waits for it. Where
 //! that ends, however it came about (told to stop, killed, the link gone), the host ends the command and its process group.
 
-use crate::config::{Address, HostBinding};
+use crate::config::{self, Address, HostBinding};
 use crate::connections::Connections;
 use crate::error::Nature;
 use crate::host::{Host, Request, Step};
@@ -162,7 +162,9 @@ impl Connections {
 
 impl Server {
     pub(crate) fn host(&self, path: Option<&str>) -> Host {
-        let path = path.unwrap_or_default().trim_end_matches('/').to_owned();
+        let path = path.unwrap_or_default();
+        // As a deployment spells it: names on the host are made of it.
+        let path = config::one_spelling(path).unwrap_or_else(|_| path.to_owned());
         let binding = HostBinding {
             name: self.name.clone(),
             address: self.address.clone(),

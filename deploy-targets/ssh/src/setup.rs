@@ -1,7 +1,9 @@
-//! What `deploy setup` does on a host, so that deployments work there: folders, their owner, and packages where that is asked for.
+//! What `deploy setup` does on a host, so that deployments work there: folders, their owner, the units that go back without a
+//! confirmation (`arm.rs`), and packages where that is asked for.
 //! What is there is left as it is; a second run finds nothing to do. Root's rights are used only where nothing else will do, by
 //! `sudo -n`, which never asks; that is said of each thing, and what may not be done comes with the command that a person would use.
 
+use crate::arm;
 use crate::error::Nature;
 use crate::host::{Host, Request, Step};
 use crate::server::{Server, by_hand};
@@ -15,7 +17,7 @@ const INSTALLING: Duration = Duration::from_mins(10);
 
 by_hand!(PACKAGES "setup" Write ["tools" "encode" "root" "packages"]);
 by_hand!(LINGER "setup" Write ["encode" "root" "linger"]);
-by_hand!(FOLDERS "setup" Write ["place" "encode" "root" "setup"]);
+by_hand!(FOLDERS "setup" Write ["place" "encode" "root" "unit" "setup" "standby"]);
 
 /// A service that a host is prepared for.
 #[derive(Debug, Clone)]
@@ -76,8 +78,8 @@ pub enum SetupState {
 impl Server {
     /// Prepares the host for these services; what is there already is not told.
     ///
-    /// The unit that goes back without a confirmation is not made here but by the first deployment, with what it runs; it needs a
-    /// service manager that is there without a login.
+    /// The unit that goes back without a confirmation is made here, too, where a service manager is there without a login and the path
+    /// outlasts a start of the host. It does nothing while nothing is armed. What it runs is the next deployment's to replace.
     ///
     /// # Errors
     /// It cannot be reached, or a step failed half-way: what was done stays, and the next run goes on.
@@ -89,8 +91,9 @@ impl Server {
         let request = Request::new(LIMIT).arg(mode);
         steps.extend(step(&self.host(None), LINGER, request).await?);
         for service in services {
+            let host = self.host(Some(&service.path));
             let request = Request::new(LIMIT).arg(mode).arg(words::list(&service.shared));
-            steps.extend(step(&self.host(Some(&service.path)), FOLDERS, request).await?);
+            steps.extend(step(&host, FOLDERS, arm::acting(request, &host)).await?);
         }
         Ok(steps)
     }

@@ -2,12 +2,17 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::time::Duration;
 
-use deploy_tests::machines::{Account, Machines};
+use deploy_tests::machines::{Account, Machine, Machines, PORT};
+use deploy_tests::process::Output;
 use deploy_tests::scratch::Scratch;
+use deploy_tests::wait;
 use insta::assert_snapshot;
 
 use crate::world::World;
+
+const LIMIT: Duration = Duration::from_mins(2);
 
 fn fingerprint(world: &World, host: &str) -> String {
     let said = world.deploy(&["trust", host, "--json"]).json();
@@ -88,28 +93,166 @@ fn bare_hosts_are_prepared_once() {
     assert_eq!(object["hosts"][1]["failure"]["code"], "DPL0501", "{object}");
 }
 
+/// A host with systemd, and a project for it.
+struct Bare {
+    scratch: Scratch,
+    machines: Machines,
+    account: Account,
+}
+
+impl Bare {
+    fn new(account: Account, machines: Machines) -> Self {
+        let scratch = Scratch::new();
+        symlink(machines.ssh_config(), scratch.path("ssh_config")).expect("the project can be written");
+        scratch.write(".gitignore", ".deploy/\nssh_config\n");
+        scratch.write("web/VERSION", "1\n");
+        let (path, restart) = (account.path(), account.restart());
+        scratch.write(
+            "deploy.toml",
+            format!(
+                "[project]\nname = \"shop\"\n[services.web.ssh]\nsource = \"web/\"\npath = \"{path}\"\nrestart = \"{restart}\"\n\
+                 [services.web.health.ready]\nhttp = \"http://127.0.0.1:{PORT}/VERSION\"\nhealthy_for = \"0s\"\n\
+                 [environments.production]\nssh_config = \"ssh_config\"\n[environments.production.hosts]\n11 = {{ ssh = \"11\" }}\n"
+            ),
+        );
+        scratch.commit("Begin");
+        Self {
+            scratch,
+            machines,
+            account,
+        }
+    }
+
+    fn host(&self) -> &Machine {
+        &self.machines.all()[0]
+    }
+
+    #[track_caller]
+    fn setup(&self, more: &[&str], code: i32) -> String {
+        let said = self
+            .scratch
+            .deploy(&[&["setup", "-e", "production"], more].concat());
+        said.expect_code(code).stdout
+    }
+
+    /// The manager of the account's units.
+    #[track_caller]
+    fn manager(&self, words: &str) -> Output {
+        let as_user =
+            "setpriv --reuid deploy --regid deploy --init-groups env XDG_RUNTIME_DIR=/run/user/1000";
+        self.host().sh(&match self.account {
+            Account::Root => format!("systemctl {words}"),
+            Account::Lingering => format!("{as_user} systemctl --user {words}"),
+        })
+    }
+
+    /// The units of the revert that are loaded, and whether they wait.
+    #[track_caller]
+    fn units(&self) -> Vec<(String, String)> {
+        let listed = self.manager("list-units --all --plain --no-legend 'deploy-revert-*.path'");
+        let words = |line: &str| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            (words[0].to_owned(), words[3].to_owned())
+        };
+        listed.stdout.lines().map(words).collect()
+    }
+
+    /// It is made once, made again where somebody took it away, and all that the first deployments need: they can make none themselves.
+    fn has_its_unit_before_any_deployment(&self) {
+        const MAKES: &str = "makes the unit deploy-revert-";
+        assert_eq!(self.units(), []);
+        assert!(self.setup(&["--dry-run"], 0).contains(MAKES));
+        assert_eq!(self.units(), []);
+        assert!(self.setup(&[], 0).contains(MAKES));
+        let [(unit, state)] = &self.units()[..] else {
+            panic!("{:?}", self.units())
+        };
+        assert_eq!(state, "waiting");
+        for mode in [&["--dry-run"][..], &[]] {
+            assert!(self.setup(mode, 0).contains("nothing was to do"));
+        }
+        self.manager(&format!("disable --now {unit}"));
+        assert!(
+            self.setup(&["--dry-run"], 0)
+                .contains(unit.trim_end_matches(".path"))
+        );
+        assert!(self.setup(&[], 0).contains(MAKES));
+        assert!(self.setup(&[], 0).contains("nothing was to do"));
+
+        let (path, units) = (self.account.path(), self.account.units());
+        self.host().sh(&format!(
+            "rm -rf /kept && cp -a {units} /kept && mv /usr/bin/systemctl /usr/bin/systemctl.not"
+        ));
+        let systemctl = "#!/bin/sh\ncase \" $* \" in *\" restart web \"*) exec systemctl.not \"$@\" ;; esac\necho \"$@\" >>/asked\nexit 1";
+        self.host().sh(&format!(
+            "touch /asked; chmod 666 /asked; printf '%s\\n' '{systemctl}' >/usr/bin/systemctl; chmod 755 /usr/bin/systemctl"
+        ));
+        self.scratch.deploy_within(LIMIT, &["up"]).expect_code(0);
+        self.scratch.set("DEPLOY_REVERT_AFTER", "1h");
+        self.scratch.write("web/VERSION", "2\n");
+        self.scratch.commit("2");
+        let mut command = self.scratch.command(&["up"]);
+        command.env("DEPLOY_FAILPOINT", "effect.look.before:1");
+        let run = self.scratch.spawn_command(command).wait(LIMIT);
+        assert_eq!(run.signal, Some(9), "{run:?}");
+        self.host().sh("mv /usr/bin/systemctl.not /usr/bin/systemctl");
+        let asked = self.host().sh(&format!("cat /asked; diff -r /kept {units}"));
+        assert_eq!(asked.stdout, "", "somebody asked for units");
+        self.host().reboot();
+        wait::until(LIMIT, "the host to go back after its start", || {
+            self.host().serves("/VERSION").as_deref() == Some("1")
+        });
+        self.scratch.deploy_within(LIMIT, &["resume"]).expect_code(3);
+        self.host().sh(&format!("test ! -e {path}/.deploy/armed"));
+        assert!(self.setup(&[], 0).contains("nothing was to do"));
+    }
+}
+
+#[test]
+fn setup_makes_the_unit_of_root() {
+    let machines = Machines::start(&[11], Account::Root);
+    Bare::new(Account::Root, machines).has_its_unit_before_any_deployment();
+}
+
 /// What is armed acts after a start of the host only where the user's services run without a login.
 #[test]
-fn setup_says_how_a_revert_outlives_a_start_of_the_host() {
+fn setup_makes_the_unit_of_a_user_and_says_what_that_needs() {
     let machines = Machines::start(&[11], Account::Lingering);
-    let host = &machines.all()[0];
-    let scratch = Scratch::new();
-    symlink(machines.ssh_config(), scratch.path("ssh_config")).expect("the project can be written");
-    scratch.write(".gitignore", ".deploy/\nssh_config\n");
-    scratch.write("web/page", "v1\n");
-    scratch.write(
-        "deploy.toml",
-        "[project]\nname = \"shop\"\n[services.web.ssh]\nsource = \"web/\"\npath = \"/home/deploy/shop\"\n\
-         [environments.production]\nssh_config = \"ssh_config\"\n[environments.production.hosts]\n11 = { ssh = \"11\" }\n",
-    );
-    scratch.commit("Begin");
-    host.sh("loginctl disable-linger deploy").expect_code(0);
-    let said = scratch.deploy(&["setup", "-e", "production"]);
-    assert_eq!(said.code, Some(1), "{said:?}");
-    for words in ["without a login", "sudo loginctl enable-linger deploy"] {
-        assert!(said.stdout.contains(words), "{said:?}");
+    let bare = Bare::new(Account::Lingering, machines);
+    bare.host().sh("loginctl disable-linger deploy");
+    for mode in [&["--dry-run"][..], &[]] {
+        let said = bare.setup(mode, 1);
+        for words in ["without a login", "sudo loginctl enable-linger deploy"] {
+            assert!(said.contains(words), "{said}");
+        }
+        assert!(!said.contains("makes the unit"), "{said}");
     }
-    host.sh("loginctl enable-linger deploy").expect_code(0);
-    let said = scratch.deploy(&["setup", "-e", "production"]).expect_code(0);
-    assert!(said.stdout.contains("nothing was to do"), "{said:?}");
+    bare.host().sh("loginctl enable-linger deploy");
+    bare.host().until_managed(bare.account);
+    bare.has_its_unit_before_any_deployment();
+}
+
+/// Where sudo lets the user, one run does all of it: the manager of its own comes, and the unit in it.
+#[test]
+fn setup_makes_all_of_it_at_once_where_sudo_lets_it() {
+    let machines = Machines::with_proxies(&[11], Account::Lingering);
+    let bare = Bare::new(Account::Lingering, machines);
+    let allowed = "deploy ALL=(root) NOPASSWD: /usr/bin/loginctl enable-linger deploy";
+    bare.host().sh(&format!(
+        "loginctl disable-linger deploy; echo '{allowed}' >/etc/sudoers.d/deploy; chmod 440 /etc/sudoers.d/deploy; visudo -c -q"
+    ));
+    wait::until(LIMIT, "its manager to be gone", || {
+        let left = bare.host().sh("ls /run/user");
+        !left.stdout.lines().any(|user| user == "1000")
+    });
+    let wanted = ["run without a login", "makes the unit deploy-revert-"];
+    for mode in [&["--dry-run"][..], &[]] {
+        let said = bare.setup(mode, 0);
+        assert!(
+            wanted.iter().all(|words| said.contains(words)),
+            "{mode:?}: {said}"
+        );
+    }
+    assert!(matches!(&bare.units()[..], [(_, state)] if state == "waiting"));
+    assert!(bare.setup(&[], 0).contains("nothing was to do"));
 }

@@ -4,12 +4,7 @@ store_id=$1 deployment=$2 epoch=$3 wait=$4 digest=$5 unit=$6
 need setsid util-linux
 need sha256sum coreutils
 [ -d "$store" ] || fail fenced
-mkdir -p "$store/tmp"
-aside=$store/tmp/revert.$$.$nonce
-drop=$aside
-cat >"$aside"
-set -- "$(sha256sum <"$aside")"
-[ "${1%% *}" = "$digest" ] || fail cut
+read_revert "$digest"
 fence "$store_id" "$deployment" "$epoch" "$wait"
 put "$store/revert" <"$aside"
 set_unit "$unit"

@@ -1,8 +1,12 @@
 # Setting a host up: saying what was done, and doing as root what needs it.
 me=$(id -un 2>/dev/null || id -u)
 group=$(id -gn 2>/dev/null || id -g)
-# said STATE WHAT [FIX]: `did`, `would` or `cannot`.
-said() { emit step "$1" "$(encode "$2")" "$(encode "${3-}")"; }
+# said STATE WHAT [FIX]: `did`, `would` or `cannot`; $barred, once something could not be done.
+barred=
+said() {
+    [ "$1" != cannot ] || barred=yes
+    emit step "$1" "$(encode "$2")" "$(encode "${3-}")"
+}
 if [ "$(id -u)" = 0 ]; then how=; else how=', with sudo'; fi
 # as_root WORDS…: never asks; where that is not allowed, it fails.
 as_root() {

@@ -1,6 +1,6 @@
 # Makes the folders of the service at the path, as the user who deploys. Changes nothing that is there already, but for the owner of
-# an empty folder. Arguments: `do` or `look`, shared folders (encoded words).
-mode=$1 links=$2
+# an empty folder. Arguments: `do` or `look`, shared folders (encoded words), and what the units of the revert are made of.
+mode=$1 links=$2 digest=$3 unit=$4
 # folder PATH: it is there, and may be written.
 folder() {
     near=$1
