@@ -93,7 +93,7 @@ fn what_is_away_armed_is_named_with_the_time_until_it_may_change() {
         let stray = stray.expect("it is one");
         assert_eq!(stray.runs, "unknown");
         let ended = view.finished_at.expect("it has ended");
-        assert_eq!(stray.may_change_until, Some(ended.after(minutes(30))), "{last:?}");
+        assert_eq!(stray.may_change_until, Some(ended.after(minutes(10))), "{last:?}");
     }
 }
 
