@@ -104,17 +104,20 @@ async fn a_quota_that_is_used_up_on_the_way_to_the_switch() {
             }
             Err((step, error)) => {
                 assert_eq!(
-                    (error.failure.code, error.certainty, machine.serves().as_str()),
-                    (Code::TargetFull, Certainty::NotDone, "one"),
+                    (error.failure.code, machine.serves().as_str()),
+                    (Code::TargetFull, "one"),
                     "{kib} KiB, {step}: {error:?}"
                 );
+                // Here renaming takes room, too: what came of that is looked at.
+                let known = error.certainty == Certainty::NotDone || step == "activate";
+                assert!(known, "{kib} KiB, {step}: {error:?}");
                 stopped_at.insert(step);
             }
         }
     }
     assert_eq!(machine.serves(), "two", "never room enough");
     println!("stopped at {stopped_at:?}");
-    assert!(stopped_at.contains("prepare"), "{stopped_at:?}");
+    assert!(stopped_at.contains("claim"), "{stopped_at:?}");
 }
 
 #[tokio::test]
