@@ -26,6 +26,21 @@ impl Dice {
         f64::from(u32::try_from(self.0 >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
     }
 
+    /// Dice for somebody else, who throws at the same time: what they throw is settled by the seed, too.
+    #[must_use]
+    pub fn split(&mut self) -> Self {
+        self.roll();
+        // Not the same state: they would throw the same.
+        Self(self.0.rotate_left(17) | 1)
+    }
+
+    /// These in an order by chance.
+    pub fn shuffled<T>(&mut self, these: impl IntoIterator<Item = T>) -> Vec<T> {
+        let mut thrown: Vec<(f64, T)> = these.into_iter().map(|one| (self.roll(), one)).collect();
+        thrown.sort_by(|left, right| left.0.total_cmp(&right.0));
+        thrown.into_iter().map(|(_, one)| one).collect()
+    }
+
     /// One of these.
     pub fn one_of<'a, T>(&mut self, these: &'a [T]) -> &'a T {
         let mut chosen = &these[0];

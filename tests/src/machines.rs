@@ -25,10 +25,10 @@ const START: Duration = Duration::from_mins(1);
 const IMAGE: Duration = Duration::from_mins(10);
 /// The label of everything that is ours: whose it is, as `PID-TICKS`.
 const OWNER: &str = "deploy-test-owner";
-/// What is installed on every host.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,busybox-static";
+/// What is installed on every host; with other packages it is another image.
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,busybox-static,sudo";
 /// What more is on one with proxies.
-const PROXIES: &str = "nginx-light,caddy,sudo";
+const PROXIES: &str = "nginx-light,caddy";
 /// The port that it serves on.
 pub const PORT: u16 = 8080;
 
@@ -39,27 +39,32 @@ pub enum Account {
     Root,
     /// A user without rights, with a service of the user's own manager, which runs without a login.
     Lingering,
+    /// A user whom sudo lets do everything, and asks for [`PASSWORD`]; with a service of the system.
+    Asked,
 }
+
+/// What sudo asks of [`Account::Asked`].
+pub const PASSWORD: &str = "open $7 \"sesame\"";
 
 impl Account {
     fn user(self) -> &'static str {
         match self {
             Self::Root => "root",
-            Self::Lingering => "deploy",
+            Self::Lingering | Self::Asked => "deploy",
         }
     }
 
     fn home(self) -> &'static str {
         match self {
             Self::Root => "/root",
-            Self::Lingering => "/home/deploy",
+            Self::Lingering | Self::Asked => "/home/deploy",
         }
     }
 
     /// Where the service lives.
     pub fn path(self) -> &'static str {
         match self {
-            Self::Root => "/opt/web",
+            Self::Root | Self::Asked => "/opt/web",
             Self::Lingering => "/home/deploy/web",
         }
     }
@@ -68,6 +73,7 @@ impl Account {
     pub fn restart(self) -> &'static str {
         match self {
             Self::Root => "systemctl restart web",
+            Self::Asked => "sudo systemctl restart web",
             // Found without a login's variables.
             Self::Lingering => "systemctl --user restart web",
         }
@@ -76,7 +82,7 @@ impl Account {
     /// Where its units are.
     pub fn units(self) -> &'static str {
         match self {
-            Self::Root => "/etc/systemd/system",
+            Self::Root | Self::Asked => "/etc/systemd/system",
             Self::Lingering => "/home/deploy/.config/systemd/user",
         }
     }
@@ -84,7 +90,7 @@ impl Account {
     /// What its service is wanted by.
     fn wanted_by(self) -> &'static str {
         match self {
-            Self::Root => "multi-user.target",
+            Self::Root | Self::Asked => "multi-user.target",
             Self::Lingering => "default.target",
         }
     }
@@ -95,7 +101,7 @@ impl Account {
 enum Furnishing {
     /// What every host needs.
     Bare,
-    /// And nginx and Caddy as Debian has them, of which none starts by itself, and sudo.
+    /// And nginx and Caddy as Debian has them, of which none starts by itself.
     Proxies,
 }
 
@@ -146,9 +152,28 @@ fn docker(arguments: &[&str]) -> Output {
     process::run(Command::new("docker").args(arguments), DOCKER)
 }
 
+/// How many things may watch files at once: a user has 128 as Debian sets it, of which each host takes some ten, and one that gets none
+/// does not start to its end.
+const WATCHERS: u32 = 1024;
+
+/// Raises that where it is less.
+#[track_caller]
+fn allow_watchers() {
+    let file = "/proc/sys/fs/inotify/max_user_instances";
+    let now = fs::read_to_string(file)
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    if now.is_some_and(|now: u32| now < WATCHERS)
+        && let Err(error) = fs::write(file, WATCHERS.to_string())
+    {
+        panic!("{error}: as root: sysctl fs.inotify.max_user_instances={WATCHERS}");
+    }
+}
+
 /// Fails unless all that is needed is there, naming what is not.
 #[track_caller]
 fn require() {
+    allow_watchers();
     process::require("docker", "docker.io");
     process::require("ssh-keygen", "openssh-client");
     let version = docker(&["version", "--format", "{{.Server.Version}}"]);
@@ -395,8 +420,14 @@ impl Machine {
     fn let_in(&self, account: Account, key: &str) {
         let (user, home, path) = (account.user(), account.home(), account.path());
         let (units, target) = (account.units(), account.wanted_by());
-        if account == Account::Lingering {
+        if account != Account::Root {
             self.sh(&format!("useradd -m -s /bin/sh {user}"));
+        }
+        if account == Account::Asked {
+            self.sh(&format!(
+                "echo '{user}:{PASSWORD}' | chpasswd && install -d -o {user} {path}
+                echo '{user} ALL=(root) ALL' >/etc/sudoers.d/asks && chmod 440 /etc/sudoers.d/asks"
+            ));
         }
         self.sh(&format!(
             "mkdir -p -m 700 {home}/.ssh && echo '{key}' >{home}/.ssh/authorized_keys
@@ -414,7 +445,7 @@ UNIT
         ));
         // A manager that is not there yet reads its units when it comes.
         self.sh(&match account {
-            Account::Root => "systemctl daemon-reload".to_owned(),
+            Account::Root | Account::Asked => "systemctl daemon-reload".to_owned(),
             Account::Lingering => format!("loginctl enable-linger {user}"),
         });
         self.until_managed(account);
@@ -425,11 +456,33 @@ UNIT
     pub fn until_managed(&self, account: Account) {
         wait::until(START, "the account's manager to come", || {
             let socket = match account {
-                Account::Root => "/run/systemd/private",
+                Account::Root | Account::Asked => "/run/systemd/private",
                 Account::Lingering => "/run/user/1000/systemd/private",
             };
             docker(&["exec", &self.container, "test", "-S", socket]).code == Some(0)
         });
+    }
+
+    /// Installs the small web service of the tests (`WebRelease`) as a service of the system, which starts with the host and serves
+    /// what is in `path`.
+    #[track_caller]
+    pub fn install_web(&self, service: &str, path: &str, port: u16) {
+        self.put(&service::program("deploy-test-web"), "/usr/local/bin/");
+        self.sh(&format!(
+            "cat >/etc/systemd/system/{service}.service <<'UNIT'
+[Unit]
+StartLimitIntervalSec=0
+[Service]
+WorkingDirectory={path}/current
+Environment=ADDRESS=0.0.0.0 PORT={port}
+ExecStart=/usr/local/bin/deploy-test-web
+Restart=always
+RestartSec=200ms
+[Install]
+WantedBy=multi-user.target
+UNIT
+            systemctl daemon-reload && systemctl enable {service}"
+        ));
     }
 
     /// Runs a script in it, past ssh.
@@ -484,8 +537,21 @@ UNIT
     /// Takes its power away, and gives it back.
     #[track_caller]
     pub fn power_cut(&self) {
-        docker(&["kill", "-s", "KILL", &self.container]).expect_code(0);
+        self.power_off();
         docker(&["start", &self.container]).expect_code(0);
+    }
+
+    /// Takes its power away.
+    #[track_caller]
+    pub fn power_off(&self) {
+        docker(&["kill", "-s", "KILL", &self.container]).expect_code(0);
+    }
+
+    /// Gives it back, and waits until somebody may log in.
+    #[track_caller]
+    pub fn power_on(&self) {
+        docker(&["start", &self.container]).expect_code(0);
+        self.until_up();
     }
 
     /// Cuts its link.

@@ -46,6 +46,13 @@ pub fn name(pid: u32) -> Option<String> {
         .map(|name| name.trim().to_owned())
 }
 
+/// The most memory, in KiB, that `pid` has held at once so far; `None` once it has ended.
+pub fn peak_memory(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
 /// Whether `pid` runs: a process that has ended and waits to be collected does not.
 pub fn runs(pid: u32) -> bool {
     state(pid).is_some_and(|state| state != 'Z' && state != 'X')

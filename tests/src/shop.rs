@@ -10,6 +10,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::machines::{Account, Machine, Machines};
 use crate::scratch::Scratch;
 use crate::service::{self, Unit, WebRelease};
 use crate::sshd::{self, Fleet, Sshd};
@@ -24,6 +25,15 @@ pub enum Where {
     Local,
     /// Hosts behind an sshd of their own.
     Ssh,
+    /// Hosts with systemd, which restarts the services, and reverts.
+    Systemd,
+}
+
+/// The hosts themselves.
+enum Ground {
+    Local,
+    Ssh(Fleet),
+    Systemd(Machines),
 }
 
 /// Whether a release is well.
@@ -52,7 +62,7 @@ pub struct Shop {
     pub scratch: Scratch,
     hosts: Vec<String>,
     ports: [u16; 2],
-    fleet: Option<Fleet>,
+    ground: Ground,
     versions: AtomicU32,
 }
 
@@ -64,22 +74,27 @@ impl Shop {
     #[track_caller]
     pub fn new(place: Where, hosts: usize) -> Self {
         // The name of a host is the last part of its address, so that one manifest can name every service.
-        let hosts: Vec<String> = (11..11 + hosts).map(|last| last.to_string()).collect();
+        let numbers: Vec<u8> = (11..).take(hosts).collect();
+        let hosts: Vec<String> = numbers.iter().map(u8::to_string).collect();
         let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
-        let fleet = (place == Where::Ssh).then(|| Sshd::named(&names));
+        let ground = match place {
+            Where::Local => Ground::Local,
+            Where::Ssh => Ground::Ssh(Sshd::named(&names)),
+            Where::Systemd => Ground::Systemd(Machines::start(&numbers, Account::Root)),
+        };
         let scratch = Scratch::new();
         let ports = SERVICES.map(|_| sshd::free_port("127.0.0.11"));
         let shop = Self {
             scratch,
             hosts,
             ports,
-            fleet,
+            ground,
             versions: AtomicU32::new(0),
         };
         shop.install_units();
-        if let Some(fleet) = &shop.fleet {
+        if let Some(config) = shop.ssh_config() {
             // The manifest names it relative to its folder.
-            symlink(fleet.ssh_config(), shop.scratch.path("ssh_config")).expect("the project can be written");
+            symlink(config, shop.scratch.path("ssh_config")).expect("the project can be written");
         }
         shop.scratch.write("deploy.toml", shop.manifest());
         shop.scratch.write(".gitignore", ".deploy/\nssh_config\n");
@@ -130,19 +145,39 @@ impl Shop {
         let mut live = Vec::new();
         for host in &self.hosts {
             for (service, port) in SERVICES.into_iter().zip(self.ports) {
-                let file = self.path_of(service, host).join("current/VERSION");
-                let answer = service::get_at(&format!("127.0.0.{host}"), port, "/version");
+                let answer = service::get_at(&self.address(host), port, "/version");
                 let answers = answer
                     .and_then(|(_, body)| serde_json::from_str::<serde_json::Value>(&body).ok())
                     .and_then(|body| Some(body["version"].as_str()?.to_owned()));
                 live.push(Live {
                     slice: format!("{service} on {host}"),
-                    on_disk: fs::read_to_string(file).ok().map(|text| text.trim().to_owned()),
+                    on_disk: self.on_disk(service, host),
                     answers,
                 });
             }
         }
         live
+    }
+
+    /// The version of the files behind `current`.
+    fn on_disk(&self, service: &str, host: &str) -> Option<String> {
+        let text = match self.machine(host) {
+            Some(machine) => {
+                let script = format!("cat {}/current/VERSION 2>/dev/null || :", in_machine(service));
+                Some(machine.sh(&script).stdout)
+            }
+            None => fs::read_to_string(self.path_of(service, host).join("current/VERSION")).ok(),
+        };
+        let text = text?.trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Where the services of a host are reached.
+    fn address(&self, host: &str) -> String {
+        match self.machine(host) {
+            Some(machine) => machine.address().to_owned(),
+            None => format!("127.0.0.{host}"),
+        }
     }
 
     /// The one version that every service on every host has and answers with.
@@ -165,7 +200,7 @@ impl Shop {
         })
     }
 
-    /// The live path of a service on a host, as this machine sees it.
+    /// The live path of a service on a host without systemd, as this machine sees it.
     pub fn path_of(&self, service: &str, host: &str) -> PathBuf {
         self.scratch.root().join("hosts").join(host).join(service)
     }
@@ -175,22 +210,47 @@ impl Shop {
         &self.hosts
     }
 
-    /// The hosts behind ssh.
+    /// The hosts behind an sshd of their own.
     pub fn fleet(&self) -> Option<&Fleet> {
-        self.fleet.as_ref()
+        match &self.ground {
+            Ground::Ssh(fleet) => Some(fleet),
+            Ground::Local | Ground::Systemd(_) => None,
+        }
+    }
+
+    /// How the hosts are reached that are not this machine.
+    fn ssh_config(&self) -> Option<PathBuf> {
+        match &self.ground {
+            Ground::Local => None,
+            Ground::Ssh(fleet) => Some(fleet.ssh_config()),
+            Ground::Systemd(machines) => Some(machines.ssh_config()),
+        }
+    }
+
+    /// A host with systemd.
+    pub fn machine(&self, host: &str) -> Option<&Machine> {
+        match &self.ground {
+            Ground::Systemd(machines) => machines.all().iter().find(|machine| machine.name() == host),
+            Ground::Local | Ground::Ssh(_) => None,
+        }
     }
 
     fn install_units(&self) {
         for host in &self.hosts {
-            let units = match &self.fleet {
+            if let Some(machine) = self.machine(host) {
+                for (service, port) in SERVICES.into_iter().zip(self.ports) {
+                    machine.install_web(service, &in_machine(service), port);
+                }
+                continue;
+            }
+            let units = match self.fleet() {
                 Some(fleet) => fleet.host(host).units(),
                 None => self.scratch.units(),
             };
             for (service, port) in SERVICES.into_iter().zip(self.ports) {
                 let directory = self.path_of(service, host).join("current");
                 let mut unit = Unit::web(&format!("{service}-{host}"), &directory, &port.to_string());
-                let address = format!("127.0.0.{host}");
-                unit.environment.push(("ADDRESS".to_owned(), address.clone()));
+                unit.environment.push(("ADDRESS".to_owned(), self.address(host)));
                 // The stand-in looks for a ready port on 127.0.0.1 alone; the probes wait for this one.
                 unit.ready_port = None;
                 unit.install(&units);
@@ -199,27 +259,35 @@ impl Shop {
     }
 
     fn manifest(&self) -> String {
-        let mut text = r#"[project]
+        // Every host looks at itself, where several on one machine have an address each.
+        let at = match self.ground {
+            Ground::Systemd(_) => "127.0.0.1",
+            Ground::Local | Ground::Ssh(_) => "127.0.0.${host}",
+        };
+        let mut text = format!(
+            r#"[project]
 name = "shop"
 keep = 2
 [defaults.health.ready]
-http = "http://127.0.0.${host}:${PORT}/health"
-expect = { status = 200, json = { "/status" = ["UP"] } }
+http = "http://{at}:${{PORT}}/health"
+expect = {{ status = 200, json = {{ "/status" = ["UP"] }} }}
 healthy_for = "0s"
 interval = "50ms"
 deadline = "1s"
 "#
-        .to_owned();
+        );
         for (service, port) in SERVICES.into_iter().zip(self.ports) {
-            let restart = match self.fleet {
-                Some(_) => format!("systemctl restart {service}-$DEPLOY_HOST"),
-                None => {
+            let restart = match self.ground {
+                Ground::Systemd(_) => format!("systemctl restart {service}"),
+                Ground::Ssh(_) => format!("systemctl restart {service}-$DEPLOY_HOST"),
+                Ground::Local => {
                     service::restart_command(&self.scratch.units(), &format!("{service}-")) + "$DEPLOY_HOST"
                 }
             };
-            // A path is the same text on every host: `${host}` in it only where there are several.
-            let path = match &self.hosts[..] {
-                [host] => self.path_of(service, host),
+            // A path is the same text on every host: `${host}` in it only where several share a disk.
+            let path = match (&self.ground, &self.hosts[..]) {
+                (Ground::Systemd(_), _) => in_machine(service).into(),
+                (_, [host]) => self.path_of(service, host),
                 _ => self.path_of(service, "${host}"),
             };
             let path = path.display();
@@ -248,12 +316,13 @@ restart = """{restart}"""
                 }
             );
         }
-        if self.fleet.is_some() {
+        let config = self.ssh_config();
+        if config.is_some() {
             text.push_str("[environments.production]\nssh_config = \"ssh_config\"\n");
         }
         text.push_str("[environments.production.hosts]\n");
         for host in &self.hosts {
-            let at = match self.fleet {
+            let at = match config {
                 Some(_) => format!("ssh = \"{host}\""),
                 None => "local = true".to_owned(),
             };
@@ -261,4 +330,9 @@ restart = """{restart}"""
         }
         text
     }
+}
+
+/// Where a service lives on a host with systemd.
+fn in_machine(service: &str) -> String {
+    format!("/opt/{service}")
 }

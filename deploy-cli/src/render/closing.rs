@@ -6,6 +6,7 @@ use super::story::{Story, details};
 use super::{span, word};
 use deploy_core::gate::Unmet;
 use deploy_core::id::ServiceName;
+use deploy_core::machine::TurnReason;
 use deploy_core::plan::{Base, Kind, Plan, names};
 use deploy_core::time::Timestamp;
 use deploy_core::view::DeploymentView;
@@ -52,7 +53,10 @@ impl Story {
             if let Some(until) = stray.may_change_until {
                 lines.push(tail(
                     "",
-                    format!("may still change by itself until {}", until.to_the_second()),
+                    format!(
+                        "may still change by itself until {}, or when it starts anew",
+                        until.to_the_second()
+                    ),
                 ));
             }
             lines.push(tail("next", stray.next.clone()));
@@ -79,6 +83,7 @@ impl Story {
                 );
             }
             OutcomeWord::Waiting => lines.push(tail("then", format!("deploy resume {id}"))),
+            OutcomeWord::RolledBack => lines.extend(to_mend(view).map(|next| tail("next", next))),
             _ => {}
         }
         if outcome != OutcomeWord::Succeeded {
@@ -208,6 +213,12 @@ fn untouched(view: &DeploymentView) -> Vec<String> {
     names.sort();
     names.dedup();
     names.into_iter().map(|(_, name)| name).collect()
+}
+
+/// What is to be done about a step that failed. A release that was not healthy is its authors' to mend, and no line says how.
+fn to_mend(view: &DeploymentView) -> Option<String> {
+    let failure = view.failure.as_ref()?;
+    (view.turned_back == Some(TurnReason::Failed)).then(|| failure.next.clone())
 }
 
 /// The failure, where no line above told it already, and what to do about it.

@@ -89,7 +89,7 @@ pub struct SliceView {
     pub health: HealthSeen,
     /// What the last look said: `healthy 10s`.
     pub note: Option<String>,
-    /// Whether a revert is armed, as last known.
+    /// Whether a revert is armed, as last known: from the intent on it may be.
     pub armed: bool,
     /// Whether this deployment may have changed it.
     pub touched: bool,
@@ -150,7 +150,10 @@ impl SliceView {
             Sight::Foreign => Running::Other,
             Sight::Unreachable => Running::Unknown,
         };
-        self.armed = sight.armed;
+        // Whoever is away may come back with what was armed.
+        if sight.runs != Sight::Unreachable {
+            self.armed = sight.armed;
+        }
         match runs {
             Some(runs) => self.runs(runs, to),
             None => self.release = self.meant(to),
@@ -244,6 +247,7 @@ pub struct Stray {
     pub why: String,
     /// The exact next command.
     pub next: String,
-    /// The latest time at which it may still change by itself (an armed revert); `None` if it will not.
+    /// The latest time at which it may still change by itself (an armed revert); `None` if it will not. A machine that is off is an
+    /// exception: what is armed there acts when it starts anew.
     pub may_change_until: Option<Timestamp>,
 }

@@ -83,9 +83,15 @@ impl DeploymentView {
                 }
             }
             EventKind::BatchIntended { slices } => {
+                let plan = self.plan.as_deref();
+                let arms = |ix: SliceIx| {
+                    plan.is_some_and(|plan| plan.service(plan.slice(ix).service).abilities.arms)
+                };
                 for ix in slices {
+                    let arms = arms(*ix);
                     if let Some(view) = self.slices.get_mut(slice(ix)) {
                         view.touched = true;
+                        view.armed = arms;
                         view.running = Running::Unknown;
                         view.health = HealthSeen::Unknown;
                         view.progress = Progress::Activating;

@@ -13,7 +13,7 @@ use crate::fixture::{World, actor, at, env, fails, failure, minutes, source};
 use crate::gate::{GateKind, Opens, Unmet};
 use crate::id::{DeploymentId, Epoch, SliceIx};
 use crate::machine::state::Direction;
-use crate::machine::{Answer, Ask, Failed, Input, Outcome, Refusal, Work};
+use crate::machine::{Answer, Ask, Failed, Input, Outcome, Refusal, Sight, Work};
 use crate::plan::Kind;
 use crate::port::journal::LeaseHolder;
 use crate::view::environment::EnvState;
@@ -66,6 +66,35 @@ fn the_phases_of_a_good_deployment_come_in_order() {
             Requested, Gated, Preparing, Prepared, Activating, Verified, Committed, Finishing, Succeeded
         ]
     );
+}
+
+/// What is away with a revert armed may come back with it: until when at the latest is told, also where nobody learned whether it was
+/// armed.
+#[test]
+fn what_is_away_armed_is_named_with_the_time_until_it_may_change() {
+    let away = SliceIx(3);
+    for last in [Work::Activate(away), Work::Verify(away)] {
+        let (mut world, id) = second();
+        let mut answers = |_: &crate::machine::Machine, effect: crate::machine::Effect| match effect.work {
+            work if work == last => Some(fails(Failed::Unknown)),
+            Work::Restore(slice) if slice == away => Some(fails(Failed::Unreachable)),
+            _ => None,
+        };
+        world.run_until(&id, &mut answers, |machine| machine.state().slice(away).touched());
+        world.sights(&id)[away.at()].runs = Sight::Unreachable;
+        world.run_with(&id, &mut answers);
+        world.wait(minutes(30));
+        let _ended = world.feed(&id, &[Input::Elapsed]).expect("its time is over");
+        world.run_with(&id, &mut answers);
+        let view = world.view(&id);
+        assert_eq!(view.outcome, Some(Outcome::NeedsHuman), "{last:?}");
+        let told = result(&view, &world.project());
+        let stray = told.strays.iter().find(|stray| stray.slice.as_str() == "host-4");
+        let stray = stray.expect("it is one");
+        assert_eq!(stray.runs, "unknown");
+        let ended = view.finished_at.expect("it has ended");
+        assert_eq!(stray.may_change_until, Some(ended.after(minutes(10))), "{last:?}");
+    }
 }
 
 #[test]

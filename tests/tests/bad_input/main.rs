@@ -3,6 +3,7 @@
 
 mod dropped;
 mod edited;
+mod large;
 mod left;
 mod servers;
 mod signals;

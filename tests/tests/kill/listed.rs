@@ -65,7 +65,7 @@ pub(crate) fn at_the_edges() -> BTreeSet<String> {
         killed.insert(point.to_owned());
     }
     for point in ["ssh.guard.before", "ssh.guard.after"] {
-        the_first_time_on_a_host(point);
+        the_first_time_on_a_host(Where::Local, point);
         killed.insert(point.to_owned());
     }
     for point in ["ssh.renew.before", "ssh.renew.after"] {
@@ -108,9 +108,17 @@ fn while_the_state_is_made(point: &str) {
     shop.scratch.deploy(&["audit", "verify"]).expect_code(0);
 }
 
+/// A unit that reverts is made on a host once.
+pub(crate) fn the_first_time_with_systemd() {
+    for point in ["ssh.guard.before", "ssh.guard.after"] {
+        the_first_time_on_a_host(Where::Systemd, point);
+        println!("Systemd, the first time on a host, {point}: killed");
+    }
+}
+
 /// What reverts is put on a host once.
-fn the_first_time_on_a_host(point: &str) {
-    let shop = Shop::new(Where::Local, 1);
+fn the_first_time_on_a_host(place: Where, point: &str) {
+    let shop = Shop::new(place, 1);
     let mut command = shop.scratch.command(&["up"]);
     command.env("DEPLOY_FAILPOINT", point);
     let run = shop.scratch.spawn_command(command).wait(LIMIT);

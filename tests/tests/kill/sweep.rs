@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use deploy_tests::dice::Dice;
 use deploy_tests::process::Output;
 use deploy_tests::shop::{Health, Shop, Where};
 
@@ -16,6 +18,10 @@ pub(crate) enum Sample {
     Passes,
     /// One point of so many, at a pass in the middle.
     EveryNth(usize),
+    /// Each point once, at a pass by chance, in whichever course comes to it first; in an order by chance.
+    Once,
+    /// Of so many points one by chance, at a pass by chance.
+    OneOf(usize),
 }
 
 /// Where in a run's life it is killed.
@@ -83,15 +89,25 @@ pub(crate) fn full() -> bool {
     std::env::var("DEPLOY_SWEEP").is_ok_and(|value| value == "full")
 }
 
+/// Whether one kill alone was asked for.
+fn one_point() -> bool {
+    std::env::var_os("DEPLOY_POINT").is_some()
+}
+
 /// Sweeps all courses on one kind of place; answers the names of the points that killed a run.
 ///
 /// # Panics
 /// When a round did not end as it may, with the recipes of all that did not.
 pub(crate) fn sweep(place: Where, hosts: usize, sample: Sample) -> BTreeSet<String> {
+    let (mut dice, seed) = Dice::seeded();
+    let taken = Mutex::default();
     // Several shops side by side: a run mostly waits.
     let shares = [&COURSES[..1], &COURSES[1..2], &COURSES[2..4], &COURSES[4..]];
     let parts: Vec<Part> = thread::scope(|scope| {
-        let threads = shares.map(|courses| scope.spawn(move || Part::of(place, hosts, sample, courses)));
+        let threads = shares.map(|courses| {
+            let (dice, taken) = (dice.split(), &taken);
+            scope.spawn(move || Part::of(&Shop::new(place, hosts), sample, courses, dice, taken))
+        });
         threads
             .into_iter()
             .map(|thread| {
@@ -109,13 +125,20 @@ pub(crate) fn sweep(place: Where, hosts: usize, sample: Sample) -> BTreeSet<Stri
     let killed: BTreeSet<String> = parts.iter().flat_map(|part| part.killed.clone()).collect();
     let rounds: u32 = parts.iter().map(|part| part.rounds).sum();
     println!(
-        "{place:?}, {hosts} hosts: killed {rounds} runs at {} different points; {} ended wrong",
+        "{place:?}, {hosts} hosts: killed {rounds} runs at {} different points; {} ended wrong (DEPLOY_SEED={seed})",
         killed.len(),
         wrong.len()
     );
+    println!(
+        "killed at {}",
+        Vec::from_iter(killed.iter().map(String::as_str)).join(" ")
+    );
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     // One point that was asked for may be of another kind of run.
-    if std::env::var_os("DEPLOY_POINT").is_none() {
+    if !one_point() {
+        let taken = lock(&taken);
+        let missed: Vec<_> = taken.difference(&killed).collect();
+        assert!(missed.is_empty(), "no run was killed at {missed:?}");
         for part in &parts {
             assert!(
                 part.rounds > 0,
@@ -134,16 +157,31 @@ struct Part {
 }
 
 impl Part {
-    fn of(place: Where, hosts: usize, sample: Sample, courses: &[Course]) -> Self {
-        let shop = Shop::new(place, hosts);
+    /// `taken`: the points that some course of this sweep has been killed at, or is about to be.
+    fn of(
+        shop: &Shop,
+        sample: Sample,
+        courses: &[Course],
+        mut dice: Dice,
+        taken: &Mutex<BTreeSet<String>>,
+    ) -> Self {
         let mut part = Self::default();
-        round::settle(&shop);
+        round::settle(shop);
         for course in courses {
-            for point in points(&shop, *course, sample) {
-                part.kill(&shop, *course, &point);
+            for point in points(shop, *course, sample, &mut dice) {
+                let name = name(&point).to_owned();
+                let once = matches!(sample, Sample::Once) && !full() && !one_point();
+                if once && !lock(taken).insert(name.clone()) {
+                    continue;
+                }
+                part.kill(shop, *course, &point);
+                // A pass that this very run did not come to: the first it comes to.
+                if once && !part.killed.contains(&name) {
+                    part.kill(shop, *course, &format!("{name}:1"));
+                }
             }
         }
-        round::settle(&shop);
+        round::settle(shop);
         part
     }
 
@@ -156,8 +194,7 @@ impl Part {
                 );
                 self.rounds += u32::from(died);
                 if died {
-                    let name = point.rsplit_once(':').map_or(point, |(name, _)| name);
-                    self.killed.insert(name.to_owned());
+                    self.killed.insert(name(point).to_owned());
                 }
             }
             Err(wrong) => {
@@ -167,6 +204,15 @@ impl Part {
             }
         }
     }
+}
+
+fn lock(taken: &Mutex<BTreeSet<String>>) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+    taken.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The name of `name:nth`.
+fn name(point: &str) -> &str {
+    point.rsplit_once(':').map_or(point, |(name, _)| name)
 }
 
 fn killed_once(shop: &Shop, course: Course, point: &str) -> Result<(bool, End), Wrong> {
@@ -194,7 +240,7 @@ fn killed_once(shop: &Shop, course: Course, point: &str) -> Result<(bool, End), 
 }
 
 /// The passes at which a course is killed, as `name:nth`: enumerated by a run that lives.
-fn points(shop: &Shop, course: Course, sample: Sample) -> Vec<String> {
+fn points(shop: &Shop, course: Course, sample: Sample, dice: &mut Dice) -> Vec<String> {
     if let Ok(point) = std::env::var("DEPLOY_POINT") {
         return vec![point];
     }
@@ -214,6 +260,11 @@ fn points(shop: &Shop, course: Course, sample: Sample) -> Vec<String> {
             .collect(),
         Sample::Passes => some(passes, 4, course),
         Sample::EveryNth(step) => some(passes, step, course),
+        Sample::Once => by_chance(passes, dice),
+        Sample::OneOf(step) => {
+            let number = passes.len().div_ceil(step);
+            by_chance(passes, dice).into_iter().take(number).collect()
+        }
     };
     chosen
         .into_iter()
@@ -228,6 +279,17 @@ fn some(passes: BTreeMap<String, u32>, step: usize, course: Course) -> Vec<(Stri
         .enumerate()
         .filter(|(index, _)| index % step == course as usize % step)
         .map(|(_, (name, count))| (name, count.div_ceil(2)))
+        .collect()
+}
+
+/// Each point at one of its passes.
+fn by_chance(passes: BTreeMap<String, u32>, dice: &mut Dice) -> Vec<(String, u32)> {
+    let shuffled = dice.shuffled(passes).into_iter();
+    shuffled
+        .map(|(name, count)| {
+            let all: Vec<u32> = (1..=count).collect();
+            (name, *dice.one_of(&all))
+        })
         .collect()
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use deploy_tests::machines::{Account, Machine, Machines, PORT};
 use deploy_tests::process::Output;
 use deploy_tests::scratch::Scratch;
+use deploy_tests::terminal::Terminal;
 use deploy_tests::wait;
 use insta::assert_snapshot;
 
@@ -68,6 +69,40 @@ fn a_key_is_pinned_by_whoever_compared_it() {
     world.deploy(&["run", "--", "true"]).expect_code(0);
     let said = world.deploy(&["trust", "web-3"]).expect_code(2);
     assert!(said.stderr.contains("one of web-1, web-2"), "{said:?}");
+}
+
+/// At a terminal the fingerprint is shown, and somebody is asked; only a yes or that very fingerprint pins.
+#[test]
+fn a_key_is_compared_at_a_terminal() {
+    let world = World::bare("");
+    fs::write(world.fleet.known_hosts(), "").expect("the fleet's folder can be written");
+    let answered = |host: &str, answer: &str| {
+        let mut terminal = Terminal::start(&world.shop, 100, &["trust", host]);
+        terminal.until_shows("Type yes, or the fingerprint that you were told: ");
+        let shown = terminal.shown();
+        assert!(shown.contains(&fingerprint(&world, host)), "{shown}");
+        terminal.types(answer);
+        terminal.end(wait::PATIENCE)
+    };
+    let other = fingerprint(&world, "web-2");
+    for answer in ["no", "", "y", "YES", &other] {
+        let said = answered("web-1", answer).expect_code(6);
+        assert!(said.stdout.contains("nothing was pinned"), "{answer:?}: {said:?}");
+    }
+    assert_eq!(
+        fs::read_to_string(world.fleet.known_hosts()).expect("it is there"),
+        ""
+    );
+    assert!(world.audit("host_trusted").is_empty());
+
+    let said = answered("web-1", "yes").expect_code(0);
+    assert_snapshot!("compared at a terminal", world.look(&said));
+    let told = other.trim_start_matches("SHA256:");
+    answered("web-2", told).expect_code(0);
+    let pinned = world.audit("host_trusted");
+    assert_eq!(pinned.len(), 2, "{pinned:?}");
+    assert_eq!(pinned[1]["fingerprint"], other.as_str());
+    world.deploy(&["up"]).expect_code(0);
 }
 
 #[test]

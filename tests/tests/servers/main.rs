@@ -3,4 +3,5 @@
 mod first_contact;
 mod logs;
 mod run;
+mod sudo;
 mod world;
