@@ -399,6 +399,7 @@ pub(super) fn c11() {
         confirmed: true,
         retire: Some("web".parse().expect("a name")),
         allow_dirty: true,
+        version: Some("1.0".to_owned()),
     };
     let none = asked_with(RequestOptions::default());
     assert_eq!(none.len(), 2, "{none:?}");

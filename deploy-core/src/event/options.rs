@@ -27,6 +27,9 @@ pub struct RequestOptions {
     /// It was asked for although the work tree had changes.
     #[serde(skip_serializing_if = "Not::not")]
     pub allow_dirty: bool,
+    /// What the release was called when it was asked for: a tag that its commit gets later is not what its processes were started with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 #[cfg(test)]
@@ -51,13 +54,14 @@ mod tests {
     fn what_is_not_said_is_not_stored() {
         assert_eq!(read(""), Ok(RequestOptions::default()));
         assert_eq!(read(r#","options":{}"#), Ok(RequestOptions::default()));
-        let stored = r#","options":{"allow_dirty":true,"confirmed":true,"retire":"search","strategy":"all-at-once","timeout":"15m"}"#;
+        let stored = r#","options":{"allow_dirty":true,"confirmed":true,"retire":"search","strategy":"all-at-once","timeout":"15m","version":"1.0"}"#;
         let all = RequestOptions {
             strategy: Some(StrategyKind::AllAtOnce),
             timeout: Some(Duration::from_mins(15)),
             confirmed: true,
             retire: Some(ServiceName::new("search").expect("a name")),
             allow_dirty: true,
+            version: Some("1.0".to_owned()),
         };
         assert_eq!(read(stored), Ok(all.clone()));
         let again = serde_json::to_string(&all).expect("options are JSON");

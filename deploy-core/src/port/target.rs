@@ -226,6 +226,22 @@ pub enum Runs {
     },
 }
 
+impl Runs {
+    /// Whether it is the same thing: by fingerprint; which release it is may be known to one of them only.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nothing, Self::Nothing) => true,
+            (
+                Self::Release { fingerprint, .. },
+                Self::Release {
+                    fingerprint: other, ..
+                },
+            ) => fingerprint == other,
+            _ => false,
+        }
+    }
+}
+
 /// Health as a target or a probe told it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -368,6 +384,8 @@ pub struct Stop {
 /// What to clean up at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cleanup {
+    /// Only release the claim, and leave what later steps need where it is: the deployment waits for its gates.
+    Wait,
     /// Only release the claim: every end that is not a success.
     ReleaseOnly,
     /// Prune, then release the claim. Never removes what runs, what ran before, or what is in use.

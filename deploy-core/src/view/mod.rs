@@ -30,5 +30,6 @@ pub use evidence::Ledger;
 pub use phase::Phase;
 pub use project::{NoSuchRelease, ProjectView};
 pub use slice::{Running, SliceView, Stray};
+pub use started::StartedAs;
 pub use stays::Stay;
 pub use way_back::NoWayBack;

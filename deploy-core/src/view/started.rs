@@ -1,69 +1,81 @@
-//! As which release each slice was started: with its facts its processes answer, also when later releases leave the slice as it is.
+//! As what each slice was started: with those facts its processes answer, also when later releases leave the slice as it is, and when
+//! its release is called otherwise later.
 
-use super::{DeploymentView, EnvironmentView, Running};
+use super::{DeploymentView, EnvironmentView, Running, SliceView};
 use crate::event::EventKind;
 use crate::id::{DeploymentId, ServiceName, SliceName};
 use crate::machine::Outcome;
 use crate::model::ReleaseRef;
+use crate::port::target::Runs;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// As which release a slice was started.
+/// As what a slice was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedAs {
+    /// The release of the deployment that moved it.
+    pub release: ReleaseRef,
+    /// What that release was called then.
+    pub version: Option<String>,
+    /// What was seen to run then. Where something else runs by now, it was not started as this.
+    pub runs: Option<Runs>,
+}
+
+/// As what a slice was started last, and before that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Started {
-    /// The release of the deployment that moved it last.
-    release: ReleaseRef,
-    /// That deployment.
+    now: StartedAs,
+    /// By which deployment.
     by: DeploymentId,
-    /// The release before, which it is again when that deployment puts it back.
-    before: Option<ReleaseRef>,
+    /// What it is again when that deployment, or the place by itself, puts it back.
+    before: Option<StartedAs>,
 }
 
 /// By service and slice.
 pub(super) type StartedSlices = BTreeMap<ServiceName, BTreeMap<SliceName, Started>>;
 
 impl EnvironmentView {
-    /// As which release each slice was started; for a deployment, before it moved any.
-    pub fn started(&self, before: Option<&DeploymentId>) -> BTreeMap<(&ServiceName, &SliceName), ReleaseRef> {
+    /// As what each slice may have been started, the likeliest first: the one that fits what runs there is it. For a deployment: before
+    /// it moved any.
+    pub fn started(
+        &self,
+        before: Option<&DeploymentId>,
+    ) -> BTreeMap<(&ServiceName, &SliceName), Vec<&StartedAs>> {
         let slices = self.started.iter().flat_map(|(service, slices)| {
             slices
                 .iter()
                 .map(move |(slice, started)| ((service, slice), started))
         });
         slices
-            .filter_map(|(name, started)| {
-                let release = if before == Some(&started.by) {
-                    started.before?
-                } else {
-                    started.release
-                };
-                Some((name, release))
+            .map(|(name, started)| {
+                let now = (before != Some(&started.by)).then_some(&started.now);
+                (name, now.into_iter().chain(&started.before).collect())
             })
             .collect()
     }
 
     /// Follows what a deployment starts and puts back.
     pub(super) fn start(&mut self, view: &DeploymentView, kind: &EventKind) {
-        let Some(release) = view.release() else { return };
         match kind {
-            // A kill may fall between the switch and its event: what is verified and was to be changed has been started, too.
             EventKind::SliceActivated { slice, .. } | EventKind::SliceVerified { slice, .. } => {
-                let Some(slice) = view
+                if let Some(slice) = view.slices.get(slice.at()).filter(|slice| is_moved(slice)) {
+                    self.started_by(view, slice);
+                }
+            }
+            // A kill may fall between the switch and its event: what was to be moved and is seen there has been started, and what is
+            // seen to be as before was put back.
+            EventKind::Surveyed { .. } => {
+                for slice in view
                     .slices
-                    .get(slice.at())
-                    .filter(|slice| slice.changes == Some(true))
-                else {
-                    return;
-                };
-                let slices = self.started.entry(slice.service.clone()).or_default();
-                let known = slices.remove(&slice.slice);
-                let before = match known {
-                    // Moved twice by one deployment, it is still what came before that is put back.
-                    Some(known) if known.by == view.id => known.before,
-                    known => known.map(|known| known.release),
-                };
-                let by = view.id.clone();
-                slices.insert(slice.slice.clone(), Started { release, by, before });
+                    .iter()
+                    .filter(|slice| slice.touched && is_moved(slice))
+                {
+                    match slice.running {
+                        Running::New => self.started_by(view, slice),
+                        Running::Old => self.put_back(view, slice),
+                        Running::Excluded | Running::Other | Running::Unknown => {}
+                    }
+                }
             }
             EventKind::Ended { outcome, .. } => {
                 let back = match outcome {
@@ -72,16 +84,53 @@ impl EnvironmentView {
                     _ => return,
                 };
                 for slice in view.slices.iter().filter(|slice| back(slice.running)) {
-                    let slices = self.started.get_mut(&slice.service);
-                    let Some(started) = slices.and_then(|slices| slices.get_mut(&slice.slice)) else {
-                        continue;
-                    };
-                    if let Some(before) = started.before.filter(|_| started.by == view.id) {
-                        started.release = before;
-                    }
+                    self.put_back(view, slice);
                 }
             }
             _ => {}
         }
     }
+
+    fn started_by(&mut self, view: &DeploymentView, slice: &SliceView) {
+        let (Some(release), Some(request)) = (view.release(), &view.request) else {
+            return;
+        };
+        let now = StartedAs {
+            release,
+            version: request.options.version.clone(),
+            runs: slice.runs.clone(),
+        };
+        let slices = self.started.entry(slice.service.clone()).or_default();
+        let before = match slices.remove(&slice.slice) {
+            // Moved twice by one deployment, it is still what came before that is put back.
+            Some(known) if known.by == view.id => known.before,
+            known => known.map(|known| known.now),
+        };
+        let by = view.id.clone();
+        slices.insert(slice.slice.clone(), Started { now, by, before });
+    }
+
+    fn put_back(&mut self, view: &DeploymentView, slice: &SliceView) {
+        let Some(slices) = self.started.get_mut(&slice.service) else {
+            return;
+        };
+        let Some(started) = slices
+            .get_mut(&slice.slice)
+            .filter(|started| started.by == view.id)
+        else {
+            return;
+        };
+        match &started.before {
+            Some(before) => started.now = before.clone(),
+            // What was there before was not started by us.
+            None => {
+                slices.remove(&slice.slice);
+            }
+        }
+    }
+}
+
+/// Whether its deployment brings something else there than what runs.
+fn is_moved(slice: &SliceView) -> bool {
+    slice.changes == Some(true)
 }

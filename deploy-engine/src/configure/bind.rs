@@ -9,7 +9,7 @@ use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, ServiceName, SliceName};
 use deploy_core::manifest::{Environment, Facts, Project, Service, TargetConfig, VarName};
 use deploy_core::model::{Entry, Release};
-use deploy_core::port::target::{Desired, Secret};
+use deploy_core::port::target::{Desired, Runs, Secret};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Binder<'a> {
     pub release: &'a Release,
     /// What ran before, with its configuration, where that is a release.
     pub before: Option<(&'a Release, &'a Environment)>,
-    /// As which release each slice was started that runs now, where that is known.
+    /// As what each slice may have been started that runs now, where that is known.
     pub started: &'a Started,
     /// The manifest's folder.
     pub folder: &'a Path,
@@ -36,10 +36,37 @@ pub struct Binder<'a> {
     pub kit: &'a Kit,
 }
 
-/// As which release slices were started, by service and slice.
-pub type Started = BTreeMap<(ServiceName, SliceName), Release>;
+/// As what slices may have been started, by service and slice, the likeliest first.
+pub type Started = BTreeMap<(ServiceName, SliceName), Vec<StartedAs>>;
+
+/// As what a slice may have been started.
+#[derive(Debug, Clone)]
+pub struct StartedAs {
+    /// The release, called what it was called then.
+    pub release: Release,
+    /// What was seen to run then, if anybody looked.
+    pub runs: Option<Runs>,
+}
+
+/// What runs, by slice, where that is known.
+pub type Running = BTreeMap<SliceName, Runs>;
 
 impl Binder<'_> {
+    /// As which release what runs in a slice was started; `None` where nobody knows.
+    pub fn started_as(
+        &self,
+        service: &ServiceName,
+        slice: &SliceName,
+        runs: Option<&Runs>,
+    ) -> Option<&Release> {
+        let started = self.started.get(&(service.clone(), slice.clone()))?;
+        let fits = |started: &&StartedAs| match (&started.runs, runs) {
+            (Some(then), Some(now)) => then.is_same(now),
+            (None, _) | (_, None) => true,
+        };
+        started.iter().find(fits).map(|started| &started.release)
+    }
+
     /// The facts of the release in this environment.
     fn facts(&self) -> Facts {
         facts::of_release(self.release, self.environment)
@@ -148,14 +175,20 @@ impl Binder<'_> {
     ///
     /// # Errors
     /// A secret that a probe mentions has no value, or a probe cannot be filled in.
-    pub async fn eyes(&self, service: &Service, made: &Made) -> Result<BTreeMap<SliceName, Eyes>, Failure> {
-        self.eyes_with(service, made, Needs::Everything).await
+    pub async fn eyes(
+        &self,
+        service: &Service,
+        made: &Made,
+        running: &Running,
+    ) -> Result<BTreeMap<SliceName, Eyes>, Failure> {
+        self.eyes_with(service, made, running, Needs::Everything).await
     }
 
     async fn eyes_with(
         &self,
         service: &Service,
         made: &Made,
+        running: &Running,
         needs: Needs,
     ) -> Result<BTreeMap<SliceName, Eyes>, Failure> {
         let new_facts = facts::of_service(self.facts(), service);
@@ -179,10 +212,12 @@ impl Binder<'_> {
                 slice: &spec.name,
                 needs,
             };
-            let started = self.started.get(&(service.name.clone(), spec.name.clone()));
+            let started = self.started_as(&service.name, &spec.name, running.get(&spec.name));
             let new = seat.sight(service, new_facts.clone(), &new_secrets)?;
             let kept = match started {
-                Some(started) if started.number != self.release.number => {
+                Some(started)
+                    if (started.number, &started.version) != (self.release.number, &self.release.version) =>
+                {
                     let facts = facts::of_service(facts::of_release(started, self.environment), service);
                     // What cannot be told of it, cannot of the new.
                     let kept = seat.sight(service, facts, &new_secrets)?;
@@ -258,7 +293,7 @@ impl Binder<'_> {
     ///
     /// # Errors
     /// It is not configured, or something that it may ask for is missing.
-    pub async fn bind(&self, name: &ServiceName, needs: Needs) -> Result<Bound, Failure> {
+    pub async fn bind(&self, name: &ServiceName, running: &Running, needs: Needs) -> Result<Bound, Failure> {
         let service = self.environment.services.get(name).ok_or_else(|| {
             Failure::new(
                 Code::UnknownName,
@@ -273,7 +308,7 @@ impl Binder<'_> {
         Ok(Bound {
             name: name.clone(),
             desired: Arc::new(self.desired(service, Secrets::LeaveOut).await?),
-            eyes: self.eyes_with(service, &made, needs).await?,
+            eyes: self.eyes_with(service, &made, running, needs).await?,
             target: made.target,
             keep: self.project.keep as usize,
         })

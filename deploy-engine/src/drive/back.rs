@@ -68,7 +68,7 @@ impl Runner {
         effect: Effect,
         place: PlaceIx,
         machine: &Machine,
-        release_only: bool,
+        only: Option<Cleanup>,
     ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let id = self.plan.places[place.at()].clone();
         let op = self.op(effect, place, machine, STEP_LIMIT);
@@ -84,11 +84,11 @@ impl Runner {
             .filter(|service| in_place(*service))
             .map(|service| {
                 let bound = self.bound[service.at()].clone();
-                let cleanup = match self.plan.service(service).change {
-                    _ if release_only => Cleanup::ReleaseOnly,
+                let all = match self.plan.service(service).change {
                     Change::Remove => Cleanup::Remove,
                     Change::Move | Change::Keep => Cleanup::Prune { keep: bound.keep },
                 };
+                let cleanup = only.clone().unwrap_or(all);
                 (bound, cleanup)
             })
             .collect();

@@ -1,7 +1,6 @@
 //! What the runner needs of a deployment's events beyond the machine's small state: checkpoints, what runs where, what a step said
 //! of which it is not known what came of it. A fold like every other; the machine never sees it.
 
-use super::look::same;
 use super::wiring::Eyes;
 use deploy_core::event::{Event, EventKind};
 use deploy_core::failure::Failure;
@@ -39,7 +38,7 @@ impl Facts {
     /// How a slice is looked at: as what stays, where the release changes nothing about it.
     pub(super) fn turned(&self, plan: &Plan, slice: SliceIx, eyes: Eyes) -> Eyes {
         let will_be = self.will_be.get(&slice);
-        if will_be.is_some_and(|will_be| same(will_be, self.old(plan, slice))) {
+        if will_be.is_some_and(|will_be| will_be.is_same(self.old(plan, slice))) {
             eyes.of_what_stays()
         } else {
             eyes

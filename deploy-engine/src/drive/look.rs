@@ -79,7 +79,7 @@ impl Scope {
                             failure,
                         };
                     }
-                    outdated |= !same(what, &planned.now);
+                    outdated |= !what.is_same(&planned.now);
                     unfinished = unfinished.or_else(|| {
                         let why = seen.inside.unfinished.as_ref()?;
                         let next = "deploy status --refresh looks at what runs now";
@@ -210,12 +210,12 @@ impl Scope {
 
     /// What runs, relative to this deployment.
     fn sight(&self, slice: SliceIx, what: &Runs) -> Sight {
-        let old = same(what, self.facts.old(&self.plan, slice));
+        let old = what.is_same(self.facts.old(&self.plan, slice));
         let new = self
             .facts
             .will_be
             .get(&slice)
-            .is_some_and(|will_be| same(what, will_be));
+            .is_some_and(|will_be| what.is_same(will_be));
         match (old, new) {
             (true, true) => Sight::Both,
             (true, false) => Sight::Old,
@@ -223,20 +223,6 @@ impl Scope {
             (false, false) if *what == Runs::Nothing && self.facts.stopping.contains(&slice) => Sight::Gone,
             (false, false) => Sight::Foreign,
         }
-    }
-}
-
-/// Whether two things that run are the same thing: by fingerprint; which release it is may be known to one of them only.
-pub(crate) fn same(one: &Runs, other: &Runs) -> bool {
-    match (one, other) {
-        (Runs::Nothing, Runs::Nothing) => true,
-        (
-            Runs::Release { fingerprint: one, .. },
-            Runs::Release {
-                fingerprint: other, ..
-            },
-        ) => one == other,
-        _ => false,
     }
 }
 

@@ -28,7 +28,6 @@ pub use armed::longest_wait;
 pub use facts::Facts;
 pub(crate) use health::look;
 pub use lease::LeaseKeeper;
-pub(crate) use look::same;
 pub(crate) use masks::{ASK, Masks};
 pub use points::POINTS;
 use points::{after, before};

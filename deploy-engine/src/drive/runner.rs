@@ -5,7 +5,7 @@ use super::armed::{Armed, Kept};
 use super::bake::Watched;
 use super::calls::{PATIENCE_GOING_BACK, SHORT_LIMIT, claim, done, failed, limited};
 use super::facts::Facts;
-use super::look::{Scope, same};
+use super::look::Scope;
 use super::masks::Masks;
 use super::ports;
 use super::retry::{Patience, retry};
@@ -17,11 +17,11 @@ use crate::failpoint;
 use deploy_core::digest::Digest;
 use deploy_core::failure::Code;
 use deploy_core::id::{DeploymentId, PlaceIx, SliceIx, StoreId};
-use deploy_core::machine::state::{Direction, Reach};
+use deploy_core::machine::state::{Direction, Reach, Stage, Then};
 use deploy_core::machine::{Answer, Effect, Failed, Machine, Refusal, Work};
 use deploy_core::plan::{Change, Plan};
 use deploy_core::port::target::{
-    Cause, Checkpoint, Claim, ClaimRequest, HealthSeen, HolderNote, Move, Op, ProgressSink, Runs,
+    Cause, Checkpoint, Claim, ClaimRequest, Cleanup, HealthSeen, HolderNote, Move, Op, ProgressSink, Runs,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -69,7 +69,13 @@ impl Runner {
             .await
             .map_err(|failure| DriveError::Wiring(Box::new(failure)))?;
         let masks = Masks::default();
-        if machine.state().touched() {
+        // What another process prepared is not prepared again, so that nothing else would bring its secrets here.
+        if machine
+            .state()
+            .slices
+            .iter()
+            .any(|slice| slice.moves && slice.prepared)
+        {
             masks.learn_again(&*drive.wiring, &plan, &bound).await;
         }
         Ok(Self {
@@ -211,8 +217,14 @@ impl Runner {
                     scope.until_reachable().await
                 })
             }
-            Work::Finish(place) => self.finish(effect, place, machine, false),
-            Work::Release(place) => self.finish(effect, place, machine, true),
+            Work::Finish(place) => self.finish(effect, place, machine, None),
+            Work::Release(place) => {
+                let only = match machine.state().stage {
+                    Stage::StandingDown(Then::Waiting) => Cleanup::Wait,
+                    _ => Cleanup::ReleaseOnly,
+                };
+                self.finish(effect, place, machine, Some(only))
+            }
         }
     }
 
@@ -420,7 +432,7 @@ impl Runner {
             }
             match prepared {
                 Ok(prepared) => {
-                    let changes = !keeps && !same(&prepared.checkpoint.was, &prepared.will_be);
+                    let changes = !keeps && !prepared.checkpoint.was.is_same(&prepared.will_be);
                     let health = match (&step.checkpoint, &prepared.checkpoint.was) {
                         (Some(known), _) => known.health,
                         (None, Runs::Nothing) => HealthSeen::Stopped,

@@ -6,7 +6,6 @@ use super::calls::{SHORT_LIMIT, failed, limited, told};
 use super::facts::Facts;
 use super::gone::{self, Gone};
 use super::health::{self, NotWell};
-use super::look::same;
 use super::retry::{Patience, retry};
 use super::runner::Runner;
 use super::wiring::{Bound, Eyes};
@@ -342,7 +341,7 @@ async fn platform_says(
     let verb = retry(Patience::Transient(op.limit), || target.verify(op, slice, wanted));
     let seen = limited(op.limit, verb).await.map_err(failed)?;
     match seen.runs {
-        Ok(runs) if same(&runs, wanted) => Ok(seen.inside),
+        Ok(runs) if runs.is_same(wanted) => Ok(seen.inside),
         Ok(runs) => Err(Answer::Failed {
             how: Failed::Overtaken,
             slice: None,

@@ -231,7 +231,12 @@ impl Engine {
             )))
         })?;
         let views = self.views().await?;
-        let release = views.project.by_digest(request.release.digest).cloned();
+        let release = views.project.by_digest(request.release.digest);
+        // Called what it was called when it was asked for.
+        let release = release.map(|release| Release {
+            version: request.options.version.clone(),
+            ..release.clone()
+        });
         let Some(release) = release else {
             self.give_back(&lease).await;
             return Err(usage(

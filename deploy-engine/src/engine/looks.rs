@@ -6,7 +6,7 @@ use super::status::as_it_lies_there;
 use super::{Engine, failed, usage};
 use crate::api::{EngineError, SliceHealth};
 use crate::configure::bind::{Binder, Secrets};
-use crate::drive::{ASK, Eyes, Masks, look, same};
+use crate::drive::{ASK, Eyes, Masks, look};
 use deploy_core::event::{Event, EventKind, SCHEMA};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Rules;
@@ -49,7 +49,7 @@ impl Seen {
         let (word, drift, note) = match seen.map(|seen| &seen.runs) {
             None => (HealthSeen::Unknown, Drift::Unknown, "nothing was told of it"),
             Some(Err(failure)) => (HealthSeen::Unknown, Drift::Unknown, &*failure.message),
-            Some(Ok(is)) if should.is_some_and(|should| !same(is, should)) => {
+            Some(Ok(is)) if should.is_some_and(|should| !is.is_same(should)) => {
                 (HealthSeen::Unhealthy, Drift::Drifted, "something else runs there")
             }
             Some(Ok(_)) if probes == 0 => (HealthSeen::Healthy, Drift::None, ""),
@@ -114,36 +114,40 @@ impl Engine {
         services: &[&'a Service],
         known: &EnvironmentView,
     ) -> Result<Vec<(&'a Service, Looked)>, EngineError> {
-        let (mut asking, mut eyes) = (JoinSet::new(), Vec::new());
+        let mut asking = JoinSet::new();
         for (at, service) in services.iter().enumerate() {
             let made = binder.target(service).await.map_err(failed)?;
-            eyes.push(match binder.eyes(service, &made).await {
+            asking.spawn(async move {
+                let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
+                let told = made.target.observe(&names).await;
+                (at, made, told.map(|told| (names, told)))
+            });
+        }
+        let mut told: Vec<_> = asking.join_all().await;
+        told.sort_by_key(|(at, ..)| *at);
+        let mut all = Vec::new();
+        for (at, made, told) in told {
+            let service = services[at];
+            let (names, told) = match told {
+                Ok(told) => told,
+                Err(error) => {
+                    all.push((service, Err(*error.failure)));
+                    continue;
+                }
+            };
+            let running = told
+                .iter()
+                .filter_map(|seen| Some((seen.slice.clone(), seen.runs.clone().ok()?)))
+                .collect();
+            let eyes = match binder.eyes(service, &made, &running).await {
                 // Nothing was ever deployed, so that there are no facts to look by.
                 Err(failure) if failure.code == Code::VariableUnset && binder.release.sources.is_empty() => {
                     BTreeMap::new()
                 }
                 eyes => eyes.map_err(failed)?,
-            });
-            asking.spawn(async move {
-                let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
-                let told = made.target.observe(&names).await;
-                (at, told.map(|told| (names, told)))
-            });
-        }
-        let mut told: Vec<_> = asking.join_all().await;
-        told.sort_by_key(|(at, _)| *at);
-        let mut all = Vec::new();
-        for ((at, told), eyes) in told.into_iter().zip(eyes) {
-            let service = services[at];
-            all.push((
-                service,
-                match told {
-                    Ok((names, told)) => Ok(self
-                        .look_at_slices(binder, service, known, &eyes, names, told)
-                        .await),
-                    Err(error) => Err(*error.failure),
-                },
-            ));
+            };
+            let looked = self.look_at_slices(binder, service, known, &eyes, names, told);
+            all.push((service, Ok(looked.await)));
         }
         Ok(all)
     }
@@ -164,11 +168,11 @@ impl Engine {
             let seen = at.map(|at| told.swap_remove(at));
             let (health, mut note) = match (seen.as_ref().map(|seen| &seen.runs), eyes.get(&slice)) {
                 (Some(Ok(Runs::Nothing)), Some(_)) => (HealthSeen::Unknown, "nothing runs there".to_owned()),
-                (Some(Ok(Runs::Release { .. })), Some(eyes)) => {
+                (Some(Ok(runs @ Runs::Release { .. })), Some(eyes)) => {
                     let mut eyes = eyes.clone().of_what_stays();
-                    let name = (service.name.clone(), slice.clone());
+                    let started = binder.started_as(&service.name, &slice, Some(runs));
                     let is = known.and_then(|slices| slices.get(&slice)?.release);
-                    if !binder.started.contains_key(&name) && is != Some(binder.release.to_ref()) {
+                    if started.is_none() && is != Some(binder.release.to_ref()) {
                         // As which release it was started, nobody knows: no version of it is wrong.
                         eyes.new.iter_mut().for_each(|spec| spec.version = None);
                     }

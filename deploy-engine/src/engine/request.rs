@@ -234,6 +234,7 @@ impl Engine {
             confirmed: ask.confirmed,
             retire: shape.retire.clone(),
             allow_dirty,
+            version: release.version.clone(),
         };
         Ok(Request {
             key: ask.key.clone().unwrap_or_else(|| deployment.to_string()),

@@ -3,7 +3,7 @@
 
 use super::{Engine, configure_error, git_error, journal_error};
 use crate::api::EngineError;
-use crate::configure::bind::{Binder, Started};
+use crate::configure::bind::{Binder, Started, StartedAs};
 use crate::configure::{self, ConfigureError, From};
 use crate::source::git::Git;
 use deploy_core::id::{CommitId, DeploymentId, EnvName, Seq};
@@ -46,7 +46,7 @@ pub(super) struct Scene {
     pub(super) to: Configured,
     /// What runs, where that is a known release whose configuration can still be had.
     pub(super) before: Option<Configured>,
-    /// As which release each slice was started that runs, as far as the journal knows.
+    /// As what each slice may have been started that runs, as far as the journal knows.
     pub(super) started: Started,
 }
 
@@ -59,16 +59,24 @@ pub(super) enum Of<'a> {
     Now,
 }
 
-/// As which release each slice was started.
+/// As what each slice may have been started.
 pub(super) fn started_of(view: &EnvironmentView, project: &ProjectView, of: Of<'_>) -> Started {
     let before = match of {
         Of::Before(deployment) => Some(deployment),
         Of::Now => None,
     };
     let started = view.started(before).into_iter();
-    let known = started.filter_map(|((service, slice), release)| {
-        let release = project.by_digest(release.digest)?.clone();
-        Some(((service.clone(), slice.clone()), release))
+    let known = started.map(|((service, slice), started)| {
+        let known = started.into_iter().filter_map(|started| {
+            Some(StartedAs {
+                release: Release {
+                    version: started.version.clone(),
+                    ..project.by_digest(started.release.digest)?.clone()
+                },
+                runs: started.runs.clone(),
+            })
+        });
+        ((service.clone(), slice.clone()), known.collect())
     });
     known.collect()
 }

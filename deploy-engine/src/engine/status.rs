@@ -4,7 +4,6 @@ use super::scene::{Configured, Of, Scene, started_of};
 use super::{Engine, journal_error, usage};
 use crate::api::EngineError;
 use crate::configure::bind::Started;
-use crate::drive::same;
 use deploy_core::digest::Digest;
 use deploy_core::event::Recorded;
 use deploy_core::failure::{Code, Failure};
@@ -146,11 +145,11 @@ impl Engine {
                     .await?
             }
             None => {
-                let scene = as_it_lies_there(self.environment(&view.name).await?, project);
-                // All of the stream: what was started long ago is not in the newest part of it.
-                let whole = self.environment_view(&view.name).await?;
+                // All of both streams: what was started long ago is not in the newest part of them.
+                let views = self.views().await?;
+                let scene = as_it_lies_there(self.environment(&view.name).await?, &views.project);
                 Scene {
-                    started: started_of(&whole, project, Of::Now),
+                    started: started_of(&views.environment(&view.name), &views.project, Of::Now),
                     ..scene
                 }
             }
@@ -220,7 +219,7 @@ fn looked_at(
 ) -> Observed {
     let release = match (&seen.runs, &before) {
         // The host names the release that brought the content first; the journal knows as which one it serves now.
-        (Ok(is), Some(before)) if before.runs.as_ref().is_some_and(|was| same(was, is)) => before.release,
+        (Ok(is), Some(before)) if before.runs.as_ref().is_some_and(|was| was.is_same(is)) => before.release,
         (Ok(Runs::Release { release, .. }), _) => *release,
         _ => None,
     };
@@ -229,9 +228,12 @@ fn looked_at(
         // Nothing was known before that it could differ from.
         (None, Ok(_)) => Running::Old,
         (Some(before), Ok(is)) => match &before.runs {
-            Some(was) if same(was, is) && before.running == Running::Other => Running::Other,
-            Some(was) if same(was, is) && before.running == Running::Excluded => Running::Excluded,
-            Some(was) if same(was, is) => Running::New,
+            Some(was) if was.is_same(is) => match before.running {
+                // What it was before anything of ours came, or what somebody else put there, has no better name now.
+                is @ (Running::Other | Running::Excluded) => is,
+                is @ Running::Old if before.release.is_none() => is,
+                _ => Running::New,
+            },
             None => Running::Old,
             // Another release of ours: whether that is the right one is for the fold to say.
             Some(_) if release.is_some() && release != before.release => Running::Old,

@@ -73,10 +73,14 @@ impl Wiring for Wired {
     async fn bind(&self, plan: &Plan, needs: Needs) -> Result<Vec<Bound>, Failure> {
         let scene = self.scene(plan).await?;
         let mut bound = Vec::with_capacity(plan.services.len());
-        for service in &plan.services {
+        for (index, service) in plan.service_indices().zip(&plan.services) {
+            let slices = plan.slices.iter().filter(|slice| slice.service == index);
+            let running = slices
+                .map(|slice| (slice.name.clone(), slice.now.clone()))
+                .collect();
             bound.push(
                 binder_of(&self.engine, &scene, &service.name)?
-                    .bind(&service.name, needs)
+                    .bind(&service.name, &running, needs)
                     .await?,
             );
         }

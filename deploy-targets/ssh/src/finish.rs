@@ -14,6 +14,7 @@ pub(crate) async fn finish(
     cleanup: &Cleanup,
 ) -> Result<(), TargetError> {
     let (mode, keep) = match cleanup {
+        Cleanup::Wait => ("wait", 0),
         Cleanup::ReleaseOnly => ("release", 0),
         Cleanup::Prune { keep } => ("prune", *keep),
         Cleanup::Remove => ("remove", 0),

@@ -1,7 +1,7 @@
 //! Names on a host: what a release's folder is called, and which of a tree's paths belong in it.
 //!
 //! `<path>/releases/<id>`, `<path>/current`, `<path>/shared`, and ours in `<path>/.deploy` (`lock`, `claim`, `checkpoints/`,
-//! `environments/`, `tmp/`, and `spare/`: room for going back on a disk that became full; for what goes back by itself `armed`,
+//! `environments/`, `services/`, `tmp/`, and `spare/`: room for going back on a disk that became full; for what goes back by itself `armed`,
 //! `reverted`, `revert`, `watch.lock` and `unit`, see `arm.rs`; where two ports take turns `serves`, `turns/` and `stop`, and `ports/` beside
 //! `releases/`, see `beside.rs`); for a live folder that was adopted, `<path>` is the symlink and all of
 //! it is in `<path>.deploy`.

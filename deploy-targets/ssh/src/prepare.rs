@@ -11,6 +11,7 @@ use crate::layout;
 use crate::seen::{self, Base, Seen, look};
 use crate::transport::{Input, Reply};
 use crate::upload::{self, Sending};
+use crate::words;
 use deploy_core::digest::Digest;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::SliceName;
@@ -230,6 +231,8 @@ impl Coming<'_> {
             target, host, step, ..
         } = self;
         let environment = environment::for_commands(&step.to, &target.binding, &host.binding);
+        let service = words::word(environment::env_file(&step.to, &host.binding));
+        let environment = format!("{environment}{service}\n.\n");
         let request = Request::write(self.op)
             .arg(seen::fingerprint(&step.expect))
             .arg(self.id)

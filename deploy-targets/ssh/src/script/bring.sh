@@ -18,10 +18,13 @@ prove
 reseal "$base"
 link_shared
 text "$aside/.deploy/refs" "$ref"
-[ -d "$store/environments" ] && [ -d "$store/checkpoints" ] || mkdir -p "$store/environments" "$store/checkpoints"
+if [ ! -d "$store/environments" ] || [ ! -d "$store/services" ] || [ ! -d "$store/checkpoints" ]; then
+    mkdir -p "$store/environments" "$store/services" "$store/checkpoints"
+fi
 body=$store/checkpoints/$deployment
-environment=$store/environments/$deployment
+environment=$store/environments/$deployment service=$store/services/$deployment
 ln "$aside/.deploy/run-env" "$environment.new.$$" 2>/dev/null || cp -p "$aside/.deploy/run-env" "$environment.new.$$"
+ln "$aside/.deploy/env" "$service.new.$$" 2>/dev/null || cp -p "$aside/.deploy/env" "$service.new.$$"
 names=
 if [ "$at" = "$base" ] && [ -n "$resealed" ]; then
     # A checkpoint that was taken before may name another release.
@@ -45,10 +48,11 @@ flush_tree "$aside"
 [ ! -e "$releases/$release" ] || rm -rf "${releases:?}/$release"
 [ -n "$known" ] || mv -f -T "$body.new.$$" "$body"
 mv -f -T "$environment.new.$$" "$environment"
+mv -f -T "$service.new.$$" "$service"
 [ -z "$resealed" ] || mv -f -T "$resealed" "$releases/$base/.deploy/sealed"
 mv -T "$aside" "$releases/$release"
 drop=
-flush "$store/checkpoints" "$store/environments" "$releases"
+flush "$store/checkpoints" "$store/environments" "$store/services" "$releases"
 if [ "$layout" = inside ] && [ ! -L "$store/env" ]; then ln -s ../current/.deploy/env "$store/env"; fi
 tell edited "${edited-}"
 emit_checkpoint

@@ -1,4 +1,4 @@
-# Cleans up and releases the claim. Arguments: claim (3), seconds to wait for the lock, `release`, `prune` or `remove`, releases
+# Cleans up and releases the claim. Arguments: claim (3), seconds to wait for the lock, `wait`, `release`, `prune` or `remove`, releases
 # kept, restart's limit and command (empty: none).
 store_id=$1 deployment=$2 epoch=$3 wait=$4 mode=$5 keep=$6 restart_limit=$7 restart_command=$8
 [ -d "$store" ] || fail fenced
@@ -36,10 +36,10 @@ case $mode in
             [ ! -L "$entry" ] || { entry=$(readlink "$entry"); pinned="$pinned${entry##*/} "; }
         done
         set -- "$store/turns"
-        for body in "$store/checkpoints"/* "$store/environments"/*; do
+        for body in "$store/checkpoints"/* "$store/environments"/* "$store/services"/*; do
             case $body in
                 "$store/checkpoints/$deployment") pin_checkpoint "$body" ;;
-                "$store/environments/$deployment") ;;
+                "$store/environments/$deployment" | "$store/services/$deployment") ;;
                 *) set -- "$@" "$body" ;;
             esac
         done
@@ -94,11 +94,13 @@ case $mode in
         done
         unset_unit
         sweep
-        for entry in spare checkpoints environments moving restart.log failed.log env armed reverted revert watch.lock serves turns stop; do
+        for entry in spare checkpoints environments services moving restart.log failed.log env armed reverted revert watch.lock serves turns stop; do
             rm -rf "${store:?}/$entry"
         done
         rmdir "$releases" 2>/dev/null || :
         ;;
-    release) rm -f "$store/environments/$deployment" ;;
+    release) rm -f "$store/environments/$deployment" "$store/services/$deployment" ;;
+    # What it was told is on no other machine by then: it stays for when it goes on.
+    wait) ;;
 esac
 write_claim "$store_id" - "$epoch" "$held_note"

@@ -2,10 +2,8 @@
 
 # Whether this release may be moved to; ends the step where it is there already. $home: its folder. $edited: what was changed in it.
 may_move() {
-    home=$releases/$release settings_file=$store/environments/$deployment
-    # What waited for its gates gave its claim back, and with it what it was told; the release has kept that.
-    [ -e "$settings_file" ] || settings_file=$home/.deploy/run-env
-    [ -e "$home/.deploy/complete" ] || fail missing "$release"
+    home=$releases/$release settings_file=$store/environments/$deployment service_file=$store/services/$deployment
+    [ -e "$home/.deploy/complete" ] && [ -e "$settings_file" ] && [ -e "$service_file" ] || fail missing "$release"
     if [ "$linked" = "$release" ] && [ -z "$moving" ]; then
         emit runs "$release"
         exit 0
@@ -77,26 +75,29 @@ hooks_after() {
         shift 2
     done
 }
-# Whoever goes back to this release restarts as it was restarted, with the facts that it was started with, whatever comes later. What
+# Whoever goes back to this release restarts as it was restarted, with the facts that it was started with, whatever comes later; and the
+# service reads what it was told for this deployment, also where the release came with an earlier one. What
 # is written here is on disk before it has its name, and has it on disk before anything is started with it, or switched.
 start_aside() {
-    ( umask 077; cat <"$settings_file" >"$home/.deploy/run-env.new.$$" ) || return 1
+    ( umask 077; cat <"$settings_file" >"$home/.deploy/run-env.new.$$" && cat <"$service_file" >"$home/.deploy/env.new.$$" ) || return 1
     set_aside "$home/.deploy/restart" "$restart_limit
 $restart_command"
 }
-name_start() { name_it "$home/.deploy/run-env" && name_it "$home/.deploy/restart"; }
+name_start() { name_it "$home/.deploy/run-env" && name_it "$home/.deploy/env" && name_it "$home/.deploy/restart"; }
 not_begun() {
-    rm -f "$home/.deploy/run-env.new.$$" "$home/.deploy/restart.new.$$" "$store/moving.new.$$" "$store/armed.new.$$"
+    rm -f "$home/.deploy/run-env.new.$$" "$home/.deploy/env.new.$$" "$home/.deploy/restart.new.$$" "$store/moving.new.$$" "$store/armed.new.$$"
     exit 1
 }
 # What it is started with, where nothing moves yet.
 begin_start() {
-    if ! start_aside || ! flush "$home/.deploy/run-env.new.$$" "$home/.deploy/restart.new.$$" || ! name_start; then not_begun; fi
+    if ! start_aside || ! flush "$home/.deploy/run-env.new.$$" "$home/.deploy/env.new.$$" "$home/.deploy/restart.new.$$" || ! name_start; then
+        not_begun
+    fi
     flush "$home/.deploy"
 }
 move_aside() {
     start_aside && set_aside "$store/moving" "$deployment $release" || return 1
-    set -- "$home/.deploy/run-env.new.$$" "$home/.deploy/restart.new.$$" "$store/moving.new.$$"
+    set -- "$home/.deploy/run-env.new.$$" "$home/.deploy/env.new.$$" "$home/.deploy/restart.new.$$" "$store/moving.new.$$"
     if [ -n "$span" ]; then
         to_arm
         set_aside "$store/armed" "$(armed_text)" || return 1

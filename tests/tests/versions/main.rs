@@ -1,52 +1,11 @@
 //! As which release a service answers: with the facts that it was started with, whatever is released beside it later.
 
-use deploy_tests::process::Output;
-use deploy_tests::scratch::Scratch;
-use deploy_tests::wait::PATIENCE;
+mod interrupted;
+mod shop;
+mod told;
+
+use shop::{commit, killed_at, serves, shop, up};
 use std::fs;
-
-/// Two services that know the version they were started as, and are well only if that is the one that is asked for.
-fn shop() -> Scratch {
-    let shop = Scratch::new();
-    let root = shop.root().display().to_string();
-    let service = |name: &str, needs: &str| {
-        format!(
-            r#"[services.{name}]
-{needs}
-[services.{name}.ssh]
-source = "{name}/"
-path = "live/{name}"
-restart = "printf %s $DEPLOY_VERSION > {root}/{name}-runs; ! grep -q sick page || touch {root}/sick"
-[services.{name}.health.ready]
-command = "! test -e {root}/sick && test $(cat {root}/{name}-runs) = $DEPLOY_VERSION && ! grep -q bad {root}/project/live/{name}/current/page"
-healthy_for = "0s"
-interval = "50ms"
-deadline = "1s"
-"#
-        )
-    };
-    let manifest = format!(
-        "[project]\nname = \"shop\"\n{}{}[environments.development.hosts]\nhere = {{ local = true }}\n",
-        service("api", ""),
-        service("web", "needs = [\"api\"]"),
-    );
-    shop.write("deploy.toml", manifest);
-    shop.write(".gitignore", "live/\n");
-    shop
-}
-
-fn up(shop: &Scratch, api: &str, web: &str) -> Output {
-    shop.write("api/page", api);
-    shop.write("web/page", web);
-    shop.commit(&format!("{api} {web}"));
-    shop.deploy(&["up"])
-}
-
-fn serves(shop: &Scratch) -> [String; 2] {
-    ["api", "web"].map(|service| {
-        fs::read_to_string(shop.path(format!("live/{service}/current/page"))).unwrap_or_default()
-    })
-}
 
 /// Nobody restarts what does not change: it goes on as what it was started as, and that is right.
 #[test]
@@ -100,13 +59,8 @@ fn what_is_put_back_answers_as_it_was_started_last() {
 fn a_kill_between_the_switch_and_its_event_changes_nothing() {
     let shop = shop();
     up(&shop, "1", "1").expect_code(0);
-    shop.write("api/page", "2");
-    shop.write("web/page", "2");
-    shop.commit("2 2");
-    let mut command = shop.command(&["up"]);
-    command.env("DEPLOY_FAILPOINT", "ssh.activate.after");
-    let killed = shop.spawn_command(command).wait(PATIENCE);
-    assert_eq!(killed.signal, Some(9), "{killed:?}");
+    commit(&shop, "2", "2");
+    killed_at(&shop, "ssh.activate.after", &["up"]);
     shop.deploy(&["resume"]).expect_code(0);
     shop.deploy(&["verify"]).expect_code(0);
     up(&shop, "2", "3").expect_code(0);
