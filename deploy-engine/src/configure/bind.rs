@@ -6,6 +6,7 @@ use super::{Caller, facts, secrets};
 use crate::drive::{Bound, Eyes, Needs, Untold};
 use crate::source::artifacts::Artifacts;
 use deploy_core::failure::{Code, Failure};
+use deploy_core::digest::Digest;
 use deploy_core::id::{HostName, ServiceName, SliceName};
 use deploy_core::manifest::{Environment, Facts, Project, Service, TargetConfig, VarName};
 use deploy_core::model::{Entry, Release};
@@ -281,7 +282,7 @@ impl Binder<'_> {
 }
 
 /// The version of one service's own configuration: what another service's keys, or a gate's, do not change.
-fn service_version(service: &Service) -> deploy_core::digest::Digest {
+fn service_version(service: &Service) -> Digest {
     let mut target = service.target.clone();
     if let TargetConfig::Ssh(config) = &mut target {
         // Where somebody reads what it writes, and how files come to a host, changes nothing of what runs.
@@ -290,13 +291,18 @@ fn service_version(service: &Service) -> deploy_core::digest::Digest {
         // What ends it neither.
         config.stop = None;
     }
-    deploy_core::digest::Digest::of_json(&(
+    let own = (
         "deploy.service/1",
         &target,
         &service.vars,
         &service.secrets,
         &service.hooks,
-    ))
+    );
+    // What listens where is what runs; how slices follow each other is not.
+    match (service.strategy.ports, &service.strategy.proxy) {
+        (None, _) => Digest::of_json(&own),
+        (ports, proxy) => Digest::of_json(&(own, ports, proxy)),
+    }
 }
 
 /// Whether secrets are resolved.
