@@ -111,7 +111,7 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
                 new(
                     Code::ClaimHeld,
                     message,
-                    "wait for it to end, or say --lock-wait 15m",
+                    "wait for it to end, then try again: deploy status says how far it is",
                 ),
             )
         }

@@ -638,6 +638,8 @@ async fn a_claim_waits_for_the_older_writer() {
     let began = world.path().join("began");
     wait::until(wait::PATIENCE, "the hook runs", || began.exists());
     let mut next = request(2);
+        // That waits for an environment, and for no place.
+        assert!(!refused.failure.next.contains("--lock-wait"), "{refused:?}");
     next.may_take = vec![deployment(1)];
     target.claim(&place(&target).await, &next).await.unwrap();
     // It has ended by now: what is seen under the new claim stays.
