@@ -4,6 +4,7 @@
 
 # Switches and restarts. $went: `no` where nothing was to be done.
 put_back() {
+    phase=back
     body=$store/$reference
     [ -e "$body" ] || fail lost
     set_found=$(sha256sum <"$body")
