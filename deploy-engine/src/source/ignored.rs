@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The file that says it.
-pub const NAME: &str = ".deployignore";
+pub(super) const NAME: &str = ".deployignore";
 
 /// What a path is the name of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

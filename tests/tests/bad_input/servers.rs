@@ -102,7 +102,7 @@ fn a_password_that_cannot_be_had() {
     servers.shop.deploy_within(LONG, &UP).expect_code(0);
     assert_eq!(servers.serve(), ["v2"], "its key opens the host");
 
-    with("{ exec = [\"sh\", \"-c\", \"echo hunter2 >&2; exit 3\"] }");
+    with("{ exec = [\"sh\", \"-c\", \"printf hunt >&2; echo er2 >&2; exit 3\"] }");
     servers.shop.write("web/page", "v3\n");
     servers.shop.commit("Go on");
     let refused = servers.shop.deploy_within(LONG, &UP);
