@@ -170,6 +170,29 @@ fn nobody_notices_behind_caddy() {
     nobody_notices(Kind::Caddy);
 }
 
+/// Nothing else has changed: what listens where is what runs.
+#[test]
+fn other_ports_act_alone() {
+    let mut world = World::new(Kind::Nginx);
+    let first = world.release(WebRelease::healthy);
+    world.up().expect_code(0);
+    let again = world.up().expect_code(0).json();
+    assert_eq!(again["changed"], false, "{again:#}");
+    let old = world.ports;
+    world.ports = free_ports();
+    let ports = |[one, other]: [u16; 2]| format!("ports = [{one}, {other}]");
+    let manifest = fs::read_to_string(world.scratch.path("deploy.toml")).expect("it is there");
+    let moved = manifest.replace(&ports(old), &ports(world.ports));
+    assert_ne!(moved, manifest);
+    world.scratch.write("deploy.toml", moved);
+    world.scratch.commit("other ports");
+    let told = world.up().expect_code(0).json();
+    assert_eq!(told["changed"], true, "{told:#}");
+    world.is_whole(&first);
+    let left = old.iter().find(|port| service::get(**port, "/").is_some());
+    assert_eq!(left, None, "it still listens where it did");
+}
+
 #[test]
 fn nobody_notices_that_the_deployer_was_killed() {
     let mut world = World::new(Kind::Nginx);

@@ -1,7 +1,7 @@
 //! What follows from an effect that failed.
 
 use super::decide::{Reaction, closing};
-use super::state::{Direction, Reach};
+use super::state::{Direction, Reach, Stage, Step};
 use super::{Failed, Machine, Outcome, Rejected, TurnReason, Verb, Work};
 use crate::event::{AttemptReason, EventKind};
 use crate::failure::Failure;
@@ -35,6 +35,9 @@ impl Machine {
             Work::Judge => return Ok(vec![closing(Outcome::Failed, Some(failure.clone()))]),
             Work::Claim(_) | Work::Release(_) | Work::Reach => return Err(Rejected::Mismatch),
         };
+        if work == Work::KeepArmed && !self.hears_of_reverts() {
+            return Err(Rejected::NoChange);
+        }
         if let Some(reason) = self.observes_again(work, how)
             && (self.state.tries < self.plan.limits.attempts || self.must_see(work))
         {
@@ -54,6 +57,11 @@ impl Machine {
             Direction::Forward => self.failed_forward(now, work, how, slice, failure),
         };
         Ok(named.into_iter().chain(follows).collect())
+    }
+
+    /// Whether it says anything new that a revert is not armed any more: before the survey nothing is known, and the survey tells.
+    pub fn hears_of_reverts(&self) -> bool {
+        !matches!(self.state.stage, Stage::Moving(Step::Claiming | Step::Surveying))
     }
 
     /// Whether an observation may not be given up: going back, a look at everything fails only because somebody moved in between, and

@@ -1,6 +1,6 @@
 //! What must be running now: a function of applied state alone.
 
-use super::state::{At, Direction, Hold, Stage, Step};
+use super::state::{At, Direction, Hold, Reach, Stage, Step};
 use super::{Effect, Machine, Work};
 use crate::id::{PlaceIx, SliceIx};
 use crate::port::target::Fence;
@@ -32,9 +32,10 @@ fn moving(machine: &Machine, step: Step, work: &mut Vec<Work>) {
     };
     match step {
         Step::Claiming => {
-            // The first place alone: of two deployers with the same places exactly one gets past it. The others at once.
+            // The first place alone: of two deployers with the same places exactly one gets past it. The others at once; and all at
+            // once where something moves already, so that no host's deadline runs out while another one does not answer.
             let free: Vec<_> = places(machine, Hold::Free).collect();
-            let first_is_open = free.first() == Some(&PlaceIx(0));
+            let first_is_open = free.first() == Some(&PlaceIx(0)) && machine.state.reach < Reach::Activating;
             work.extend(
                 free.into_iter()
                     .take(if first_is_open { 1 } else { usize::MAX })
@@ -65,11 +66,10 @@ fn moving(machine: &Machine, step: Step, work: &mut Vec<Work>) {
             }
         }
     }
-    let settled = !matches!(
-        step,
-        Step::Claiming | Step::Surveying | Step::Preparing | Step::Judging
-    );
-    if settled && machine.plan.slice_indices().any(|slice| machine.to_disarm(slice)) {
+    // Also while claims are taken anew: one host that does not answer would let the time of all others run out.
+    if !matches!(step, Step::Preparing | Step::Judging)
+        && machine.plan.slice_indices().any(|slice| machine.to_disarm(slice))
+    {
         work.push(Work::KeepArmed);
     }
     if matches!(step, Step::Activating)
@@ -94,7 +94,7 @@ impl Machine {
     }
 
     /// Whether a slice is armed, as far as is known, where we hold the claim.
-    pub(super) fn to_disarm(&self, slice: SliceIx) -> bool {
+    pub fn to_disarm(&self, slice: SliceIx) -> bool {
         self.state.slice(slice).armed && self.state.place(self.plan.slice(slice).place).hold == Hold::Held
     }
 

@@ -1,6 +1,7 @@
 //! Stories: what happens, told input by input. Each is told again with a crash after every event: fold what is stored, take up, and
 //! the rest of the story ends in one of the ends that design allows. Exhaustive checks are in `tests/model`.
 
+mod keeping;
 mod looking_back;
 
 use super::state::{At, Direction, Reach, Stage, Step};

@@ -1,10 +1,12 @@
 //! Binding: targets and probes for every service of a plan, from the configuration that goes with its release.
 
 use super::registry::{Kit, Made, Recipe};
+use super::secrets::NoValue;
 use super::sight::{ProbeSecrets, Seat, templates};
 use super::{Caller, facts, secrets};
 use crate::drive::{Bound, Eyes, Needs, Untold};
 use crate::source::artifacts::Artifacts;
+use deploy_core::digest::Digest;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{HostName, ServiceName, SliceName};
 use deploy_core::manifest::{Environment, Facts, Project, Service, TargetConfig, VarName};
@@ -73,23 +75,42 @@ impl Binder<'_> {
     }
 
     /// Secrets to reach hosts with.
-    pub async fn passwords(&self) -> Result<BTreeMap<HostName, Secret>, Failure> {
+    ///
+    /// # Errors
+    /// One is set and cannot be had, and is needed: a deployment that goes back tries its keys.
+    pub async fn passwords(&self, needs: Needs) -> Result<BTreeMap<HostName, Secret>, Failure> {
         let mut passwords = BTreeMap::new();
         let facts = facts::of_environment(&self.environment.name);
         for host in self.environment.hosts.values() {
             let Some(reference) = &host.password else { continue };
-            // Keys are preferred: a password that is not set is one that is not used.
-            if let Ok(value) = secrets::one(reference, self.folder, &facts, self.caller).await {
-                passwords.insert(host.name.clone(), Secret::new(value));
+            match secrets::one(reference, self.folder, &facts, self.caller).await {
+                Ok(value) => {
+                    passwords.insert(host.name.clone(), Secret::new(value));
+                }
+                // Keys are preferred: a password that is not set is one that is not used.
+                Err(NoValue::NotSet(_)) => {}
+                Err(NoValue::Failed(why)) if needs == Needs::Everything => {
+                    let host = &host.name;
+                    let message = format!("the password of host {host} ({reference}) has no value: {why}");
+                    let next =
+                        "mend what the reference asks, or take `password` out where a key opens the host";
+                    return Err(Failure::new(Code::VariableUnset, message, next));
+                }
+                Err(NoValue::Failed(why)) => {
+                    tracing::warn!(host = %host.name, %reference, why, "its password has no value");
+                }
             }
         }
         Ok(passwords)
     }
 
     /// Makes the target of a service.
-    pub async fn target(&self, service: &Service) -> Result<Made, Failure> {
+    ///
+    /// # Errors
+    /// As [`Self::passwords`], and what its kind finds wrong.
+    pub async fn target(&self, service: &Service, needs: Needs) -> Result<Made, Failure> {
         let facts = facts::of_service(self.facts(), service);
-        let passwords = self.passwords().await?;
+        let passwords = self.passwords(needs).await?;
         let recipe = Recipe {
             environment: self.environment,
             service,
@@ -304,7 +325,7 @@ impl Binder<'_> {
                 "deploy config shows what is",
             )
         })?;
-        let made = self.target(service).await?;
+        let made = self.target(service, needs).await?;
         Ok(Bound {
             name: name.clone(),
             desired: Arc::new(self.desired(service, Secrets::LeaveOut).await?),
@@ -316,7 +337,7 @@ impl Binder<'_> {
 }
 
 /// The version of one service's own configuration: what another service's keys, or a gate's, do not change.
-fn service_version(service: &Service) -> deploy_core::digest::Digest {
+fn service_version(service: &Service) -> Digest {
     let mut target = service.target.clone();
     if let TargetConfig::Ssh(config) = &mut target {
         // Where somebody reads what it writes, and how files come to a host, changes nothing of what runs.
@@ -325,13 +346,18 @@ fn service_version(service: &Service) -> deploy_core::digest::Digest {
         // What ends it neither.
         config.stop = None;
     }
-    deploy_core::digest::Digest::of_json(&(
+    let own = (
         "deploy.service/1",
         &target,
         &service.vars,
         &service.secrets,
         &service.hooks,
-    ))
+    );
+    // What listens where is what runs; how slices follow each other is not.
+    match (service.strategy.ports, &service.strategy.proxy) {
+        (None, _) => Digest::of_json(&own),
+        (ports, proxy) => Digest::of_json(&(own, ports, proxy)),
+    }
 }
 
 /// Whether secrets are resolved.

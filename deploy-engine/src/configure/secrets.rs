@@ -54,30 +54,46 @@ pub async fn resolve(
             .map_err(|why| NoSecret {
                 name: name.to_string(),
                 reference: reference.to_string(),
-                why,
+                why: why.to_string(),
             })?;
         secrets.insert(name.to_string(), Secret::new(value));
     }
     Ok(secrets)
 }
 
-/// Resolves one reference; the error is a fragment that holds nothing of the value.
+/// Why one reference has no value: a sentence fragment that holds nothing of the value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoValue {
+    /// Nobody set it here.
+    #[error("{0}")]
+    NotSet(String),
+    /// It is set, and could not be had.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Resolves one reference.
 pub async fn one(
     reference: &SecretRef,
     folder: &Path,
     facts: &BTreeMap<String, String>,
     caller: &Caller,
-) -> Result<String, String> {
+) -> Result<String, NoValue> {
     match reference {
         SecretRef::Env(name) => caller
             .get(name)
             .cloned()
-            .ok_or_else(|| format!("{name} is not set in the environment")),
+            .ok_or_else(|| NoValue::NotSet(format!("{name} is not set in the environment"))),
         SecretRef::File(path) => {
-            let text = std::fs::read_to_string(folder.join(path)).map_err(|error| error.to_string())?;
+            let text = std::fs::read_to_string(folder.join(path)).map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => NoValue::NotSet(error.to_string()),
+                _ => NoValue::Failed(error.to_string()),
+            })?;
             Ok(text.strip_suffix('\n').map_or(text.clone(), str::to_owned))
         }
-        SecretRef::Exec(command) => from_program(command, folder, facts, caller).await,
+        SecretRef::Exec(command) => from_program(command, folder, facts, caller)
+            .await
+            .map_err(NoValue::Failed),
     }
 }
 
@@ -141,11 +157,12 @@ mod tests {
         assert!(
             ask(SecretRef::Env("NONE".to_owned()))
                 .await
-                .is_err_and(|why| why.contains("NONE is not set"))
+                .is_err_and(|why| matches!(why, NoValue::NotSet(why) if why.contains("NONE is not set")))
         );
         let failed = ask(shell("echo hunter2; echo hunter2 >&2; exit 3"))
             .await
             .expect_err("it failed");
-        assert!(!failed.contains("hunter2"), "{failed}");
+        assert!(matches!(failed, NoValue::Failed(_)), "{failed:?}");
+        assert!(!failed.to_string().contains("hunter2"), "{failed}");
     }
 }

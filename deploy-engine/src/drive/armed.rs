@@ -1,19 +1,20 @@
 //! Reverts that a deployment keeps armed: how long each host waits, in which order they are renewed, and when.
 //!
 //! A revert that fires must not leave what needs the slice on the release: deadlines run out in reverse order of need. So what others
-//! need waits longer than they do, by more than its renewal can be late, and is renewed before them.
+//! need waits longer than they do, by more than its renewal can be late, and is renewed before them. Where a needed one cannot be
+//! renewed, those that need it are not either, and go back first.
 
 use super::calls::{how, limited};
-use super::retry::{Patience, retry};
 use super::wiring::Bound;
 use deploy_core::id::{SliceIx, SliceName};
 use deploy_core::machine::Answer;
 use deploy_core::plan::{Change, Plan};
-use deploy_core::port::target::{Op, TargetError};
+use deploy_core::port::target::{Cause, Certainty, Op, TargetError};
 use deploy_core::time::parse_duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -68,6 +69,26 @@ pub fn longest_wait(plan: &Plan) -> Duration {
     spans.by_service(plan).into_iter().max().unwrap_or(spans.base)
 }
 
+/// The services that each needs, directly or not.
+fn below(plan: &Plan) -> Vec<BTreeSet<usize>> {
+    let mut below: Vec<BTreeSet<usize>> = Vec::with_capacity(plan.services.len());
+    // What a service needs comes before it.
+    for service in &plan.services {
+        let direct = service.needs.iter().map(|need| need.at());
+        let all = direct.flat_map(|need| below[need].iter().copied().chain([need]));
+        let all = all.collect();
+        below.push(all);
+    }
+    below
+}
+
+/// The armed slices among these that a slice needs.
+pub(super) fn needed_by(plan: &Plan, slice: SliceIx, armed: &[SliceIx]) -> Vec<SliceIx> {
+    let needs = &below(plan)[plan.slice(slice).service.at()];
+    let is_needed = |other: &&SliceIx| needs.contains(&plan.slice(**other).service.at());
+    armed.iter().filter(is_needed).copied().collect()
+}
+
 /// How many armed services stand on each, one upon the other.
 fn above(plan: &Plan) -> Vec<u32> {
     let mut above = vec![0; plan.services.len()];
@@ -88,6 +109,8 @@ pub(super) struct Kept {
     spans: Spans,
     by_service: Arc<Vec<Duration>>,
     slices: Arc<Mutex<Slices>>,
+    /// Told when a deadline was set, or is being given up.
+    changed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -127,6 +150,17 @@ pub(super) struct Armed {
     pub(super) op: Op,
     pub(super) name: SliceName,
     pub(super) span: Duration,
+    /// What it needs that is armed too, and has to wait longer.
+    pub(super) needs: Vec<SliceIx>,
+}
+
+/// What becomes of the news that a revert is not armed any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The machine hears of it.
+    Told,
+    /// The survey that follows finds it out.
+    Unheard,
 }
 
 impl Kept {
@@ -136,6 +170,7 @@ impl Kept {
             spans,
             by_service: Arc::new(spans.by_service(plan)),
             slices: Arc::default(),
+            changed: Arc::default(),
         }
     }
 
@@ -161,11 +196,13 @@ impl Kept {
             slices.settling.remove(&slice);
             slices.set.insert(slice, Instant::now());
         });
+        self.changed.notify_waiters();
     }
 
     /// A slice is about to be disarmed.
     pub(super) fn settle(&self, slice: SliceIx) -> Settling {
         self.with(|slices| slices.settling.insert(slice));
+        self.changed.notify_waiters();
         Settling {
             kept: self.clone(),
             slice,
@@ -177,71 +214,104 @@ impl Kept {
         self.with(|slices| slices.settling.contains(&slice))
     }
 
-    /// When the next renewal is due: at once for what another process armed.
-    fn next(&self, armed: &[Armed]) -> Instant {
-        let now = Instant::now();
-        let set = |of: &Armed| self.with(|slices| slices.set.get(&of.slice).copied());
-        let next = armed
-            .iter()
-            .filter(|of| !self.settles(of.slice))
-            .map(|of| set(of).map_or(now, |set| set + self.spans.every()))
-            .min();
-        next.unwrap_or(now + self.spans.every())
+    /// When a slice is to be renewed next: at once where another process armed it.
+    fn next(&self, slice: SliceIx) -> Instant {
+        let set = self.with(|slices| slices.set.get(&slice).copied());
+        set.map_or_else(Instant::now, |set| set + self.spans.every())
     }
 
-    /// Renews until one is lost.
-    pub(super) async fn keep(self, armed: Vec<Armed>) -> Answer {
-        let armed = Arc::new(armed);
-        loop {
-            tokio::time::sleep_until(self.next(&armed)).await;
-            // What waits longest first: it is needed by the others.
-            let spans: BTreeSet<_> = armed.iter().map(|of| of.span).collect();
-            for span in spans.into_iter().rev() {
-                if let Some((slice, error)) = self.renew(&armed, span).await {
+    /// Renews each for itself, so that one host that does not answer holds up no other. Answers with the first that is lost; where
+    /// nobody would hear of it, all the others are kept on, and this never answers.
+    pub(super) async fn keep(self, armed: Vec<Armed>, loss: Loss) -> Answer {
+        let mut tasks = JoinSet::new();
+        for of in armed {
+            let kept = self.clone();
+            tasks.spawn(async move { (of.slice, kept.keep_one(of).await) });
+        }
+        while let Some(joined) = tasks.join_next().await {
+            match (joined, loss) {
+                (Ok((slice, error)), Loss::Told) => {
                     return Answer::Failed {
                         slice: Some(slice),
                         how: how(&error),
                         failure: *error.failure,
                     };
                 }
+                (Ok((slice, error)), Loss::Unheard) => tracing::debug!(?slice, %error, "not armed any more"),
+                (Err(error), _) if error.is_cancelled() => {}
+                (Err(error), _) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Renews one until it is lost.
+    async fn keep_one(&self, of: Armed) -> TargetError {
+        loop {
+            tokio::time::sleep_until(self.next(of.slice)).await;
+            // While it is being disarmed, what a renewal says means nothing.
+            if self.settles(of.slice) {
+                tokio::time::sleep(self.spans.every()).await;
+                continue;
+            }
+            self.until_needs_are_set(&of).await;
+            match self.renew(&of).await {
+                Ok(began) => {
+                    self.with(|slices| slices.set.insert(of.slice, began));
+                    self.changed.notify_waiters();
+                }
+                Err(_) if self.settles(of.slice) => {}
+                Err(error) => return error,
             }
         }
     }
 
-    /// Renews those with the same span at once; answers with the first that is lost.
-    async fn renew(&self, armed: &Arc<Vec<Armed>>, span: Duration) -> Option<(SliceIx, TargetError)> {
-        let mut tasks = JoinSet::new();
-        let wanted = |at: &usize| armed[*at].span == span && !self.settles(armed[*at].slice);
-        for at in (0..armed.len()).filter(wanted) {
-            let (kept, armed) = (self.clone(), Arc::clone(armed));
-            tasks.spawn(async move {
-                let of = &armed[at];
-                let limit = kept.spans.every();
-                // From when it was asked for: the host counts from later.
-                let began = Instant::now();
-                let verb = retry(Patience::Transient(limit), || {
-                    of.bound.target.renew(&of.op, &of.name, of.span)
-                });
-                let renewed = limited(limit, verb).await;
-                if renewed.is_ok() {
-                    kept.with(|slices| slices.set.insert(of.slice, began));
-                }
-                (of.slice, renewed)
+    /// Waits until what a slice needs was renewed a short while ago. Where that cannot be, the slice goes back before what it needs.
+    async fn until_needs_are_set(&self, of: &Armed) {
+        loop {
+            let changed = self.changed.notified();
+            let late = self.with(|slices| {
+                let is_set = |need: &SliceIx| {
+                    let recent = |set: &Instant| set.elapsed() <= self.spans.every();
+                    slices.settling.contains(need) || slices.set.get(need).is_some_and(recent)
+                };
+                !of.needs.iter().all(is_set)
             });
-        }
-        let mut lost = None;
-        while let Some(joined) = tasks.join_next().await {
-            match joined {
-                Ok((slice, Err(error))) if !self.settles(slice) => {
-                    lost.get_or_insert((slice, error));
-                }
-                Ok(_) => {}
-                Err(error) if error.is_cancelled() => {}
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            if !late {
+                return;
             }
+            changed.await;
         }
-        lost
     }
+
+    /// Renews one, again and again until only a spare is left of its deadline: a renewal that happened twice is one that happened
+    /// later. Answers with when it was asked for: the host counts from later.
+    async fn renew(&self, of: &Armed) -> Result<Instant, TargetError> {
+        let limit = self.spans.every();
+        let set = self.with(|slices| slices.set.get(&of.slice).copied());
+        let until = set.map_or_else(
+            || Instant::now() + limit,
+            |set| set + of.span.saturating_sub(self.to_spare()),
+        );
+        let mut pause = Duration::from_millis(200);
+        loop {
+            let began = Instant::now();
+            let left = until.saturating_duration_since(began).max(self.to_spare());
+            let verb = of.bound.target.renew(&of.op, &of.name, of.span);
+            match limited(limit.min(left), verb).await {
+                Ok(()) => return Ok(began),
+                Err(error) if !may_pass(&error) || Instant::now() + pause >= until => return Err(error),
+                Err(error) => tracing::debug!(%error, slice = %of.name, "renewing again"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(limit);
+        }
+    }
+}
+
+/// Whether a renewal may go better a little later.
+fn may_pass(error: &TargetError) -> bool {
+    error.certainty == Certainty::Unknown || matches!(error.cause, Cause::Transient | Cause::Unreachable)
 }
 
 #[cfg(test)]

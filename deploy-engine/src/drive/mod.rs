@@ -184,7 +184,7 @@ struct Running {
     tasks: JoinSet<(Effect, Answered)>,
     handles: BTreeMap<Effect, AbortHandle>,
     /// What the effects that cover several slices were started for: they are started again when that changes.
-    covered: BTreeMap<Effect, Vec<SliceIx>>,
+    covered: BTreeMap<Effect, Coverage>,
 }
 
 /// An effect's answer, with what the transaction that stores what follows must have seen.
@@ -296,7 +296,7 @@ impl Running {
         self.handles.retain(|effect, handle| {
             let same = covered
                 .get(effect)
-                .is_none_or(|slices| *slices == covers(effect.work, machine));
+                .is_none_or(|started| *started == Coverage::of(effect.work, machine));
             let wanted = same && outstanding.contains(effect);
             if !wanted {
                 covered.remove(effect);
@@ -314,9 +314,9 @@ impl Running {
             let work = self.runner.run(effect, moment, &self.machine, &self.facts);
             let handle = self.tasks.spawn(async move { (effect, work.await) });
             self.handles.insert(effect, handle);
-            let slices = covers(effect.work, &self.machine);
-            if !slices.is_empty() {
-                self.covered.insert(effect, slices);
+            let covered = Coverage::of(effect.work, &self.machine);
+            if !covered.slices.is_empty() {
+                self.covered.insert(effect, covered);
             }
         }
     }
@@ -388,6 +388,22 @@ enum Next {
     Look,
 }
 
+/// What an effect about several slices is about, and whether the machine hears of all that it finds.
+#[derive(Debug, PartialEq, Eq)]
+struct Coverage {
+    slices: Vec<SliceIx>,
+    heard: bool,
+}
+
+impl Coverage {
+    fn of(work: Work, machine: &Machine) -> Self {
+        Self {
+            slices: covers(work, machine),
+            heard: machine.hears_of_reverts(),
+        }
+    }
+}
+
 /// The slices that an effect about several is about now.
 pub(crate) fn covers(work: Work, machine: &Machine) -> Vec<SliceIx> {
     let all = machine.plan().slice_indices();
@@ -395,7 +411,7 @@ pub(crate) fn covers(work: Work, machine: &Machine) -> Vec<SliceIx> {
         Work::Watch => all
             .filter(|slice| machine.state().slice(*slice).is_verified())
             .collect(),
-        Work::KeepArmed => all.filter(|slice| machine.state().slice(*slice).armed).collect(),
+        Work::KeepArmed => all.filter(|slice| machine.to_disarm(*slice)).collect(),
         _ => Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! Effects to port calls and their answers back. Every call has a time limit; what runs out of it is `unknown`. Nothing here
 //! decides what a failure means: it is told in kind, and the machine decides.
 
-use super::armed::{Armed, Kept};
+use super::armed::{Armed, Kept, Loss, needed_by};
 use super::bake::Watched;
 use super::calls::{PATIENCE_GOING_BACK, SHORT_LIMIT, claim, done, failed, limited};
 use super::facts::Facts;
@@ -489,6 +489,16 @@ impl Runner {
     }
 
     fn keep_armed(&self, effect: Effect, machine: &Machine) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        let all_armed: Vec<_> = self
+            .plan
+            .slice_indices()
+            .filter(|slice| machine.state().slice(*slice).armed)
+            .collect();
+        let loss = if machine.hears_of_reverts() {
+            Loss::Told
+        } else {
+            Loss::Unheard
+        };
         let armed: Vec<_> = super::covers(effect.work, machine)
             .into_iter()
             .filter_map(|slice| {
@@ -500,10 +510,11 @@ impl Runner {
                     op,
                     name,
                     span,
+                    needs: needed_by(&self.plan, slice, &all_armed),
                 })
             })
             .collect();
-        Box::pin(self.kept.clone().keep(armed))
+        Box::pin(self.kept.clone().keep(armed, loss))
     }
 }
 

@@ -4,6 +4,7 @@ use super::Engine;
 use super::status::as_it_lies_there;
 use crate::api::{Diagnosis, DiagnosisState, EngineError, Examining};
 use crate::configure::registry::{Doctor, Examined};
+use crate::drive::Needs;
 use deploy_core::id::{EnvName, HostName, ServiceName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ impl Engine {
         let binder = self.binder(&scene);
         let (mut found, mut hosts) = (Vec::new(), BTreeMap::<HostName, OnHost>::new());
         for service in environment.services.values() {
-            match binder.target(service).await {
+            match binder.target(service, Needs::Everything).await {
                 Ok(made) => {
                     let Some(doctor) = made.doctor else { continue };
                     for host in doctor.hosts() {

@@ -4,6 +4,7 @@ use super::{Engine, defect, failed, usage};
 use crate::api::EngineError;
 use crate::api::by_hand::OnHosts;
 use crate::configure::registry::server::{Seat, Server};
+use crate::drive::Needs;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::{self, GateKind};
 use deploy_core::id::{EnvName, HostName, ServiceName};
@@ -61,7 +62,11 @@ impl Engine {
         hosts: impl Iterator<Item = &'h Host>,
     ) -> Result<Vec<Named>, EngineError> {
         let scene = super::status::as_it_lies_there(environment.clone(), &self.project_view().await?);
-        let passwords = self.binder(&scene).passwords().await.map_err(failed)?;
+        let passwords = self
+            .binder(&scene)
+            .passwords(Needs::Everything)
+            .await
+            .map_err(failed)?;
         let mut servers = Vec::new();
         for host in hosts {
             let seat = Seat {

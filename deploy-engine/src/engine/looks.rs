@@ -6,7 +6,7 @@ use super::status::as_it_lies_there;
 use super::{Engine, failed, usage};
 use crate::api::{EngineError, SliceHealth};
 use crate::configure::bind::{Binder, Secrets};
-use crate::drive::{ASK, Eyes, Masks, look};
+use crate::drive::{ASK, Eyes, Masks, Needs, look};
 use deploy_core::event::{Event, EventKind, SCHEMA};
 use deploy_core::failure::{Code, Failure};
 use deploy_core::gate::Rules;
@@ -116,7 +116,7 @@ impl Engine {
     ) -> Result<Vec<(&'a Service, Looked)>, EngineError> {
         let mut asking = JoinSet::new();
         for (at, service) in services.iter().enumerate() {
-            let made = binder.target(service).await.map_err(failed)?;
+            let made = binder.target(service, Needs::Nothing).await.map_err(failed)?;
             asking.spawn(async move {
                 let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
                 let told = made.target.observe(&names).await;
@@ -299,7 +299,7 @@ impl Engine {
             let binder = self.binder(&scene);
             for service in scene.to.environment.services.values() {
                 // One that cannot be made proves nothing.
-                let made = binder.target(service).await;
+                let made = binder.target(service, Needs::Nothing).await;
                 if !made.is_ok_and(|made| made.target.abilities().unbroken_since) {
                     unproven.push(name.to_string());
                     break;

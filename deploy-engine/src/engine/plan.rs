@@ -4,6 +4,7 @@ use super::scene::{Scene, Views};
 use super::{Engine, failed, usage};
 use crate::api::{DeployAsk, EngineError};
 use crate::configure::registry::Made;
+use crate::drive::Needs;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::{EnvName, ServiceName, SliceName};
 use deploy_core::manifest::{Service, StrategyKind, config_version};
@@ -81,11 +82,11 @@ impl Engine {
             .values()
             .filter(|service| shape.retire.as_ref() != Some(&service.name));
         for service in kept {
-            let seen = self.look_at(&binder, service, shape.differences).await?;
+            let seen = self.look_at(&binder, service, shape, shape.differences).await?;
             services.push(input(service, &seen, shape, false, &view));
         }
         for service in dropped(scene, shape) {
-            let seen = self.look_at(&binder, service, false).await?;
+            let seen = self.look_at(&binder, service, shape, false).await?;
             services.push(input(service, &seen, shape, true, &view));
         }
         let input = PlanInput {
@@ -136,9 +137,15 @@ impl Engine {
         &self,
         binder: &crate::configure::bind::Binder<'_>,
         service: &Service,
+        shape: &Shape,
         differences: bool,
     ) -> Result<Seen, EngineError> {
-        let made = binder.target(service).await.map_err(failed)?;
+        // Going back is held up by no secret.
+        let needs = match shape.kind {
+            Kind::Rollback => Needs::Nothing,
+            _ => Needs::Everything,
+        };
+        let made = binder.target(service, needs).await.map_err(failed)?;
         let names: Vec<_> = made.slices.iter().map(|spec| spec.name.clone()).collect();
         let seen = made.target.observe(&names).await.map_err(|error| {
             let failure = error.failure.on(&service.name, None);

@@ -2,6 +2,7 @@
 //! artifact. Everything is written aside, flushed and renamed, so that a kill leaves nothing that looks whole and is not.
 
 use super::git::{Files, Git, GitError};
+use super::ignored::{self, Ignored, Names};
 use super::incremental::{self, Before, MADE_OF};
 use super::process::{self, ProcessError, Program, plain_environment};
 use super::tree::{self, TreeError};
@@ -10,6 +11,8 @@ use deploy_core::digest::Digest;
 use deploy_core::failure::{Code, Failure};
 use deploy_core::id::CommitId;
 use deploy_core::tree::Listing;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -135,6 +138,49 @@ pub struct StoredTree {
     pub made: bool,
 }
 
+/// Whether all of a folder is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    All,
+    /// Its `.deployignore` leaves something out.
+    Some,
+}
+
+/// The files of a folder of a commit that a release has.
+struct Wanted {
+    files: Files,
+    part: Part,
+}
+
+impl Wanted {
+    /// Their paths below the folder; what is another repository has no files of its own.
+    fn paths(&self) -> Vec<&[u8]> {
+        let blobs = self.files.iter().filter(|(_, object)| object.contains(" blob "));
+        blobs.map(|(path, _)| path.as_slice()).collect()
+    }
+}
+
+async fn wanted(git: &Git, commit: &CommitId, dir: &str) -> Result<Wanted, ArtifactError> {
+    let mut files = git.files(commit, dir).await?;
+    let said = files.get(ignored::NAME.as_bytes());
+    // A symlink says nothing.
+    let Some(object) = said
+        .filter(|object| object.starts_with("100"))
+        .and_then(|object| object.split(' ').nth(2))
+    else {
+        return Ok(Wanted {
+            files,
+            part: Part::All,
+        });
+    };
+    let ignored = Ignored::parse(&git.object(object).await?)?;
+    files.retain(|path| !ignored.leaves_out(Path::new(OsStr::from_bytes(path)), Names::File));
+    Ok(Wanted {
+        files,
+        part: Part::Some,
+    })
+}
+
 pub(super) fn store_error(path: &Path) -> impl FnOnce(std::io::Error) -> ArtifactError + use<'_> {
     move |source| ArtifactError::Store {
         path: path.to_owned(),
@@ -171,6 +217,8 @@ impl Artifacts {
             .ok()
             .and_then(|text| text.trim().parse().ok())
             && let Some(path) = self.tree(digest)
+            // A program that left nothing out made it.
+            && path.join(ignored::NAME).symlink_metadata().is_err()
         {
             return Ok(StoredTree {
                 digest,
@@ -191,11 +239,11 @@ impl Artifacts {
         let aside = scratch.path().join("keep");
         std::fs::create_dir_all(&aside).map_err(store_error(&aside))?;
         let made_of = match recipe {
-            Recipe::Source { dir } => Some((dir, git.files(commit, dir).await?)),
+            Recipe::Source { dir } => Some((dir, wanted(git, commit, dir).await?)),
             Recipe::Build { .. } => None,
         };
         let mut listing = None;
-        if let Some((dir, files)) = &made_of
+        if let Some((dir, Wanted { files, .. })) = &made_of
             && let Some(before) = self.before(dir)
         {
             let (tree, checkout) = (aside.join("tree"), scratch.path().join("changed"));
@@ -215,13 +263,22 @@ impl Artifacts {
                 listing
             }
             None => {
-                git.export(commit, &checkout).await?;
+                match &made_of {
+                    Some((dir, wanted)) if wanted.part == Part::Some => {
+                        git.export_some(commit, &checkout, dir, &wanted.paths()).await?;
+                    }
+                    _ => git.export(commit, &checkout).await?,
+                }
                 let output = recipe.run(&checkout, line).await?;
                 failpoint::hit("artifact.made");
                 self.take(&output, &aside, made_of.is_some()).await?
             }
         };
-        let stored = self.keep(&listing, made_of.as_ref().map(|(_, files)| files), &aside)?;
+        let stored = self.keep(
+            &listing,
+            made_of.as_ref().map(|(_, wanted)| &wanted.files),
+            &aside,
+        )?;
         failpoint::hit("artifact.kept");
         if let Some((dir, _)) = &made_of {
             let newest = incremental::newest(&self.root, dir);
@@ -246,7 +303,13 @@ impl Artifacts {
         // By its name: what ends in `.` cannot be moved.
         let (output, tree) = (output.components().collect::<PathBuf>(), aside.join("tree"));
         let taking = tokio::task::spawn_blocking(move || -> Result<Listing, TreeError> {
-            let listing = tree::list(&output)?;
+            // Of a folder of a commit, what is left out was not checked out.
+            let ignored = if moves {
+                Ignored::default()
+            } else {
+                Ignored::of(&output)?
+            };
+            let listing = tree::list_but(&output, &ignored)?;
             if moves {
                 let flushed = std::fs::rename(&output, &tree).and_then(|()| tree::flush(&tree, &listing));
                 flushed.map_err(|source| TreeError::Io { path: tree, source })?;

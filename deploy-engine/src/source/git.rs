@@ -50,6 +50,11 @@ impl Files {
         self.objects.get(path)
     }
 
+    /// Takes out what is not wanted.
+    pub(super) fn retain(&mut self, wanted: impl Fn(&[u8]) -> bool) {
+        self.objects.retain(|path, _| wanted(path));
+    }
+
     /// What stands for all files of attributes that were in the commit.
     pub(super) fn attributes(&self) -> &str {
         &self.attributes
@@ -316,6 +321,11 @@ impl Git {
             Err(GitError::Failed { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// What an object that git's list names holds.
+    pub(super) async fn object(&self, object: &str) -> Result<Vec<u8>, GitError> {
+        Ok(self.once(["cat-file", "blob", object]).await?.to_vec())
     }
 
     /// The commits that changed a file, by its path below the manifest's folder, newest first.

@@ -3,6 +3,7 @@
 pub mod artifacts;
 mod dirty;
 pub mod git;
+mod ignored;
 mod incremental;
 pub mod process;
 pub mod tree;

@@ -1,6 +1,7 @@
 //! Listing a folder as a tree artifact, and copying one. What a tree may hold is decided here, once: regular files, folders, and
 //! symlinks that stay inside.
 
+use super::ignored::{Ignored, Names};
 use deploy_core::digest::Digester;
 use deploy_core::tree::{Listing, Node, TreePath};
 use std::ffi::OsStr;
@@ -30,6 +31,14 @@ pub enum TreeError {
         /// What it says.
         target: PathBuf,
     },
+    /// A line of what is to be left out that is no pattern.
+    #[error("line {line} of .deployignore is no pattern: {why}")]
+    Pattern {
+        /// Which, from 1.
+        line: usize,
+        /// Why.
+        why: String,
+    },
     /// A socket, a pipe, a device.
     #[error("{} is neither a file, a folder nor a symlink", .0.display())]
     Special(PathBuf),
@@ -43,10 +52,15 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> TreeError + use<'_> {
 }
 
 /// Lists a folder. Blocking: call it where blocking is allowed.
+pub fn list(root: &Path) -> Result<Listing, TreeError> {
+    list_but(root, &Ignored::default())
+}
+
+/// Lists a folder without what is left out of it, which may be anything. Blocking.
 ///
 /// # Panics
 /// Never: nine bits fit, and folder entries have legal names.
-pub fn list(root: &Path) -> Result<Listing, TreeError> {
+pub(super) fn list_but(root: &Path, ignored: &Ignored) -> Result<Listing, TreeError> {
     let mut listing = Listing::default();
     let mut open = vec![PathBuf::new()];
     while let Some(dir) = open.pop() {
@@ -56,6 +70,10 @@ pub fn list(root: &Path) -> Result<Listing, TreeError> {
             let below = dir.join(entry.file_name());
             let path = entry.path();
             let meta = path.symlink_metadata().map_err(io(&path))?;
+            let names = if meta.is_dir() { Names::Folder } else { Names::File };
+            if ignored.leaves_out(&below, names) {
+                continue;
+            }
             let mode = u16::try_from(meta.permissions().mode() & 0o777).expect("nine bits");
             let node = if meta.is_symlink() {
                 let target = std::fs::read_link(&path).map_err(io(&path))?;

@@ -111,7 +111,7 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
                 new(
                     Code::ClaimHeld,
                     message,
-                    "wait for it to end, or say --lock-wait 15m",
+                    "wait for it to end, then try again: deploy status says how far it is",
                 ),
             )
         }
@@ -226,6 +226,7 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
                 new(Code::ContentMismatch, message, "it is sent again at the next try"),
             )
         }
+        "full" => full(host, path),
         "cut" => {
             let message = format!("the upload to {host} was cut short");
             (
@@ -373,12 +374,18 @@ pub(crate) fn failed(host: &str, step: &str, path: &str, reply: &Reply) -> Targe
     }
 }
 
+/// There is no room: by what the tools said, or as was asked before anything was written.
+fn full(host: &str, path: &str) -> (Cause, Failure) {
+    let next = "free space or inodes there; `keep` bounds how many releases stay";
+    let message = format!("no room in {path} on {host}");
+    (Cause::Final, Failure::new(Code::TargetFull, message, next))
+}
+
 /// A failure without a name, from what the tools said.
 fn said(host: &str, step: &str, path: &str, output: &str) -> (Cause, Failure) {
     let has = |texts: &[&str]| texts.iter().any(|text| output.contains(text));
     let (code, message, next) = if has(&["No space left on device", "Disk quota exceeded", "Wrote only"]) {
-        let next = "free space or inodes there; `keep` bounds how many releases stay";
-        (Code::TargetFull, format!("no room in {path} on {host}"), next)
+        return full(host, path);
     } else if has(&["Input/output error"]) {
         let next = "look at the host's disk: `dmesg` says what it reported";
         (

@@ -44,21 +44,21 @@ macro_rules! steps {
 }
 
 steps! {
-    LOOK "look" Look ["place" "armed" "sums" "whole" "inside" "look"];
-    CLAIM "claim" Write ["place" "armed" "sums" "whole" "inside" "claim" "answer" "look"];
+    LOOK "look" Look ["place" "armed" "sums" "whole" "using" "inside" "look"];
+    CLAIM "claim" Write ["place" "armed" "sums" "whole" "using" "inside" "claim" "answer" "look"];
     BRING "bring" Write ["place" "sums" "whole" "encode" "fill" "checkpoint" "bring"];
     UPLOAD "upload" Write ["place" "sums" "whole" "fill" "upload"];
     HOOK "hook" Write ["place" "scrub" "run" "receive" "hook"];
     SEAL "seal" Write ["place" "sums" "whole" "receive" "encode" "checkpoint" "seal"];
     GUARD "guard" Write ["place" "unit" "guard"];
     STAND "stand" Write ["place" "armed" "scrub" "run" "ports" "sums" "whole" "encode" "move" "stand"];
-    PASS "pass" Write ["place" "armed" "scrub" "run" "ports" "sums" "whole" "inside" "shared" "move" "pass" "answer" "look"];
-    ACTIVATE "activate" Write ["place" "armed" "scrub" "run" "ports" "sums" "whole" "inside" "shared" "move" "activate" "answer" "look"];
+    PASS "pass" Write ["place" "armed" "scrub" "run" "ports" "sums" "whole" "using" "inside" "shared" "move" "pass" "answer" "look"];
+    ACTIVATE "activate" Write ["place" "armed" "scrub" "run" "ports" "sums" "whole" "using" "inside" "shared" "move" "activate" "answer" "look"];
     RENEW "renew" Write ["place" "armed" "renew"];
     CONFIRM "confirm" Write ["place" "armed" "confirm"];
     RESTORE "restore" Write ["place" "armed" "scrub" "run" "ports" "sums" "whole" "back" "restore"];
     STOP "stop" Write ["place" "armed" "scrub" "run" "ports" "stop"];
-    FINISH "finish" Write ["place" "armed" "unit" "scrub" "run" "ports" "whole" "vouch" "finish"];
+    FINISH "finish" Write ["place" "armed" "unit" "scrub" "run" "ports" "whole" "vouch" "using" "finish"];
     DOCTOR "doctor" Look ["place" "tools" "doctor"];
 }
 

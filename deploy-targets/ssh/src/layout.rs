@@ -6,7 +6,7 @@
 //! `releases/`, see `beside.rs`); for a live folder that was adopted, `<path>` is the symlink and all of
 //! it is in `<path>.deploy`.
 //! In each release `.deploy/` holds `listing`, `sums`, `odd`, `links`, `names`, `refs`, `hooks`, `env`, `run-env`, `sealed`, `targets`
-//! and, last, `complete`; `restart` once it was switched to; `own` where commands of the manifest changed files of it (`script/whole.sh` says what for), and
+//! and, last, `complete`; `restart` once it was switched to; `failed` once it was put back, until a deployment of it succeeds; `own` where commands of the manifest changed files of it (`script/whole.sh` says what for), and
 //! `hooking` while they may be about it.
 
 use crate::config::{HostBinding, SshBinding};

@@ -193,7 +193,8 @@ impl Sending<'_> {
             .arg(self.id)
             .arg(self.base.map_or("", |base| &base.id))
             .arg(self.content.digest.to_string())
-            .arg(words::list(&target.binding.shared));
+            .arg(words::list(&target.binding.shared))
+            .arg(self.room());
         self.send(target, UPLOAD, request).await
     }
 
@@ -213,8 +214,24 @@ impl Sending<'_> {
             .arg(self.content.digest.to_string())
             .arg(words::list(&target.binding.shared))
             .arg(reference(step))
-            .arg(known(step));
+            .arg(known(step))
+            .arg(self.room());
         self.send(target, BRING, request).await
+    }
+
+    /// The room that it takes at least, in KiB, and how many files come: what is taken from another release there may take none.
+    fn room(&self) -> String {
+        let (mut bytes, mut files) = (0, 0_usize);
+        for (path, node) in &self.content.listing.nodes {
+            if let Node::File { size, .. } = node {
+                if is_there(self.base, path, node) {
+                    continue;
+                }
+                bytes += size;
+            }
+            files += 1;
+        }
+        format!("{} {files}", bytes.div_ceil(1024))
     }
 
     async fn send(&self, target: &SshTarget, step: Step, request: Request) -> Result<Reply, TargetError> {

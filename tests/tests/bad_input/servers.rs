@@ -84,6 +84,42 @@ ssh_config = "ssh_config"
     }
 }
 
+/// Only a password that nobody set is one that is not used.
+#[test]
+fn a_password_that_cannot_be_had() {
+    let servers = Servers::new(&["web-1"]);
+    let manifest = fs::read_to_string(servers.shop.path("deploy.toml")).unwrap();
+    let with = |reference: &str| {
+        let host = format!("{{ ssh = \"web-1\", password = {reference} }}");
+        let text = manifest.replace("{ ssh = \"web-1\" }", &host);
+        assert_ne!(text, manifest);
+        servers.shop.write("deploy.toml", text);
+        servers.shop.commit(reference);
+    };
+    with("{ env = \"NOT_SET_ANYWHERE\" }");
+    servers.shop.write("web/page", "v2\n");
+    servers.shop.commit("Go on");
+    servers.shop.deploy_within(LONG, &UP).expect_code(0);
+    assert_eq!(servers.serve(), ["v2"], "its key opens the host");
+
+    with("{ exec = [\"sh\", \"-c\", \"printf hunt >&2; echo er2 >&2; exit 3\"] }");
+    servers.shop.write("web/page", "v3\n");
+    servers.shop.commit("Go on");
+    let refused = servers.shop.deploy_within(LONG, &UP);
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    assert!(
+        refused.stderr.contains("the password of host web-1 (")
+            && refused.stderr.contains("ended with exit status: 3"),
+        "{refused:?}"
+    );
+    assert!(!refused.stderr.contains("hunter2"), "{refused:?}");
+    assert_eq!(servers.serve(), ["v2"]);
+    // Going back is held up by no secret.
+    let back = ["rollback", "-e", "production", "--yes"];
+    servers.shop.deploy_within(LONG, &back).expect_code(0);
+    assert_eq!(servers.serve(), ["v1"]);
+}
+
 #[test]
 fn half_the_hosts_fail() {
     let servers = Servers::new(&["web-1", "web-2", "web-3", "web-4"]);

@@ -4,6 +4,7 @@
 
 # Switches and restarts. $went: `no` where nothing was to be done.
 put_back() {
+    phase=back
     body=$store/$reference
     [ -e "$body" ] || fail lost
     set_found=$(sha256sum <"$body")
@@ -44,6 +45,9 @@ put_back() {
     spend_spare back
     emit touched
     went=yes
+    # It takes no place among the releases that are kept.
+    brought=${moving:-$at}
+    if [ -n "$brought" ] && [ "$brought" != "$back" ]; then ( : >"$releases/$brought/.deploy/failed" ) 2>/dev/null || :; fi
     # Until the restart has ended, what was brought counts as running, so that a repeated step does it again.
     printf '%s %s\n' "$deployment" "${moving:-$linked}" | put "$store/moving"
     case $kind in

@@ -1,11 +1,11 @@
 # The whole of `prepare` for a release that is not here and that no hook has a part in: receives it, proves it, takes or proves the
 # checkpoint, and only then puts it in its place, complete. Arguments: claim (3), seconds to wait for the lock, expected fingerprint
 # (empty: nothing), release, release to take unchanged files from (or empty), `link` or `copy`: how, digest of the listing, its shared
-# folders (encoded words), reference line `DIGEST NUMBER`, digest of the journal's checkpoint (empty: none). Stdin: the release, with
+# folders (encoded words), reference line `DIGEST NUMBER`, digest of the journal's checkpoint (empty: none), KiB and files that come. Stdin: the release, with
 # the environment for later steps in it.
 store_id=$1 deployment=$2 epoch=$3 wait=$4 expect=$5 release=$6 base=$7 how=$8 digest=$9
 shift 9
-links=$1 ref=$2 known=$3
+links=$1 ref=$2 known=$3 room=$4
 still_held "$store_id" "$deployment" "$epoch"
 unpack
 fence "$store_id" "$deployment" "$epoch" "$wait"

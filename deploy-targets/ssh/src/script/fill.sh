@@ -1,9 +1,20 @@
 # A release aside, $aside: unpacked from the stream, filled up with what is on the host already, and proven.
 
+# Whether there is room for what is to come: $room, its KiB and its files. A file system that counts no inodes says 0; what cannot be
+# told is found out by writing.
+has_room() {
+    free=$(stat -f -c '%a %S %c %d' "$store" 2>/dev/null) || return 0
+    set -- $room $free
+    [ $# = 6 ] || return 0
+    case $3$4$5$6 in *[!0-9]*) return 0 ;; esac
+    [ $(($3 * ($4 / 512) / 2)) -ge "$1" ] || fail full
+    [ "$5" = 0 ] || [ "$6" -ge "$2" ] || fail full
+}
 # Stdin into $aside. Reading from a link that may be dead must not hold the lock.
 unpack() {
     need tar tar
     need sha256sum coreutils
+    has_room
     aside=$store/tmp/$release.$$.$nonce
     drop=$aside
     mkdir -p "$releases" "$aside"

@@ -20,7 +20,13 @@ sweep() {
     rm -rf "$store/tmp" || emit note "not all of $store/tmp is ours to remove: look whose it is, and remove it as that user"
 }
 in_use() {
-    ls -l /proc/[0-9]*/cwd /proc/[0-9]*/root 2>/dev/null | grep -q -F -e "-> $real/$1" && return 0
+    # Looked at once, when the first is about to go.
+    [ -n "${used-}" ] || used="
+$(users | while read -r _ release; do printf '%s\n' "$release"; done)
+"
+    case $used in *"
+$1
+"*) return 0 ;; esac
     return 1
 }
 pinned=" $at "
@@ -44,12 +50,14 @@ case $mode in
             esac
         done
         rm -rf "$@"
-        real=$(cd "$releases" 2>/dev/null && pwd -P) || real=$releases
         kept=0
+        [ -z "$at" ] || [ ! -e "$releases/$at/.deploy/failed" ] || rm -f "$releases/$at/.deploy/failed"
         for entry in "$releases"/*; do
             [ -d "$entry" ] || continue
             number=0
-            if [ -e "$entry/.deploy/complete" ] && [ -e "$entry/.deploy/refs" ]; then
+            # What never served, or was put back, takes no place among those kept.
+            if [ -e "$entry/.deploy/complete" ] && [ -e "$entry/.deploy/refs" ] && [ -e "$entry/.deploy/restart" ] &&
+                [ ! -e "$entry/.deploy/failed" ]; then
                 while read -r _ ref; do
                     ref=${ref#v}
                     [ "$ref" -le "$number" ] || number=$ref

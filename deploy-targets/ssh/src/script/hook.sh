@@ -7,7 +7,7 @@ drop=$aside
 receive "$aside"
 fence "$store_id" "$deployment" "$epoch" "$wait"
 [ -d "$releases/$release" ] || fail missing "$release"
-carried=no
+carried=no phase=prepare
 if [ -n "$from" ]; then
     carried=yes
     set -f

@@ -8,25 +8,18 @@ besides() {
         !($0 in known) { count++; if (count == 1) first = $0 }
         END { if (count) print count, first }'
 }
-# `PID RELEASE COMMAND`, for each process that we may look at whose folder or program is in a release other than $1.
+# `PID RELEASE COMMAND`, for each process that runs from a release other than $1.
 left_behind() {
-    real=$(cd "$releases" && pwd -P) || return 0
     # What stands beside what serves is meant to run.
     beside=$(readlink "${releases%/*}/ports"/* 2>/dev/null) || :
-    ls -l /proc/[0-9]*/cwd /proc/[0-9]*/exe 2>/dev/null | REAL="$real/" AT=$1 BESIDE=$beside awk '
-        BEGIN {
-            lines = split(ENVIRON["BESIDE"], line, "\n")
-            for (at = 1; at <= lines; at++) { sub(/.*\//, "", line[at]); stands[line[at]] = 1 }
-        }
-        {
-            from = index($0, " -> " ENVIRON["REAL"])
-            if (!from) next
-            split(substr($0, from + 4 + length(ENVIRON["REAL"])), part, "/")
-            sub(/ \(deleted\)$/, "", part[1])
-            if (part[1] == ENVIRON["AT"] || part[1] in stands || !match($0, /\/proc\/[0-9]+/)) next
-            pid = substr($0, RSTART + 6, RLENGTH - 6)
-            if (!(pid in told)) { told[pid] = 1; print pid, part[1] }
-        }' | while read -r pid release; do
+    told=
+    users | while read -r pid release; do
+        case "$beside
+" in *"/$release
+"*) continue ;; esac
+        [ "$release" != "$1" ] || continue
+        case "$told " in *" $pid "*) continue ;; esac
+        told="$told $pid"
         command=
         read -r command <"/proc/$pid/comm" || continue
         printf '%s %s %s\n' "$pid" "$release" "$command"

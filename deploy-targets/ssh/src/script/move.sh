@@ -46,7 +46,7 @@ hooks_before() {
     # Hooks that were cut short may have changed what is there, and nobody can tell that from an edit.
     [ "$before" = 0 ] || : >"$home/.deploy/hooking"
     while [ "$before" -gt 0 ]; do
-        ran=yes
+        ran=yes phase=before
         hook "$1" "$home" "$settings_file" "$2"
         if [ "$status" != 0 ]; then
             ours_now
@@ -66,7 +66,7 @@ hooks_before() {
 hooks_after() {
     shift
     while [ $# -gt 0 ]; do
-        ran=yes
+        ran=yes phase=after
         late_hook "$1" "$home" "$settings_file" "$2"
         if [ "$status" != 0 ]; then
             stopped hook

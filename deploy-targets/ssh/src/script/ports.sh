@@ -209,7 +209,12 @@ relieve() {
     [ ! -e "$store/moving" ] || return 0
     read_serves
     port=$turn_port color=$turn_color
-    if [ "$port" = "$serves" ]; then port=$turn_was color=$turn_was_color; fi
+    if [ "$port" = "$serves" ]; then
+        port=$turn_was color=$turn_was_color
+    elif [ "$mode" = release ] && [ -n "$turn_release" ]; then
+        # What never came to serve takes no place among the releases that are kept.
+        ( : >"$releases/$turn_release/.deploy/failed" ) 2>/dev/null || :
+    fi
     if [ "$port" != - ] && [ ! -L "$ports/$port" ]; then
         ! listens "$port" || emit note "what served at port $port before was not started by a deployment, and still runs"
     elif [ "$port" != - ] && [ -n "$stop_command" ]; then
@@ -221,12 +226,12 @@ relieve() {
                 this_boot
             done
         fi
-        settings_file=$ports/$port/.deploy/run-env
+        settings_file=$ports/$port/.deploy/run-env phase=stop
         restart "$stop_limit" "$store" "$settings_file" "$stop_command"
         [ "$status" = 0 ] || emit note "what stops port $port ended with $status"
     fi
     rm -f "$turn" "$turn".*
-    port=
+    port= phase=
 }
 # The service goes: every port is stopped, by the command that it was last given for that.
 rest_all() {
@@ -235,8 +240,9 @@ rest_all() {
         port=${entry##*/} color= stop_limit= stop_command=
         [ ! -e "$store/stop" ] || read -r stop_limit stop_command <"$store/stop" || :
         rm -f "$entry"
-        settings_file=
+        settings_file= phase=stop
         rest
     done
+    phase=
     rmdir "$ports" 2>/dev/null || :
 }

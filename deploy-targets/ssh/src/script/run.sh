@@ -15,7 +15,8 @@ own_manager() {
     [ -n "${XDG_RUNTIME_DIR-}" ] || [ ! -d "$own" ] || export XDG_RUNTIME_DIR="$own"
     [ -n "${DBUS_SESSION_BUS_ADDRESS-}" ] || [ ! -S "${XDG_RUNTIME_DIR-}/bus" ] || export DBUS_SESSION_BUS_ADDRESS="unix:path=$XDG_RUNTIME_DIR/bus"
 }
-# run SECONDS FOLDER ENVFILE COMMAND, the last as encoded words; its output goes to fd 2. The status is in $status.
+# run SECONDS FOLDER ENVFILE COMMAND, the last as encoded words; its output goes to fd 2. The status is in $status. $phase: what it is
+# run for.
 run() {
     limit=$1 folder=$2 settings=$3 words=$4
     need timeout coreutils
@@ -28,6 +29,7 @@ run() {
         export DEPLOY_PATH="$path" DEPLOY_DIR="$folder"
         # Which of two ports is meant, where they take turns.
         [ -z "${port-}" ] || export DEPLOY_PORT="$port" DEPLOY_COLOR="$color"
+        [ -z "${phase-}" ] || export DEPLOY_PHASE="$phase"
         own_manager
         set -f
         set --
@@ -73,6 +75,7 @@ late_hook() {
 # A restart: what it leaves behind is the service. Its output goes to a file, so that a service which keeps writing to it lives on.
 restart() {
     need awk mawk
+    case ${phase-} in back | stop) ;; *) phase=restart ;; esac
     ( umask 077; : >"$store/restart.log" )
     exec 8>&2 2>>"$store/restart.log"
     run "$@"

@@ -19,6 +19,7 @@ disarm_ours
 folder=$releases/${may_run%% *}
 [ -d "$folder" ] && [ -n "${may_run%% *}" ] || folder=$store
 end_it() {
+    phase=stop
     hook "$stop_limit" "$folder" "$store/environments/$deployment" "$stop_command"
     [ "$status" = 0 ] || fail stop "$status"
 }

@@ -10,6 +10,7 @@ mod doctor;
 mod edited;
 mod fences;
 mod jumps;
+mod kept;
 mod killed;
 mod linked;
 mod over_ssh;

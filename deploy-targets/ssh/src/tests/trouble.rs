@@ -9,8 +9,9 @@ use deploy_core::port::target::{Cause, Certainty, Cleanup, Runs, Target as _};
 use deploy_tests::wait;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 fn text(world: &World, name: &str) -> String {
     fs::read_to_string(world.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -544,10 +545,27 @@ async fn a_tree_with_our_own_folder_is_refused_and_setuid_is_dropped() {
     assert_eq!(env & 0o777, 0o600);
 }
 
+/// Everything below a folder, and when it was written.
+fn times(folder: &Path) -> Vec<(PathBuf, SystemTime)> {
+    let (mut all, mut open) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let about = path.symlink_metadata().unwrap();
+            all.push((path.clone(), about.modified().unwrap()));
+            if about.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
 /// A full disk: nothing that serves changes, and it says so.
 #[tokio::test]
 async fn no_room_is_said_and_changes_nothing() {
-    let world = World::local();
+    let mut world = World::local();
     let disk = world.path();
     fs::create_dir_all(&disk).unwrap();
     let mount = |args: &[&str]| {
@@ -558,11 +576,10 @@ async fn no_room_is_said_and_changes_nothing() {
             .unwrap()
     };
     let mounted = mount(&["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs"]);
-    if !mounted.success() {
-        // Only root may mount; what tools say on a full disk is tested beside the code that reads it.
-        assert!(!disk.join("current").exists());
-        return;
-    }
+    assert!(
+        mounted.success(),
+        "a small disk is needed: run this test as root, who may mount one"
+    );
     let target = world.target();
     let op = world.op(&claim(&target, 1).await.unwrap());
     let small = world.release(1, &[("a", "1")]);
@@ -576,12 +593,19 @@ async fn no_room_is_said_and_changes_nothing() {
     let was = seen(&target).await;
     let op = world.op(&claim(&target, 2).await.unwrap());
     let big = world.release(2, &[("big", &"x".repeat(4_000_000))]);
-    let error = target.prepare(&op, &step(&target, &big).await).await.unwrap_err();
+    let sent = step(&target, &big).await;
+    let before = times(&disk);
+    let error = target.prepare(&op, &sent).await.unwrap_err();
+    assert_eq!(times(&disk), before, "it was asked before anything was written");
     assert_eq!(
         (error.failure.code, error.certainty),
         (Code::TargetFull, Certainty::NotDone),
         "{error:?}"
     );
+    world.binding.hooks = vec![hook("install", HookPoint::Prepare, "true")];
+    let error = world.target().prepare(&op, &sent).await.unwrap_err();
+    assert_eq!(error.failure.code, Code::TargetFull, "{error:?}");
+    assert_eq!(times(&disk), before, "nor for one with hooks");
     let told = &error.failure.message;
     assert!(
         told.contains("for 3907 KiB to send: ") && told.contains(" inodes free"),
@@ -614,6 +638,8 @@ async fn of_many_claims_at_once_one_wins() {
     for refused in answers.into_iter().filter_map(Result::err) {
         assert_eq!(refused.cause, Cause::Held, "{refused:?}");
         assert!(refused.held.is_some());
+        // That waits for an environment, and for no place.
+        assert!(!refused.failure.next.contains("--lock-wait"), "{refused:?}");
     }
 }
 
