@@ -47,7 +47,8 @@ pub enum Account {
 pub const PASSWORD: &str = "open $7 \"sesame\"";
 
 impl Account {
-    fn user(self) -> &'static str {
+    /// Its name.
+    pub fn user(self) -> &'static str {
         match self {
             Self::Root => "root",
             Self::Lingering | Self::Asked => "deploy",

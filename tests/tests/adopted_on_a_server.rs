@@ -71,12 +71,12 @@ ssh_config = "ssh_config"
         let machine = &machines.all()[0];
         machine.put(&service::program("deploy-test-web"), "/usr/local/bin/");
         let units = account.units();
-        let (owner, manager) = match account {
-            Account::Root => ("root", "systemctl"),
-            Account::Lingering => (
-                "deploy",
-                "setpriv --reuid deploy --regid deploy --init-groups env XDG_RUNTIME_DIR=/run/user/1000 systemctl --user",
-            ),
+        let owner = account.user();
+        let manager = match account {
+            Account::Root | Account::Asked => "systemctl",
+            Account::Lingering => {
+                "setpriv --reuid deploy --regid deploy --init-groups env XDG_RUNTIME_DIR=/run/user/1000 systemctl --user"
+            }
         };
         machine.sh(&LIVE.replace("HERE", path).replace("UNITS", units));
         machine.sh(&format!(

@@ -187,7 +187,7 @@ fn serves(machine: &Machine, path: &str) -> Option<String> {
 fn manifest(kind: Kind, account: Account, machines: &Machines) -> String {
     let sudo = match account {
         Account::Root => "",
-        Account::Lingering => "sudo -n ",
+        Account::Lingering | Account::Asked => "sudo -n ",
     };
     let proxy = match kind {
         Kind::Nginx => "nginx = \"/etc/nginx/deploy.d/web.conf\"",
@@ -233,10 +233,7 @@ ssh_config = "ssh_config"
 
 #[track_caller]
 fn furnish(machine: &Machine, kind: Kind, account: Account) {
-    let user = match account {
-        Account::Root => "root",
-        Account::Lingering => "deploy",
-    };
+    let user = account.user();
     let run = |script: &str| {
         machine.sh(&script.replace("ACCOUNT", user));
     };
@@ -250,11 +247,11 @@ fn furnish(machine: &Machine, kind: Kind, account: Account) {
     match (account, kind) {
         (Account::Root, Kind::Nginx) => {}
         (Account::Root, Kind::Caddy) => run(CADDY_LOG),
-        (Account::Lingering, Kind::Nginx) => {
+        (Account::Lingering | Account::Asked, Kind::Nginx) => {
             run(SUDO);
             run(SUDO_NGINX);
         }
-        (Account::Lingering, Kind::Caddy) => run(SUDO),
+        (Account::Lingering | Account::Asked, Kind::Caddy) => run(SUDO),
     }
 }
 

@@ -33,64 +33,64 @@ pub(crate) fn all(deep: bool) -> Vec<Config> {
         ..world(name, states, budget)
     };
     let mut worlds = vec![
-        parallel("no fault", 3_219, Budget::none()),
-        world("any fault", 575_904, of(1, ANY)),
-        parallel("in parallel", 94_172, of(1, &[Crash, Lose, Fire])),
-        parallel("late and lost answers", 562_113, of(2, &[Delay, Lose])),
-        parallel("a late answer and a crash", 967_601, of(2, &[Delay, Crash])),
-        world("two crashes", 329_705, of(2, &[Crash])),
+        parallel("no fault", 3_497, Budget::none()),
+        world("any fault", 682_626, of(1, ANY)),
+        parallel("in parallel", 113_762, of(1, &[Crash, Lose, Fire])),
+        parallel("late and lost answers", 676_657, of(2, &[Delay, Lose])),
+        parallel("a late answer and a crash", 1_265_687, of(2, &[Delay, Crash])),
+        world("two crashes", 428_305, of(2, &[Crash])),
         Config {
             arms: false,
-            ..world("nothing arms", 179_040, of(1, ANY))
+            ..world("nothing arms", 192_242, of(1, ANY))
         },
         Config {
             bakes: true,
-            ..world("bake", 144_883, of(1, &[Crash, Fail, Sicken, Hand, Ask, Cut]))
+            ..world("bake", 166_813, of(1, &[Crash, Fail, Sicken, Hand, Ask, Cut]))
         },
         Config {
             holds: true,
-            ..world("hold", 80_845, of(1, &[Crash, Fail, Sicken, Fire]))
+            ..world("hold", 95_457, of(1, &[Crash, Fail, Sicken, Fire]))
         },
         Config {
             keeps_a: true,
             start: [1, 1, 0, 0],
-            ..world("A stays", 64_604, of(1, ANY))
+            ..world("A stays", 76_786, of(1, ANY))
         },
         Config {
             start: [1, 0, 0, 0],
-            ..world("half is there", 27_768, of(1, &[Crash, Lose, Fire, Sicken]))
+            ..world("half is there", 33_176, of(1, &[Crash, Lose, Fire, Sicken]))
         },
         Config {
             shares_unit: true,
-            ..world("one unit", 76_287, of(1, &[Crash, Fail, Lose]))
+            ..world("one unit", 91_177, of(1, &[Crash, Fail, Lose]))
         },
         Config {
             approval: true,
-            ..world("approval", 132_230, of(1, &[Hand, Revoke, Delay, Ask, Crash]))
+            ..world("approval", 153_102, of(1, &[Hand, Revoke, Delay, Ask, Crash]))
         },
         Config {
             kind: Kind::Rollback,
             ..world(
                 "rollback",
-                203_437,
+                209_985,
                 of(2, &[Crash, Lose, Fail, Cut, Hand, Ask, Intrude]),
             )
         },
         Config {
             max_failures: 1,
-            ..world("a budget of one", 428_585, of(2, &[Fail, Cut]))
+            ..world("a budget of one", 473_049, of(2, &[Fail, Cut]))
         },
         Config {
             max_failures: 1,
-            ..world("a budget and a crash", 831_855, of(2, &[Fail, Crash]))
+            ..world("a budget and a crash", 1_026_599, of(2, &[Fail, Crash]))
         },
         Config {
             fence: Fence::None,
-            ..world("no fence", 60_423, of(1, &[Crash, Lose, Fail]))
+            ..world("no fence", 71_755, of(1, &[Crash, Lose, Fail]))
         },
         Config {
             stores: 2,
-            ..world("two stores", 215_382, of(1, &[Crash]))
+            ..world("two stores", 244_672, of(1, &[Crash]))
         },
     ];
     if deep {

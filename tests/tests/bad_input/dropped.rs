@@ -31,7 +31,7 @@ fn told(shop: &Scratch, arguments: &[&str], code: i32) -> String {
     ];
     words.iter().fold(said, |said, (pattern, name)| {
         Regex::new(pattern)
-            .unwrap()
+            .expect("the pattern is one")
             .replace_all(&said, *name)
             .into_owned()
     })

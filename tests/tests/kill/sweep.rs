@@ -129,10 +129,8 @@ pub(crate) fn sweep(place: Where, hosts: usize, sample: Sample) -> BTreeSet<Stri
         killed.len(),
         wrong.len()
     );
-    println!(
-        "killed at {}",
-        Vec::from_iter(killed.iter().map(String::as_str)).join(" ")
-    );
+    let points: Vec<_> = killed.iter().map(String::as_str).collect();
+    println!("killed at {}", points.join(" "));
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     // One point that was asked for may be of another kind of run.
     if !one_point() {

@@ -176,7 +176,7 @@ impl Bare {
         let as_user =
             "setpriv --reuid deploy --regid deploy --init-groups env XDG_RUNTIME_DIR=/run/user/1000";
         self.host().sh(&match self.account {
-            Account::Root => format!("systemctl {words}"),
+            Account::Root | Account::Asked => format!("systemctl {words}"),
             Account::Lingering => format!("{as_user} systemctl --user {words}"),
         })
     }
