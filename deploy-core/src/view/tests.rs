@@ -12,7 +12,7 @@ use crate::failure::Code;
 use crate::fixture::{World, actor, at, env, fails, failure, minutes, source};
 use crate::gate::{GateKind, Opens, Unmet};
 use crate::id::{DeploymentId, Epoch, SliceIx};
-use crate::machine::state::Direction;
+use crate::machine::state::{At, Direction};
 use crate::machine::{Answer, Ask, Failed, Input, Outcome, Refusal, Sight, Work};
 use crate::plan::Kind;
 use crate::port::journal::LeaseHolder;
@@ -73,14 +73,19 @@ fn the_phases_of_a_good_deployment_come_in_order() {
 #[test]
 fn what_is_away_armed_is_named_with_the_time_until_it_may_change() {
     let away = SliceIx(3);
-    for last in [Work::Activate(away), Work::Verify(away)] {
+    for (last, then) in [
+        (Work::Activate(away), At::Intended),
+        (Work::Verify(away), At::Activated),
+    ] {
         let (mut world, id) = second();
         let mut answers = |_: &crate::machine::Machine, effect: crate::machine::Effect| match effect.work {
             work if work == last => Some(fails(Failed::Unknown)),
-            Work::Restore(slice) if slice == away => Some(fails(Failed::Unreachable)),
+            Work::Restore(slice) | Work::Confirm(slice) if slice == away => Some(fails(Failed::Unreachable)),
             _ => None,
         };
-        world.run_until(&id, &mut answers, |machine| machine.state().slice(away).touched());
+        world.run_until(&id, &mut answers, |machine| {
+            machine.state().slice(away).at == then
+        });
         world.sights(&id)[away.at()].runs = Sight::Unreachable;
         world.run_with(&id, &mut answers);
         world.wait(minutes(30));
