@@ -21,6 +21,16 @@ pub struct StartedAs {
     pub runs: Option<Runs>,
 }
 
+impl StartedAs {
+    /// Whether what runs may have been started as this.
+    pub fn fits(&self, runs: Option<&Runs>) -> bool {
+        match (&self.runs, runs) {
+            (Some(then), Some(now)) => then.is_same(now),
+            (None, _) | (_, None) => true,
+        }
+    }
+}
+
 /// As what a slice was started last, and before that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Started {
@@ -104,7 +114,12 @@ impl EnvironmentView {
         let before = match slices.remove(&slice.slice) {
             // Moved twice by one deployment, it is still what came before that is put back.
             Some(known) if known.by == view.id => known.before,
-            known => known.map(|known| known.now),
+            // A revert that nobody followed may have put back what was before that: what was found there tells.
+            known => known.and_then(|known| {
+                let was = slice.checkpoint.as_ref().map(|checkpoint| &checkpoint.was);
+                let mut likely = [Some(known.now), known.before].into_iter().flatten();
+                likely.find(|started| started.fits(was))
+            }),
         };
         let by = view.id.clone();
         slices.insert(slice.slice.clone(), Started { now, by, before });

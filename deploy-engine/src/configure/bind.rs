@@ -69,6 +69,13 @@ impl Binder<'_> {
         started.iter().find(fits).map(|started| &started.release)
     }
 
+    /// Whether a slice was ever started, as far as is known.
+    fn was_started(&self, service: &ServiceName, slice: &SliceName) -> bool {
+        self.started
+            .get(&(service.clone(), slice.clone()))
+            .is_some_and(|started| !started.is_empty())
+    }
+
     /// The facts of the release in this environment.
     fn facts(&self) -> Facts {
         facts::of_release(self.release, self.environment)
@@ -242,6 +249,11 @@ impl Binder<'_> {
                     let facts = facts::of_service(facts::of_release(started, self.environment), service);
                     // What cannot be told of it, cannot of the new.
                     let kept = seat.sight(service, facts, &new_secrets)?;
+                    Some((kept.probe, kept.specs))
+                }
+                // It was started as something that nobody knows any more: no version of it is wrong.
+                None if self.was_started(&service.name, &spec.name) => {
+                    let kept = new.without_version();
                     Some((kept.probe, kept.specs))
                 }
                 _ => None,

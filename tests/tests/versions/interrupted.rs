@@ -77,6 +77,26 @@ fn a_revert_after_the_end_is_noticed() {
     assert_eq!(serves(&shop), ["1", "3"]);
 }
 
+/// Twice in a row, which nobody looked at in between: what serves is what was started before both.
+#[test]
+fn two_reverts_after_their_ends_are_noticed() {
+    let shop = shop();
+    up(&shop, "1", "1").expect_code(0);
+    shop.set("DEPLOY_REVERT_AFTER", "3s");
+    for page in ["2", "3"] {
+        commit(&shop, page, page);
+        killed_at(&shop, "effect.verify.after", &["up"]);
+        shop.deploy(&["cancel", "--force", "--yes"]);
+        wait::until(Duration::from_secs(30), "the hosts to go back", || {
+            serves(&shop) == ["1", "1"] && !shop.path("live/api/.deploy/armed").exists()
+        });
+    }
+    shop.unset("DEPLOY_REVERT_AFTER");
+    up(&shop, "1", "4").expect_code(0);
+    assert_eq!(serves(&shop), ["1", "4"]);
+    shop.deploy(&["verify"]).expect_code(0);
+}
+
 /// What was live before is back, and it is not asked for a version that it never had.
 #[test]
 fn an_adopted_folder_that_is_back_is_as_well_as_it_was() {
